@@ -1,0 +1,74 @@
+// Every way in which a request can fail: one row each. Answers, logs, metrics, documentation and the retry loop read it.
+
+export interface FaultSpec {
+  /** Status of the answer that Sluice makes (RFC 9110); 0 when nobody is left to read one. */
+  readonly status: number;
+  /** Whose doing it is. */
+  readonly side: "client" | "upstream" | "proxy";
+  /** When another server or connection may be tried instead. */
+  readonly retry: "never" | "idempotent" | "always";
+  /** The error type of the Proxy-Status field (RFC 9209 §2.3). */
+  readonly proxyStatus: string;
+  /** What the client is told, in one sentence, without internals. */
+  readonly title: string;
+}
+
+export const FAULTS = {
+  // What the client sent (RFC 9112).
+  "h1.bad_request": { status: 400, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request is malformed." },
+  "h1.request_line_too_long": { status: 414, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request target is too long." },
+  "h1.head_too_large": { status: 431, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request header fields are too large." },
+  "h1.method_unknown": { status: 501, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request method is not known here." },
+  "h1.coding_unknown": { status: 501, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The transfer coding is not known here." },
+  "h1.version_unsupported": { status: 505, side: "client", retry: "never", proxyStatus: "http_request_error", title: "This HTTP version is not supported." },
+  "h1.expectation": { status: 417, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The expectation cannot be met." },
+  "request.path": { status: 400, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request target is ambiguous or malformed." },
+  "request.connect": { status: 405, side: "client", retry: "never", proxyStatus: "http_request_denied", title: "CONNECT is not served here." },
+  "request.timeout": { status: 408, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request took too long to arrive." },
+  "request.body_too_large": { status: 413, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request body is too large." },
+  "request.uri_too_long": { status: 414, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request target is too long." },
+  "request.headers_too_large": { status: 431, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The request header fields are too large." },
+  "client.gone": { status: 499, side: "client", retry: "never", proxyStatus: "http_request_error", title: "The client went away." },
+  // What Sluice decides.
+  "route.none": { status: 404, side: "proxy", retry: "never", proxyStatus: "destination_not_found", title: "Nothing is served at this address." },
+  "proxy.loop": { status: 508, side: "proxy", retry: "never", proxyStatus: "proxy_loop_detected", title: "The request came back to this proxy." },
+  "proxy.draining": { status: 503, side: "proxy", retry: "never", proxyStatus: "proxy_internal_response", title: "The proxy is shutting down." },
+  "proxy.plugin": { status: 500, side: "proxy", retry: "never", proxyStatus: "proxy_internal_error", title: "The request could not be processed." },
+  "proxy.internal": { status: 500, side: "proxy", retry: "never", proxyStatus: "proxy_internal_error", title: "The request could not be processed." },
+  // What the upstream did.
+  "upstream.none": { status: 503, side: "upstream", retry: "never", proxyStatus: "destination_unavailable", title: "No server is available." },
+  "upstream.dns": { status: 503, side: "upstream", retry: "always", proxyStatus: "dns_error", title: "The server's name could not be resolved." },
+  "upstream.queue_full": { status: 503, side: "upstream", retry: "never", proxyStatus: "connection_limit_reached", title: "The servers are busy." },
+  "upstream.queue_timeout": { status: 503, side: "upstream", retry: "never", proxyStatus: "connection_limit_reached", title: "The servers are busy." },
+  "upstream.connect_refused": { status: 502, side: "upstream", retry: "always", proxyStatus: "connection_refused", title: "The server could not be reached." },
+  "upstream.connect_timeout": { status: 504, side: "upstream", retry: "always", proxyStatus: "connection_timeout", title: "The server could not be reached in time." },
+  "upstream.reset_on_reuse": { status: 502, side: "upstream", retry: "idempotent", proxyStatus: "connection_terminated", title: "The server closed the connection." },
+  "upstream.reset": { status: 502, side: "upstream", retry: "never", proxyStatus: "connection_terminated", title: "The server closed the connection before it answered." },
+  "upstream.response_timeout": { status: 504, side: "upstream", retry: "never", proxyStatus: "http_response_timeout", title: "The server did not answer in time." },
+  "upstream.bad_response": { status: 502, side: "upstream", retry: "never", proxyStatus: "http_protocol_error", title: "The server's answer is malformed." },
+  "upstream.head_too_large": { status: 502, side: "upstream", retry: "never", proxyStatus: "http_response_header_section_size", title: "The server's answer has too large a header section." },
+  "upstream.incomplete": { status: 502, side: "upstream", retry: "never", proxyStatus: "http_response_incomplete", title: "The server's answer ended too early." },
+  "upstream.upgrade": { status: 502, side: "upstream", retry: "never", proxyStatus: "http_upgrade_failed", title: "The server's upgrade does not match the request." },
+} as const satisfies Record<string, FaultSpec>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** One failure: a row of the table and what was seen, for the log only. A value, not an exception: cheap under attack. */
+export interface Fault {
+  readonly code: FaultCode;
+  /** What exactly was wrong, for logs; never sent to clients, never a secret. */
+  readonly detail: string;
+}
+
+export const fault = (code: FaultCode, detail = ""): Fault => ({ code, detail });
+export const specOf = (f: Fault): FaultSpec => FAULTS[f.code];
+
+/** Carries a fault through code that throws. */
+export class FaultError extends Error {
+  readonly fault: Fault;
+  constructor(f: Fault) {
+    super(f.detail === "" ? f.code : `${f.code}: ${f.detail}`);
+    this.name = "FaultError";
+    this.fault = f;
+  }
+}

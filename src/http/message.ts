@@ -1,0 +1,102 @@
+// The heads of messages, the same for every version of HTTP: what the codecs produce and the rest of the proxy reads.
+import { HeaderBlock } from "./header-block.ts";
+import { normalizePath } from "./path.ts";
+
+/** How the body of a message is delimited (RFC 9112 §6.3). */
+export type BodyKind = "none" | "length" | "chunked" | "close";
+
+/** The four forms of a request target (RFC 9112 §3.2). */
+export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";
+
+/** The head of a request. Pooled with its connection: do not keep one beyond its exchange. */
+export class RequestHead {
+  method = "GET";
+  form: TargetForm = "origin";
+  /** The target as the client wrote it, without the scheme and authority of an absolute one: `/a?b`, `*`, `host:443`. */
+  target = "/";
+  /** Offset of the `?` in `target`; -1 without one. */
+  queryAt = -1;
+  /** The authority that the request is for, lower-case, port included: `example.com:8080`. Empty in HTTP/1.0 without Host. */
+  authority = "";
+  /** The minor version of HTTP/1; 2 and 3 for HTTP/2 and HTTP/3. */
+  version: 10 | 11 | 20 | 30 = 11;
+  readonly headers: HeaderBlock = new HeaderBlock();
+  body: BodyKind = "none";
+  /** Bytes of the body when `body` is "length"; 0 otherwise. */
+  length = 0;
+  /** What stands behind the connection once this message is over (RFC 9112 §9.3). */
+  keepAlive = true;
+  /** The client waits for `100 Continue` (RFC 9110 §10.1.1). */
+  expectContinue = false;
+  /** The client asks for another protocol (`Upgrade` with `Connection: upgrade`); its name lower-case, else "". */
+  upgrade = "";
+  /** `Connection` names fields beyond the usual ones, which must be dropped as well. */
+  connectionNamesFields = false;
+  #path: string | null | undefined = undefined;
+
+  reset(): void {
+    this.#path = undefined;
+    this.form = "origin";
+    this.body = "none";
+    this.length = 0;
+    this.keepAlive = true;
+    this.expectContinue = false;
+    this.upgrade = "";
+    this.connectionNamesFields = false;
+  }
+
+  /** The path for matching: normalised once (path.ts); null when it is ambiguous and must be refused. */
+  get path(): string | null {
+    if (this.#path === undefined) this.#path = this.form === "origin" || this.form === "absolute" ? normalizePath(this.rawPath) : this.target;
+    return this.#path;
+  }
+  /** The path as the client wrote it. */
+  get rawPath(): string {
+    return this.queryAt < 0 ? this.target : this.target.slice(0, this.queryAt);
+  }
+  /** The query as the client wrote it, without `?`; empty without one. */
+  get query(): string {
+    return this.queryAt < 0 ? "" : this.target.slice(this.queryAt + 1);
+  }
+  /** The host without its port, lower-case; brackets of an IPv6 address stay. */
+  get host(): string {
+    const authority = this.authority;
+    const colon = authority.lastIndexOf(":");
+    return colon < 0 || authority.endsWith("]") ? authority : authority.slice(0, colon);
+  }
+  /** The value of a request field, several joined by `, `; null when absent. */
+  header(name: string): string | null {
+    return this.headers.get(name);
+  }
+}
+
+/** The head of a response. */
+export class ResponseHead {
+  status = 200;
+  reason = "";
+  version: 10 | 11 | 20 | 30 = 11;
+  readonly headers: HeaderBlock = new HeaderBlock();
+  body: BodyKind = "none";
+  length = 0;
+  keepAlive = true;
+  /** The protocol of a 101, lower-case, else "". */
+  upgrade = "";
+  connectionNamesFields = false;
+
+  reset(): void {
+    this.body = "none";
+    this.length = 0;
+    this.keepAlive = true;
+    this.upgrade = "";
+    this.connectionNamesFields = false;
+  }
+
+  /** The value of a response field, several joined by `, `; null when absent. */
+  header(name: string): string | null {
+    return this.headers.get(name);
+  }
+  /** Sets a response field in place of any of that name. */
+  setHeader(name: string, value: string): void {
+    this.headers.set(name, value);
+  }
+}
