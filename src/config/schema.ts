@@ -11,7 +11,7 @@ const duration = z
     issue.addIssue({ code: "custom", message: `"${text}" is not a duration: write it like 250ms, 5s, 1m, 2h or 30d` });
     return z.NEVER;
   })
-  .meta({ pattern: "^\\d+(\\.\\d+)?(ms|s|m|h|d)$", examples: ["5s"] });
+  .meta({ title: "duration", pattern: "^\\d+(\\.\\d+)?(ms|s|m|h|d)$" });
 
 /** A size as users write it (`64KB`, powers of 1024), in bytes once parsed. */
 const size = z
@@ -22,7 +22,7 @@ const size = z
     issue.addIssue({ code: "custom", message: `"${text}" is not a size: write it like 512B, 64KB, 10MB or 1GB` });
     return z.NEVER;
   })
-  .meta({ pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)$", examples: ["64KB"] });
+  .meta({ title: "size", pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)$" });
 
 /** A data rate as users write it (`10MB/s`), in bytes per second once parsed. */
 const dataRate = z
@@ -33,81 +33,158 @@ const dataRate = z
     issue.addIssue({ code: "custom", message: `"${text}" is not a data rate: write it like 64KB/s or 10MB/s` });
     return z.NEVER;
   })
-  .meta({ pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)/(s|m|h|d)$", examples: ["10MB/s"] });
+  .meta({ title: "data rate", pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)/(s|m|h|d)$" });
 
 const oneOrMany = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
 const fieldMap = z.record(z.string(), z.string());
 
 export const listenerSchema = z.strictObject({
-  address: z.string().describe("Where to listen: `host:port`, `:port` (every address), `[::1]:port` or `unix:/path.sock`."),
+  address: z
+    .string()
+    .describe("Where to listen: `host:port`, `:port` (every address), `[::1]:port` or `unix:/path.sock`."),
   timeouts: z
     .strictObject({
       header: duration.default(millis(10_000)).describe("From the first byte of a request to the end of its head."),
-      body: duration.default(millis(30_000)).describe("Longest pause between two reads of a request body, and between two writes that a client accepts."),
-      idle: duration.default(millis(75_000)).describe("How long a keep-alive connection may wait for its next request."),
-      tunnel: duration.default(millis(3_600_000)).describe("How long an upgraded connection (WebSocket) may be silent in both directions."),
+      body: duration
+        .default(millis(30_000))
+        .describe("Longest pause between two reads of a request body, and between two writes that a client accepts."),
+      idle: duration
+        .default(millis(75_000))
+        .describe("How long a keep-alive connection may wait for its next request."),
+      tunnel: duration
+        .default(millis(3_600_000))
+        .describe("How long an upgraded connection (WebSocket) may be silent in both directions."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("How long clients may take."),
   limits: z
     .strictObject({
-      connections: z.int().min(1).default(32_768).describe("Open client connections for each worker; more are closed at once."),
-      connectionsPerAddress: z.int().min(1).default(16_384).describe("Open client connections from one address (IPv6: one /64), for each worker."),
-      bodyRate: dataRate.default(parseDataRate("256B/s")!).describe("Slowest average rate of a request body, after a grace of the body time-out."),
+      connections: z
+        .int()
+        .min(1)
+        .default(32_768)
+        .describe("Open client connections for each worker; more are closed at once."),
+      connectionsPerAddress: z
+        .int()
+        .min(1)
+        .default(16_384)
+        .describe("Open client connections from one address (IPv6: one /64), for each worker."),
+      bodyRate: dataRate
+        .default(parseDataRate("256B/s")!)
+        .describe("Slowest average rate of a request body, after a grace of the body time-out."),
       requestLine: size.default(byteCount(8192)).describe("Longest request line; 414 above it."),
       headers: size.default(byteCount(32_768)).describe("Largest header section; 431 above it."),
       fields: z.int().min(1).max(1000).default(100).describe("Most header fields; 431 above it."),
     })
-    .prefault({}),
-  halfClose: z.boolean().default(false).describe("Go on answering a client that has closed its sending side. Off: it counts as gone, and its request is stopped."),
-  underscoreHeaders: z.boolean().default(false).describe("Forward request fields whose names contain `_`. Off: they are dropped, as they can pass for the same name with `-` behind the proxy."),
+    .prefault({})
+    .describe("How much clients may ask for."),
+  halfClose: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Go on answering a client that has closed its sending side. Off: it counts as gone, and its request is stopped.",
+    ),
+  underscoreHeaders: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Forward request fields whose names contain `_`. Off: they are dropped, as they can pass for the same name with `-` behind the proxy.",
+    ),
 });
 
 export const serverSchema = z.strictObject({
   url: z.string().describe("`host:port`, `http://host:port` or `unix:/path.sock`."),
-  weight: z.int().min(0).max(1000).default(1).describe("Share of the requests compared with the other servers; 0 sends none."),
+  weight: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(1)
+    .describe("Share of the requests compared with the other servers; 0 sends none."),
 });
 
 const upstreamTimeouts = {
   connect: duration.default(millis(2000)).describe("From the start of a connect to its end."),
-  response: duration.default(millis(60_000)).describe("From the sent request to the head of its answer, and between two reads of the answer's body."),
-  idle: duration.default(millis(60_000)).describe("How long an unused connection is kept (a shorter `Keep-Alive: timeout` of the server wins)."),
+  response: duration
+    .default(millis(60_000))
+    .describe("From the sent request to the head of its answer, and between two reads of the answer's body."),
+  idle: duration
+    .default(millis(60_000))
+    .describe("How long an unused connection is kept (a shorter `Keep-Alive: timeout` of the server wins)."),
 };
 
 export const upstreamSchema = z.strictObject({
-  servers: z.array(z.union([z.string(), serverSchema])).min(1).describe("The servers, as addresses or as objects with a weight."),
-  timeouts: z.strictObject(upstreamTimeouts).prefault({}),
+  servers: z
+    .array(z.union([z.string(), serverSchema]))
+    .min(1)
+    .describe("The servers, as addresses or as objects with a weight."),
+  timeouts: z.strictObject(upstreamTimeouts).prefault({}).describe("How long servers may take."),
   limits: z
     .strictObject({
       connections: z.int().min(1).default(512).describe("Connections to each server, for each worker."),
-      queue: z.int().min(0).default(1024).describe("Requests that may wait for a connection, for each server and worker; 503 above it."),
+      queue: z
+        .int()
+        .min(0)
+        .default(1024)
+        .describe("Requests that may wait for a connection, for each server and worker; 503 above it."),
       queueTimeout: duration.default(millis(1000)).describe("Longest wait in that queue; then 503."),
-      requestsPerConnection: z.int().min(1).default(100_000).describe("Requests sent over one connection before it is replaced."),
+      requestsPerConnection: z
+        .int()
+        .min(1)
+        .default(100_000)
+        .describe("Requests sent over one connection before it is replaced."),
     })
-    .prefault({}),
-  hostHeader: z.string().default("preserve").describe("The Host that servers see: `preserve` (the client's), `upstream` (the server's own), or a literal name."),
+    .prefault({})
+    .describe("How much each server gets."),
+  hostHeader: z
+    .string()
+    .default("preserve")
+    .describe(
+      "The Host that servers see: `preserve` (the client's), `upstream` (the server's own), or a literal name.",
+    ),
 });
 
 export const matchSchema = z.strictObject({
   host: oneOrMany(z.string()).optional().describe("Host names; `*.example.com` matches every name below it."),
   path: oneOrMany(z.string()).optional().describe("`/exact`, `/prefix/*` (also `/prefix`), `/users/:id`, or `~regex`."),
   method: oneOrMany(z.string()).optional().describe("Request methods."),
-  header: z.record(z.string(), z.union([z.string(), z.literal(true)])).optional().describe("Field values: a value, `~regex`, or `true` for any."),
-  query: z.record(z.string(), z.union([z.string(), z.literal(true)])).optional().describe("Query parameters: a value, `~regex`, or `true` for any."),
-  cookie: z.record(z.string(), z.union([z.string(), z.literal(true)])).optional().describe("Cookies: a value, `~regex`, or `true` for any."),
+  header: z
+    .record(z.string(), z.union([z.string(), z.literal(true)]))
+    .optional()
+    .describe("Field values: a value, `~regex`, or `true` for any."),
+  query: z
+    .record(z.string(), z.union([z.string(), z.literal(true)]))
+    .optional()
+    .describe("Query parameters: a value, `~regex`, or `true` for any."),
+  cookie: z
+    .record(z.string(), z.union([z.string(), z.literal(true)]))
+    .optional()
+    .describe("Cookies: a value, `~regex`, or `true` for any."),
   clientIp: oneOrMany(z.string()).optional().describe("Addresses or networks (CIDR) of the client."),
 });
 
 export const redirectSchema = z.strictObject({
   to: z.string().describe("The new location; may use placeholders."),
-  status: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).default(308),
+  status: z
+    .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
+    .default(308)
+    .describe("Status of the answer."),
 });
 
 export const rewriteSchema = z.strictObject({
   stripPrefix: z.string().optional().describe("Path prefix to take away, on a segment boundary."),
   addPrefix: z.string().optional().describe("Path prefix to put in front."),
   path: z.string().optional().describe("A whole new path; may use placeholders."),
-  regex: z.tuple([z.string(), z.string()]).optional().describe("A regular expression over the path, and what replaces its match (`$1`)."),
-  query: z.strictObject({ set: fieldMap.default({}), remove: z.array(z.string()).default([]) }).optional().describe("Query parameters to set and to remove (`utm_*`)."),
+  regex: z
+    .tuple([z.string(), z.string()])
+    .optional()
+    .describe("A regular expression over the path, and what replaces its match (`$1`)."),
+  query: z
+    .strictObject({
+      set: fieldMap.default({}).describe("Parameters to set."),
+      remove: z.array(z.string()).default([]).describe("Names of parameters to remove; `*` stands for any ending."),
+    })
+    .optional()
+    .describe("Query parameters to set and to remove (`utm_*`)."),
 });
 
 export const headerEditSchema = z.strictObject({
@@ -124,68 +201,147 @@ const plugin = z.custom<{ readonly name: string }>(
 
 /** The policies: what `defaults` may hold, and every route beside its match and action. `false` turns one off. */
 const policies = {
-  limits: z.union([z.literal(false), z.strictObject({
-    body: size.optional().describe("Largest request body; 413 above it."),
-    headers: size.optional().describe("Largest header section; 431 above it."),
-    uri: size.optional().describe("Longest request target; 414 above it."),
-  })]).optional(),
-  redirect: z.union([z.literal(false), redirectSchema]).optional(),
-  rewrite: z.union([z.literal(false), rewriteSchema]).optional(),
-  requestHeaders: z.union([z.literal(false), headerEditSchema]).optional(),
-  responseHeaders: z.union([z.literal(false), headerEditSchema]).optional(),
-  timeouts: z.union([z.literal(false), z.strictObject({
-    response: duration.optional().describe("Instead of the upstream's `timeouts.response`."),
-    connect: duration.optional().describe("Instead of the upstream's `timeouts.connect`."),
-    idle: duration.optional().describe("Longest silence of an upgraded connection, instead of the listener's `timeouts.tunnel`."),
-  })]).optional(),
-  use: z.union([z.literal(false), z.array(plugin)]).optional().describe("Plugins, in order (TypeScript configuration only)."),
+  limits: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        body: size.optional().describe("Largest request body; 413 above it."),
+        headers: size.optional().describe("Largest header section; 431 above it."),
+        uri: size.optional().describe("Longest request target; 414 above it."),
+      }),
+    ])
+    .optional()
+    .describe("Largest requests that are let through."),
+  redirect: z
+    .union([z.literal(false), redirectSchema])
+    .optional()
+    .describe("Answers with another location."),
+  rewrite: z
+    .union([z.literal(false), rewriteSchema])
+    .optional()
+    .describe("Changes the target before it is forwarded."),
+  requestHeaders: z
+    .union([z.literal(false), headerEditSchema])
+    .optional()
+    .describe("Changes what servers get; values may use placeholders."),
+  responseHeaders: z
+    .union([z.literal(false), headerEditSchema])
+    .optional()
+    .describe("Changes what clients get; values may use placeholders."),
+  timeouts: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        response: duration.optional().describe("Instead of the upstream's `timeouts.response`."),
+        connect: duration.optional().describe("Instead of the upstream's `timeouts.connect`."),
+        idle: duration
+          .optional()
+          .describe("Longest silence of an upgraded connection, instead of the listener's `timeouts.tunnel`."),
+      }),
+    ])
+    .optional()
+    .describe("Time-outs of this route alone."),
+  use: z
+    .union([z.literal(false), z.array(plugin)])
+    .optional()
+    .describe("Plugins, in order (TypeScript configuration only)."),
 };
 
 export const policySchema = z.strictObject(policies);
 
-export const weightedSchema = z.strictObject({ upstream: z.string(), weight: z.int().min(0).max(10_000) });
+export const weightedSchema = z.strictObject({
+  upstream: z.string().describe("Name of an upstream."),
+  weight: z.int().min(0).max(10_000).describe("Share of the requests compared with the others; 0 sends none."),
+});
 
 export const respondSchema = z.strictObject({
-  status: z.int().min(200).max(599).default(200),
+  status: z.int().min(200).max(599).default(200).describe("Status of the answer."),
   body: z.string().default("").describe("The answer's body; may use placeholders."),
   headers: fieldMap.default({}).describe("The answer's fields; may use placeholders."),
 });
 
 export const routeSchema = z.strictObject({
   name: z.string().optional().describe("For logs, metrics and `explain`; `route-N` when absent."),
-  match: matchSchema.optional(),
+  match: matchSchema
+    .optional()
+    .describe("Which requests; all keys must match, a list means any of. Absent: every request."),
   ...policies,
-  to: z.union([z.string(), z.array(z.string()).min(1), z.array(weightedSchema).min(1)]).optional().describe("An upstream's name, a URL, a list of URLs, or a weighted list of upstreams."),
-  respond: respondSchema.optional(),
+  to: z
+    .union([z.string(), z.array(z.string()).min(1), z.array(weightedSchema).min(1)])
+    .optional()
+    .describe("An upstream's name, a URL, a list of URLs, or a weighted list of upstreams."),
+  respond: respondSchema.optional().describe("Answers at once, in place of `to`."),
 });
 
 export const logSchema = z.strictObject({
-  access: z.union([z.literal(false), z.strictObject({
-    path: z.string().default("stdout").describe("`stdout`, `stderr` or a file."),
-    format: z.enum(["json", "combined", "common", "off"]).default("json"),
-    sample: z.string().regex(/^\d+(\.\d+)?%$/, "write a share like 10%").default("100%").describe("Share of the requests that are logged."),
-  })]).default(false),
-  level: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  access: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        path: z.string().default("stdout").describe("`stdout`, `stderr` or a file."),
+        format: z.enum(["json", "combined", "common", "off"]).default("json").describe("How a line looks."),
+        sample: z
+          .string()
+          .regex(/^\d+(\.\d+)?%$/, "write a share like 10%")
+          .meta({ title: "share" })
+          .default("100%")
+          .describe("Share of the requests that are logged."),
+      }),
+    ])
+    .default(false)
+    .describe("One line for each request; off by default."),
+  level: z
+    .enum(["debug", "info", "warn", "error"])
+    .default("info")
+    .describe("The least severe messages that the program writes about itself."),
 });
 
 export const configSchema = z.strictObject({
-  listeners: z.array(listenerSchema).min(1),
-  trustedProxies: z.array(z.string()).default([]).describe("Networks whose X-Forwarded-*, Forwarded and X-Request-Id are believed."),
-  upstreams: z.record(z.string(), upstreamSchema).default({}),
-  defaults: policySchema.prefault({}).describe("Policies for every route; a route's own key replaces one, `false` turns it off."),
-  routes: z.array(routeSchema).min(1),
-  admin: z.union([z.literal(false), z.strictObject({
-    address: z.string().default("127.0.0.1:9901"),
-    token: z.string().min(1).optional().describe("Bearer token; required off loopback."),
-  })]).prefault({}),
-  log: logSchema.prefault({}),
-  resolver: z.strictObject({
-    servers: z.array(z.string()).optional().describe("DNS servers (`ip` or `ip:port`) instead of the system's."),
-    minTtl: duration.default(millis(1000)).describe("Shortest time an answer is used."),
-    maxTtl: duration.default(millis(300_000)).describe("Longest time an answer is used."),
-  }).prefault({}),
-  shutdown: z.strictObject({ drain: duration.default(millis(30_000)).describe("How long exchanges and tunnels may go on after a stop or reload took their listener away.") }).prefault({}),
-  workers: z.union([z.literal("auto"), z.int().min(1).max(256)]).default("auto").describe("Worker threads; `auto` is one for each core."),
+  $schema: z.string().optional().describe("Where editors find the JSON Schema of this file; not looked at."),
+  listeners: z.array(listenerSchema).min(1).describe("Where clients connect."),
+  trustedProxies: z
+    .array(z.string())
+    .default([])
+    .describe("Networks whose X-Forwarded-*, Forwarded and X-Request-Id are believed."),
+  upstreams: z.record(z.string(), upstreamSchema).default({}).describe("Groups of servers, by name."),
+  defaults: policySchema
+    .prefault({})
+    .describe("Policies for every route; a route's own key replaces one, `false` turns it off."),
+  routes: z.array(routeSchema).min(1).describe("Tried from top to bottom; the first that matches wins."),
+  admin: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        address: z
+          .string()
+          .default("127.0.0.1:9901")
+          .describe("Where the admin API listens, written as in `listeners`."),
+        token: z.string().min(1).optional().describe("Bearer token; required off loopback."),
+      }),
+    ])
+    .prefault({})
+    .describe("Metrics, status and reload over HTTP; `false` turns it off."),
+  log: logSchema.prefault({}).describe("What is written down."),
+  resolver: z
+    .strictObject({
+      servers: z.array(z.string()).optional().describe("DNS servers (`ip` or `ip:port`) instead of the system's."),
+      minTtl: duration.default(millis(1000)).describe("Shortest time an answer is used."),
+      maxTtl: duration.default(millis(300_000)).describe("Longest time an answer is used."),
+    })
+    .prefault({})
+    .describe("How names of servers become addresses."),
+  shutdown: z
+    .strictObject({
+      drain: duration
+        .default(millis(30_000))
+        .describe("How long exchanges and tunnels may go on after a stop or reload took their listener away."),
+    })
+    .prefault({})
+    .describe("How the proxy stops."),
+  workers: z
+    .union([z.literal("auto"), z.int().min(1).max(256)])
+    .default("auto")
+    .describe("Worker threads; `auto` is one for each core."),
 });
 
 /** The configuration as users may write it. */

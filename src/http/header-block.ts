@@ -182,6 +182,11 @@ export class HeaderBlock {
     this.removed[at] = 1;
   }
 
+  /** Whether an edit added a field of this lower-case name. */
+  hasAdded(lower: string): boolean {
+    return this.added !== null && this.added.some((field) => field.name.toLowerCase() === lower);
+  }
+
   /** Calls back with every field that stands, received ones first. */
   forEach(each: (name: string, value: string) => void): void {
     for (let at = 0; at < this.count; at += 1) if (this.removed[at] === 0) each(this.nameAt(at), this.valueAt(at));
@@ -196,15 +201,15 @@ export class HeaderBlock {
   }
 
   /**
-   * Writes the lines that stand into `out` from `at` on and returns where they end; `skip[id] === 1` leaves out the
-   * fields of that id, `skip[0]` is not looked at. The caller makes sure of the room: `maxLength()` bytes.
+   * Writes the lines that stand into `out` from `at` on and returns where they end. `skip[id] === 1` leaves out received
+   * fields of that id; added ones go out unless they would meddle with the framing. Room needed: `maxLength()` bytes.
    */
   writeTo(out: Buffer, at: number, skip: Uint8Array): number {
     const { bytes, ids, removed, count, marks } = this;
     let to = at;
     let from = -1; // start of a run of lines to copy as one range
     for (let i = 0; i < count; i += 1) {
-      if ((skip[ids[i]!] === 1 && ids[i] !== 0) || removed[i] === 1) {
+      if (skip[ids[i]!] === 1 || removed[i] === 1) {
         if (from >= 0) {
           const stop = marks[i * STRIDE]!;
           bytes.copy(out, to, from, stop);
@@ -219,8 +224,7 @@ export class HeaderBlock {
     }
     if (this.added !== null) {
       for (const field of this.added) {
-        const id = idOf(field.name.toLowerCase());
-        if (id === 0 || skip[id] === 0) to = writeField(out, to, field.name, field.value);
+        if (NEVER_ADDED[idOf(field.name.toLowerCase())] === 0) to = writeField(out, to, field.name, field.value);
       }
     }
     return to;
@@ -262,9 +266,21 @@ export function skipTable(...ids: readonly number[]): Uint8Array {
 
 /** Fields that belong to one connection and never cross the proxy (RFC 9110 §7.6.1); `Connection` may name more. */
 export const HOP_BY_HOP: readonly number[] = [
-  ID.connection, ID["keep-alive"], ID["proxy-connection"], ID.te, ID.trailer, ID["transfer-encoding"], ID.upgrade,
-  ID["proxy-authenticate"], ID["proxy-authorization"], ID["proxy-authentication-info"], ID["http2-settings"],
+  ID.connection,
+  ID["keep-alive"],
+  ID["proxy-connection"],
+  ID.te,
+  ID.trailer,
+  ID["transfer-encoding"],
+  ID.upgrade,
+  ID["proxy-authenticate"],
+  ID["proxy-authorization"],
+  ID["proxy-authentication-info"],
+  ID["http2-settings"],
 ];
+
+// Framing and the connection are the codec's alone, whatever an edit says.
+const NEVER_ADDED = skipTable(...HOP_BY_HOP, ID["content-length"]);
 
 /** RFC 9110 §5.6.2: one or more token characters. */
 export function isFieldName(name: string): boolean {

@@ -3,21 +3,65 @@
 const NAMES = [
   "", // 0: a name that nothing here knows
   // Framing and hop-by-hop fields (RFC 9110 §7.6.1, RFC 9112 §6).
-  "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-  "proxy-authenticate", "proxy-authorization", "proxy-authentication-info", "content-length", "host", "expect", "http2-settings",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-authentication-info",
+  "content-length",
+  "host",
+  "expect",
+  "http2-settings",
   // Fields that the proxy sets or adds to.
-  "via", "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix",
-  "x-forwarded-server", "x-real-ip", "x-request-id", "date", "server",
+  "via",
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-prefix",
+  "x-forwarded-server",
+  "x-real-ip",
+  "x-request-id",
+  "date",
+  "server",
   // Fields that routes, filters and logs ask for.
-  "authorization", "cookie", "set-cookie", "user-agent", "referer", "accept", "accept-encoding", "accept-language",
-  "content-type", "content-encoding", "location", "origin", "cache-control", "etag", "last-modified", "if-none-match",
-  "if-modified-since", "range", "vary", "age", "retry-after", "proxy-status", "max-forwards",
+  "authorization",
+  "cookie",
+  "set-cookie",
+  "user-agent",
+  "referer",
+  "accept",
+  "accept-encoding",
+  "accept-language",
+  "content-type",
+  "content-encoding",
+  "location",
+  "origin",
+  "cache-control",
+  "etag",
+  "last-modified",
+  "if-none-match",
+  "if-modified-since",
+  "range",
+  "vary",
+  "age",
+  "retry-after",
+  "proxy-status",
+  "max-forwards",
 ] as const;
 
 export type KnownName = Exclude<(typeof NAMES)[number], "">;
 
 /** The integer of every known name: `ID["content-length"]`. 0 stands for all others. */
-export const ID = Object.freeze(Object.fromEntries(NAMES.map((name, id) => [name, id]))) as Readonly<Record<KnownName, number>>;
+export const ID = Object.freeze(Object.fromEntries(NAMES.map((name, id) => [name, id]))) as Readonly<
+  Record<KnownName, number>
+>;
 /** One more than the largest id. */
 export const ID_COUNT = NAMES.length;
 const NAME_BYTES: readonly Uint8Array[] = NAMES.map((name) => new TextEncoder().encode(name));
@@ -47,7 +91,8 @@ function fillTable(multiplier: number): Uint8Array | null {
 
 /** Multipliers are tried until no two known names share a slot; the search is the same at every start. */
 function findMultiplier(): number {
-  for (let multiplier = 31; multiplier < 100_000; multiplier += 2) if (fillTable(multiplier) !== null) return multiplier;
+  for (let multiplier = 31; multiplier < 100_000; multiplier += 2)
+    if (fillTable(multiplier) !== null) return multiplier;
   throw new Error("no perfect hash for the known field names: raise SLOTS");
 }
 

@@ -47,8 +47,12 @@ export class RequestHead {
 
   /** The path for matching: normalised once (path.ts); null when it is ambiguous and must be refused. */
   get path(): string | null {
-    if (this.#path === undefined) this.#path = this.form === "origin" || this.form === "absolute" ? normalizePath(this.rawPath) : this.target;
-    return this.#path;
+    let path = this.#path;
+    if (path === undefined) {
+      path = this.form === "origin" || this.form === "absolute" ? normalizePath(this.rawPath) : this.target;
+      this.#path = path;
+    }
+    return path;
   }
   /** The path as the client wrote it. */
   get rawPath(): string {

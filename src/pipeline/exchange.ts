@@ -1,5 +1,6 @@
 // One request and its response on their way through the proxy: what routes, filters, plugins and logs look at.
 import type { Fault } from "../core/faults.ts";
+import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { Route } from "./plan.ts";
 import { type Reply, reply } from "./reply.ts";
@@ -10,13 +11,64 @@ export interface ServerRef {
   readonly name: string;
 }
 
+/** Who takes the body of a request, and hears how the client fares. */
+export interface RequestSink {
+  /** A piece of the body; the bytes may be kept. To slow the client down, call `downstream.pauseBody()`. */
+  onRequestData(bytes: Buffer, from: number, to: number): void;
+  onRequestEnd(trailers: HeaderBlock | null): void;
+  /** The client takes bytes again after `downstream.full`. */
+  onDownstreamDrain(): void;
+  /** The client went away or broke its message: nothing more comes from it, and nothing can be sent to it. */
+  onDownstreamGone(fault: Fault): void;
+}
+
+/** The raw connection behind an exchange that has become a tunnel. `early` is what arrived behind the request's head. */
+export interface TunnelEnd<C> {
+  readonly connection: C;
+  readonly early: Buffer | null;
+}
+
+/** The client's side of an exchange, whatever version of HTTP it speaks. */
+export interface Downstream {
+  /** More waits to be sent than should: stop until `onDownstreamDrain`. */
+  readonly full: boolean;
+  /** The answer's head has been written: it can no longer be replaced. */
+  readonly answered: boolean;
+  /** Lets the body of the request flow into the sink; before this it waits in the connection. */
+  readBody(sink: RequestSink): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  /** The rest of the body is of no use: it is dropped as it comes, or the connection closed if that would be much. */
+  discardBody(): void;
+  /** An interim response (1xx). */
+  informational(head: ResponseHead): void;
+  /** Writes the answer's head; its `body` says how much follows. */
+  head(head: ResponseHead): void;
+  data(bytes: Buffer, from: number, to: number): void;
+  end(trailers: HeaderBlock | null): void;
+  /** The answer cannot be finished: the client must see that it is cut off. */
+  abort(fault: Fault): void;
+  /** A whole answer of Sluice's own. */
+  reply(answer: Reply): void;
+  /** An answer that says what went wrong. */
+  fail(fault: Fault): void;
+  /** Switches protocols: writes the 101 and hands the connection over. The exchange ends with `tunnelClosed`. */
+  upgrade(head: ResponseHead): TunnelEnd<unknown>;
+  tunnelClosed(bytesIn: number, bytesOut: number): void;
+}
+
 export class Exchange {
   readonly request: RequestHead;
   /** The answer's head, once there is one. */
   response: ResponseHead;
+  readonly downstream: Downstream;
   /** Address of the client: the peer's, or what a trusted proxy said. IPv4 in dotted form. */
   ip: string;
-  readonly scheme: "http" | "https";
+  /** Address of the peer itself. */
+  readonly peer: string;
+  /** The peer is one of `trustedProxies`: what it says of the client is believed. */
+  trusted = false;
+  scheme: "http" | "https" = "http";
   /** Address of the listener as configured. */
   readonly listener: string;
   route: Route | null = null;
@@ -28,34 +80,55 @@ export class Exchange {
   server: ServerRef | null = null;
   /** Why it failed, if it did. */
   fault: Fault | null = null;
-  /** Times in milliseconds on the process's monotonic clock (performance.now); 0 when it did not come to that. */
-  startedAt: number;
+  /** Times in milliseconds on the process's monotonic clock; 0 when it did not come to that. */
+  readonly startedAt: number;
   responseAt = 0;
-  endedAt = 0;
   /** Status sent to the client; 499 when it went away before. 0 until then. */
   status = 0;
   /** Body bytes received from and sent to the client. */
   bytesIn = 0;
   bytesOut = 0;
-  /** What was rewritten: the target to forward in place of the client's; "" when none. */
+  /** It has ended: whoever still waits for something on its behalf should stop. */
+  over = false;
+  /** The target to forward in place of the client's; "" when nothing rewrote it. */
   rewrittenTarget = "";
-  #requestId = "";
+  /** The Host to send in place of what the upstream's `hostHeader` says; "" when nothing set it. */
+  upstreamHost = "";
+  /** The X-Request-Id of this exchange; set before any filter runs. */
+  requestId = "";
 
-  constructor(request: RequestHead, response: ResponseHead, ip: string, scheme: "http" | "https", listener: string, startedAt: number) {
+  constructor(
+    request: RequestHead,
+    response: ResponseHead,
+    downstream: Downstream,
+    ip: string,
+    listener: string,
+    startedAt: number,
+  ) {
     this.request = request;
     this.response = response;
+    this.downstream = downstream;
     this.ip = ip;
-    this.scheme = scheme;
+    this.peer = ip;
     this.listener = listener;
     this.startedAt = startedAt;
   }
 
-  /** The X-Request-Id of this exchange; set before any filter runs. */
-  get requestId(): string {
-    return this.#requestId;
+  /** What routes look at (routing/subject.ts). */
+  get host(): string {
+    return this.request.host;
   }
-  set requestId(id: string) {
-    this.#requestId = id;
+  get path(): string | null {
+    return this.request.path;
+  }
+  get method(): string {
+    return this.request.method;
+  }
+  get query(): string {
+    return this.request.query;
+  }
+  header(name: string): string | null {
+    return this.request.header(name);
   }
 
   /** Makes an answer for a filter or plugin to return. */

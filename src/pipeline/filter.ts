@@ -1,9 +1,15 @@
 // The contract of filters and plugins.
+import type { Fault } from "../core/faults.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Reply } from "./reply.ts";
 
-/** Nothing goes on; a reply ends the phase and is sent. A promise only where something really has to be waited for. */
-export type FilterResult = undefined | void | Reply | Promise<undefined | void | Reply>;
+/** What ends a phase: an answer to send, or a fault that the answer is made from. */
+export type Outcome = Reply | Fault;
+
+/** Nothing goes on; an outcome ends the phase. A promise only where something really has to be waited for. */
+export type FilterResult = undefined | void | Outcome | Promise<undefined | void | Outcome>;
+
+export const isFault = (outcome: Outcome): outcome is Fault => "code" in outcome;
 
 export interface Filter {
   readonly name: string;

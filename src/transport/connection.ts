@@ -4,7 +4,7 @@
 export interface ConnectionHandler {
   /** Bytes arrived. The chunk belongs to the handler, which may keep it. */
   onData(chunk: Buffer): void;
-  /** The output queue has fallen to the low-water mark after `write` had answered false. */
+  /** The output queue has fallen to the low-water mark after it had been above the high-water mark. */
   onDrain(): void;
   /** The peer has closed its sending side; ours is still open. */
   onEnd(): void;
@@ -12,30 +12,34 @@ export interface ConnectionHandler {
   onClose(error: Error | null): void;
 }
 
-/** Above this many queued bytes `write` answers false; at or under `LOW_WATER` `onDrain` is called. */
+/** Above this many queued bytes a connection is `full`; once down to `LOW_WATER` its handler's `onDrain` is called. */
 export const HIGH_WATER = 65_536;
 export const LOW_WATER = 16_384;
 
 export interface Connection {
   handler: ConnectionHandler;
+  /** Address of the peer; "" for unix sockets. IPv4 in dotted form. */
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly localPort: number;
   readonly closed: boolean;
-  /** Bytes accepted from the caller that the peer's system has not taken yet. */
+  /** Bytes accepted from the caller that the system has not taken yet. */
   readonly queued: number;
+  /** More is queued than `HIGH_WATER`: the caller should stop until `onDrain`. */
+  readonly full: boolean;
+  /** Bytes that the system has taken so far. */
+  readonly sent: number;
   /**
-   * Sends `bytes[start, end)`. The bytes may be changed by the caller after the call if `copy` is true (what cannot leave
-   * at once is copied); otherwise they are kept as they are. False asks the caller to wait for `onDrain`.
+   * Sends `bytes[start, end)` now, behind what is queued. With `copy` the caller may change the bytes after the call;
+   * without it they must stay as they are. Only outbox.ts calls this with bytes of the outbox; others use `write`.
    */
-  write(bytes: Buffer, start: number, end: number, copy: boolean): boolean;
+  send(bytes: Buffer, start: number, end: number, copy: boolean): void;
   /** Stops and restarts reading. Both may be called again without effect. */
   pause(): void;
   resume(): void;
   /** Closes our sending side once the queue is empty; reading goes on. */
   end(): void;
-  /** Sends what is queued, then closes both ways; reading stops at once. */
+  /** Sends what is queued, then closes both ways; nothing is read any more. */
   close(): void;
-  /** Closes both ways at once and drops the queue. `reset` makes the peer see a reset rather than an orderly end. */
+  /** Closes both ways at once and drops the queue. With `reset` the peer sees a reset instead of an orderly end. */
   destroy(reset?: boolean): void;
 }

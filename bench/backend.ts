@@ -1,0 +1,66 @@
+// The one backend that every peer proxies to: nginx, which answers from memory and is cheaper than anything in front.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Child, freePort, startChild, waitUntilServing } from "./child.ts";
+import { nginxCommand, nginxFrame } from "./peers/nginx.ts";
+import { HOST } from "./scenario.ts";
+
+/** Body of the small answers: 34 bytes. */
+export const SMALL_BODY = "Hello from behind the proxy. Bye.\n";
+
+export interface Backend {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Starts it on one core; its files lie in the run's folder, which is in memory where possible. */
+export async function startBackend(directory: string, core: number): Promise<Backend> {
+  const port = freePort();
+  const home = join(directory, "backend");
+  mkdirSync(join(home, "files"), { recursive: true });
+  writeFileSync(join(home, "files", "10k"), "x".repeat(10 * 1024));
+  writeFileSync(join(home, "files", "1m"), "x".repeat(1024 * 1024));
+  writeFileSync(join(home, "nginx.conf"), backendConfig(home, port));
+  const child: Child = startChild("backend", nginxCommand(home), { core, directory: home });
+  await waitUntilServing(child, "the backend (nginx)", `http://127.0.0.1:${port}/small`);
+  return { port, stop: () => child.stop() };
+}
+
+/**
+ * Asks a proxy for a page that shows what reached the backend: peers that skip work which the others do
+ * (X-Forwarded-*, the Host of the client) must not be compared.
+ *
+ * @returns what is wrong, or null.
+ */
+export async function forwardingProblem(port: number): Promise<string | null> {
+  const url = `http://127.0.0.1:${port}/fields`;
+  const response = await fetch(url, { keepalive: false, headers: { Host: HOST } });
+  const seen = await response.text();
+  const wanted = `for=127.0.0.1 proto=http forwarded-host=${HOST} host=${HOST}\n`;
+  return response.status === 200 && seen === wanted ? null : `the backend saw ${seen.trim()}, not ${wanted.trim()}`;
+}
+
+function backendConfig(home: string, port: number): string {
+  const small = SMALL_BODY.replace("\n", "\\n");
+  return nginxFrame(home, {
+    connections: 4096,
+    http: `
+  sendfile on;
+  tcp_nopush on;
+  tcp_nodelay on;
+  open_file_cache max=16 inactive=1h;
+  open_file_cache_valid 1h;
+  keepalive_timeout 1h;
+  keepalive_requests 1000000000;
+  default_type text/html;
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    root ${home}/files;
+    location = /small { return 200 "${small}"; }
+    location = /post { return 200 "${small}"; }
+    location = /fields {
+      return 200 "for=$http_x_forwarded_for proto=$http_x_forwarded_proto forwarded-host=$http_x_forwarded_host host=$http_host\\n";
+    }
+  }`,
+  });
+}

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { SMALL_BODY } from "./backend.ts";
+import { PEERS } from "./peers.ts";
+import { cpuSeconds, parseStat, privateBytes, processTree, residentBytes } from "./proc.ts";
+import { renderMarkdown, replaceBlock } from "./report.ts";
+import { type LoadSample, median, summarise } from "./results.ts";
+import { type LoadScenario, requestHead, SCENARIOS } from "./scenario.ts";
+import { memoryProblem } from "./soak.ts";
+import { luaScript, parseLoad } from "./wrk.ts";
+
+const loads = SCENARIOS.filter((scenario): scenario is LoadScenario => scenario.kind === "load");
+const small = loads.find((scenario) => scenario.name === "small")!;
+
+describe("scenarios", () => {
+  test("the small request is what the architecture's figures were measured with", () => {
+    expect(small.fields.length).toBe(13);
+    expect(requestHead(small).length).toBe(640);
+    expect(SMALL_BODY.length).toBe(small.answerBytes);
+  });
+
+  test("the field-heavy request has 32 different fields", () => {
+    const fields = loads.find((scenario) => scenario.name === "headers")!.fields;
+    expect(new Set(fields.map(([name]) => name.toLowerCase())).size).toBe(32);
+  });
+
+  test("only the connect scenario closes", () => {
+    const closing = loads.filter((scenario) => requestHead(scenario).includes("Connection: close"));
+    expect(closing.map((scenario) => scenario.name)).toEqual(["connect"]);
+  });
+});
+
+describe("processes", () => {
+  test("a command name may hold spaces and parentheses", () => {
+    const rest = ["S", 7, 42, 42, 0, -1, 0, 1, 1, 0, 0, 100, 20, 3, 4, 20, 0, 1, 0, 9876, 1, 1];
+    expect(parseStat(`42 (a) b (c)) ${rest.join(" ")}`)).toEqual({
+      pid: 42,
+      parent: 7,
+      cpuTicks: 127,
+      startTicks: 9876,
+    });
+  });
+
+  test("a child counts for its parent", async () => {
+    // The shell stays (two commands), so the tree is shell and sleep.
+    const child = Bun.spawn(["sh", "-c", "echo up; sleep 60; true"], { stdout: "pipe" });
+    await child.stdout.getReader().read();
+    while (processTree(child.pid).length < 2) await Bun.sleep(1); // The shell forks right after its line.
+    const tree = processTree(child.pid);
+    expect(tree.map((stat) => stat.parent)).toEqual([process.pid, child.pid]);
+    expect(residentBytes(child.pid)).toBeGreaterThan(residentBytes(tree[1]!.pid));
+    expect(privateBytes(child.pid)).toBeGreaterThan(0);
+    for (const stat of tree) process.kill(stat.pid, "SIGKILL");
+    await child.exited;
+  });
+
+  test("own CPU time grows with work", () => {
+    const before = cpuSeconds(process.pid);
+    const until = performance.now() + 60_000;
+    while (cpuSeconds(process.pid) - before < 0.02 && performance.now() < until);
+    expect(cpuSeconds(process.pid) - before).toBeGreaterThanOrEqual(0.0199);
+  });
+});
+
+describe("load generator", () => {
+  test("its last line is the result", () => {
+    const load = { requests: 10, seconds: 1.5, bytes: 340, errors: 1, p50Ms: 0.5, p99Ms: 2 };
+    expect(parseLoad(`Running …\nsluice-bench ${JSON.stringify(load)}\n`)).toEqual(load);
+    expect(() => parseLoad("unable to connect")).toThrow("unable to connect");
+  });
+
+  test("quotes in field values survive", () => {
+    expect(luaScript(small)).toContain(String.raw`wrk.headers["sec-ch-ua"] = "\"Chromium\";v=`);
+  });
+});
+
+const sample = (cpuMicros: number, errors = 0): LoadSample => ({
+  kind: "load",
+  cpuMicros,
+  requestsPerSecond: 1000,
+  p50Ms: 1,
+  p99Ms: 2,
+  residentBytes: 2 ** 20,
+  busy: 0.9,
+  errors,
+});
+
+describe("results", () => {
+  const collect = (rows: Record<string, { rounds: LoadSample[]; problem: string | null }>) =>
+    summarise(small, new Map(Object.entries(rows)));
+
+  test("median", () => {
+    expect([[5, 1, 100], [4, 1, 2, 100], [7]].map(median)).toEqual([5, 3, 7]);
+  });
+
+  test("ratios are those of the medians", () => {
+    const result = collect({
+      sluice: { rounds: [sample(10), sample(12), sample(90)], problem: null },
+      nginx: { rounds: [sample(24), sample(24), sample(24)], problem: null },
+    });
+    expect(result.rows.map((row) => [row.toNginx, row.toHaproxy])).toEqual([
+      [0.5, null],
+      [1, null],
+    ]);
+  });
+
+  const INVALID: readonly (readonly [name: string, rounds: LoadSample[], problem: string | null, reason: string])[] = [
+    ["one failed request", [sample(10), sample(10, 1)], null, "1 failed requests"],
+    ["a peer that did not start", [], "bin/x is missing", "bin/x is missing"],
+    ["a peer that died later", [sample(10)], "no answer", "no answer"],
+  ];
+  for (const [name, rounds, problem, reason] of INVALID) {
+    test(`${name} makes the row invalid`, () => {
+      const result = collect({ sluice: { rounds, problem }, nginx: { rounds: [sample(20)], problem: null } });
+      expect(result.rows[0]).toMatchObject({ problem: reason, median: null, toNginx: null });
+      const environment = { kernel: "k", cpu: "c", rounds: 2, seconds: 1, wrk: "4", versions: { nginx: "1.2" } };
+      const text = renderMarkdown({ environment, results: [result] });
+      expect(text).toContain(`| sluice | invalid: ${reason} |`);
+      expect(text).toContain("| nginx | 20.0 µs | 1.00 |");
+    });
+  }
+
+  test("the README keeps what is around the block", () => {
+    const readme = "a\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nz\n";
+    expect(replaceBlock(readme, "new\n")).toBe("a\n<!-- bench:begin -->\nnew\n<!-- bench:end -->\nz\n");
+    expect(replaceBlock(replaceBlock(readme, "b"), "new")).toBe(replaceBlock(readme, "new"));
+    expect(() => replaceBlock("nothing", "new")).toThrow("no <!-- bench:begin -->");
+  });
+});
+
+describe("soak", () => {
+  const series = (...megabytes: number[]) =>
+    megabytes.map((size, index) => ({ requests: index * 100, residentBytes: size * 2 ** 20 }));
+  const CASES: readonly (readonly [name: string, megabytes: number[], problem: string | null])[] = [
+    ["flat", [30, 60, 60, 60, 60], null],
+    ["growth in the first half only", [10, 20, 80, 81, 82], null],
+    ["growth in the second half", [10, 60, 60, 62, 66], "grew 10.0 % in the second half"],
+    ["too much at the end", [10, 101, 101, 101, 101], "above 100 MB"],
+    ["nothing", [], "no sample"],
+  ];
+  for (const [name, megabytes, problem] of CASES) {
+    test(name, () => {
+      const found = memoryProblem(series(...megabytes));
+      if (problem === null) expect(found).toBeNull();
+      else expect(found).toContain(problem);
+    });
+  }
+});
+
+test("every peer has a name of its own and a version", async () => {
+  expect(new Set(PEERS.map((peer) => peer.name)).size).toBe(6);
+  const manifest = (await Bun.file(join(import.meta.dir, "../package.json")).json()) as { version: string };
+  expect(PEERS[0]!.version()).toBe(`${manifest.version} on Bun ${Bun.version}`);
+});

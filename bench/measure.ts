@@ -1,0 +1,158 @@
+// One scenario: all its peers, in alternating rounds.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { forwardingProblem } from "./backend.ts";
+import { freePort } from "./child.ts";
+import { affordableConnections, weighIdle } from "./idle.ts";
+import type { Peer, RunningPeer } from "./peer.ts";
+import { cpuSeconds, residentBytes } from "./proc.ts";
+import { type LoadSample, type Sample, type ScenarioResult, summarise } from "./results.ts";
+import type { IdleScenario, LoadScenario, Scenario } from "./scenario.ts";
+import { runLoad } from "./wrk.ts";
+
+export interface Bench {
+  readonly directory: string;
+  readonly backendPort: number;
+  readonly proxyCore: number;
+  readonly loadCore: number;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly log: (line: string) => void;
+}
+
+interface Collected {
+  readonly rounds: Sample[];
+  problem: string | null;
+}
+
+/** Before the first round: long enough for just-in-time compilers to have done their work. */
+const WARM_UP_SECONDS = 3;
+
+/** Measures every peer in every round, starting each round with another peer, so that drift hits all alike. */
+export async function measure(bench: Bench, scenario: Scenario, peers: readonly Peer[]): Promise<ScenarioResult> {
+  const collected = new Map<string, Collected>(peers.map((peer) => [peer.name, { rounds: [], problem: null }]));
+  if (scenario.kind === "load") await measureLoad(bench, scenario, peers, collected);
+  else await measureIdle(bench, scenario, peers, collected);
+  const count = [...collected.values()].flatMap(({ rounds }) => rounds).find((sample) => sample.kind === "idle");
+  const title =
+    scenario.kind === "idle" && count !== undefined && count.connections < scenario.connections
+      ? `${count.connections.toLocaleString("en")} idle keep-alive connections (the limit of open files allows no more)`
+      : scenario.title;
+  return summarise({ name: scenario.name, title }, collected);
+}
+
+async function measureLoad(
+  bench: Bench,
+  scenario: LoadScenario,
+  peers: readonly Peer[],
+  collected: ReadonlyMap<string, Collected>,
+): Promise<void> {
+  const running = new Map<Peer, RunningPeer>();
+  for (const peer of peers) {
+    await attempt(bench, peer, collected, async () => {
+      const started = await start(bench, peer, scenario.connections);
+      running.set(peer, started);
+      const problem = await forwardingProblem(started.port);
+      if (problem !== null) throw new Error(problem);
+      await runLoad(scenario, started.port, { ...loadOptions(bench), seconds: WARM_UP_SECONDS });
+    });
+  }
+  for (let round = 0; round < bench.rounds; round += 1) {
+    for (const peer of rotated(peers, round)) {
+      const { rounds, problem } = collected.get(peer.name)!;
+      if (problem !== null) continue;
+      await attempt(bench, peer, collected, async () => {
+        const sample = await sampleLoad(bench, scenario, running.get(peer)!);
+        rounds.push(sample);
+        bench.log(`${scenario.name} ${round + 1}/${bench.rounds} ${peer.name}: ${describe(sample)}`);
+      });
+    }
+  }
+  await Promise.all([...running.values()].map((peer) => peer.stop()));
+}
+
+async function sampleLoad(bench: Bench, scenario: LoadScenario, peer: RunningPeer): Promise<LoadSample> {
+  const before = cpuSeconds(peer.pid);
+  const load = await runLoad(scenario, peer.port, loadOptions(bench));
+  const cpu = cpuSeconds(peer.pid) - before;
+  if (load.requests === 0) throw new Error("not one request was answered");
+  // The generator counts bytes as they come, so unfinished answers may add to them but never take away.
+  const short = load.bytes < load.requests * scenario.answerBytes;
+  return {
+    kind: "load",
+    cpuMicros: (cpu / load.requests) * 1e6,
+    requestsPerSecond: load.requests / load.seconds,
+    p50Ms: load.p50Ms,
+    p99Ms: load.p99Ms,
+    residentBytes: residentBytes(peer.pid),
+    busy: cpu / load.seconds,
+    errors: load.errors + (short ? 1 : 0),
+  };
+}
+
+async function measureIdle(
+  bench: Bench,
+  scenario: IdleScenario,
+  peers: readonly Peer[],
+  collected: ReadonlyMap<string, Collected>,
+): Promise<void> {
+  const connections = affordableConnections(scenario.connections);
+  for (let round = 0; round < bench.rounds; round += 1) {
+    for (const peer of rotated(peers, round)) {
+      const { rounds, problem } = collected.get(peer.name)!;
+      if (problem !== null) continue;
+      await attempt(bench, peer, collected, async () => {
+        const started = await start(bench, peer, connections); // Fresh each time: freed memory would hide the cost.
+        try {
+          const memory = await weighIdle(started, { core: bench.loadCore, connections });
+          rounds.push({ kind: "idle", ...memory });
+          const kilobytes = (memory.bytesPerConnection / 1024).toFixed(2);
+          bench.log(`${scenario.name} ${round + 1}/${bench.rounds} ${peer.name}: ${kilobytes} KB per connection`);
+        } finally {
+          await started.stop();
+        }
+      });
+    }
+  }
+}
+
+/** One peer that fails spoils its own row and nothing else. */
+async function attempt(
+  bench: Bench,
+  peer: Peer,
+  collected: ReadonlyMap<string, Collected>,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    collected.get(peer.name)!.problem = problem;
+    bench.log(`${peer.name}: ${problem}`);
+  }
+}
+
+let startCount = 0;
+
+async function start(bench: Bench, peer: Peer, connections: number): Promise<RunningPeer> {
+  startCount += 1;
+  const directory = join(bench.directory, `${peer.name}-${startCount}`);
+  mkdirSync(directory);
+  const { backendPort, proxyCore: core } = bench;
+  return peer.start({ port: freePort(), backendPort, core, directory, connections });
+}
+
+function loadOptions(bench: Bench): { core: number; seconds: number; directory: string } {
+  return { core: bench.loadCore, seconds: bench.seconds, directory: bench.directory };
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const first = by % Math.max(1, items.length);
+  return [...items.slice(first), ...items.slice(0, first)];
+}
+
+function describe(sample: LoadSample): string {
+  const errors = sample.errors > 0 ? `, ${sample.errors} ERRORS` : "";
+  const busy = `${Math.round(sample.busy * 100)} % of its core`;
+  return `${sample.cpuMicros.toFixed(1)} µs CPU, ${Math.round(sample.requestsPerSecond)}/s, ${busy}${errors}`;
+}

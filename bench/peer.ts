@@ -1,0 +1,51 @@
+// What the bench knows of a proxy. Every file in peers/ exports one of these.
+import { type Child, startChild, waitUntilServing } from "./child.ts";
+
+export interface PeerContext {
+  readonly port: number;
+  readonly backendPort: number;
+  /** The core that the proxy is pinned to. */
+  readonly core: number;
+  /** A folder of its own, removed after the run. */
+  readonly directory: string;
+  /** Most clients at a time; for peers whose tables have a fixed size. */
+  readonly connections: number;
+}
+
+export interface RunningPeer {
+  /** The first process; CPU and memory are those of it and all its descendants. */
+  readonly pid: number;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+export interface Peer {
+  readonly name: string;
+  /** Debian packages that it needs. */
+  readonly packages: readonly string[];
+  version(): string;
+  start(context: PeerContext): Promise<RunningPeer>;
+}
+
+/** Starts a peer's command on its core and waits until it proxies. */
+export async function startPeer(
+  name: string,
+  command: readonly string[],
+  context: PeerContext,
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningPeer> {
+  const child: Child = startChild(name, command, { core: context.core, directory: context.directory, env });
+  try {
+    await waitUntilServing(child, name, `http://127.0.0.1:${context.port}/small`);
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+  return { pid: child.pid, port: context.port, stop: () => child.stop() };
+}
+
+/** The first version-like word that a command prints; "unknown" when there is none. */
+export function printedVersion(command: readonly string[]): string {
+  const { stdout, stderr } = Bun.spawnSync([...command], { stdin: "ignore" });
+  return /\d+\.\d+[\w.]*/.exec(`${stdout}${stderr}`)?.[0] ?? "unknown";
+}

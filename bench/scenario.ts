@@ -1,0 +1,83 @@
+// What is measured. Every scenario is the same for every peer.
+
+/** A closed loop of requests over a fixed number of connections. */
+export interface LoadScenario {
+  readonly kind: "load";
+  readonly name: string;
+  readonly title: string;
+  readonly method: "GET" | "POST";
+  /** Path on the backend; see backend.ts. */
+  readonly path: string;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly bodyBytes: number;
+  /** Size of the answer's body, which the load generator's byte count is checked against. */
+  readonly answerBytes: number;
+  readonly connections: number;
+}
+
+/** Connections that have served one request each and then only stay open. */
+export interface IdleScenario {
+  readonly kind: "idle";
+  readonly name: string;
+  readonly title: string;
+  readonly connections: number;
+}
+
+export type Scenario = LoadScenario | IdleScenario;
+
+export const HOST = "bench.example";
+
+/** What a current browser sends with a click on a link: 13 fields; the whole head is 640 bytes. */
+const BROWSER_FIELDS: LoadScenario["fields"] = [
+  ["Host", HOST],
+  ["Connection", "keep-alive"],
+  ["sec-ch-ua", '"Chromium";v="140", "Not=A?Brand";v="24"'],
+  ["sec-ch-ua-mobile", "?0"],
+  ["sec-ch-ua-platform", '"Linux"'],
+  ["Upgrade-Insecure-Requests", "1"],
+  [
+    "User-Agent",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+  ],
+  ["Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"],
+  ["Sec-Fetch-Site", "same-origin"],
+  ["Sec-Fetch-Mode", "navigate"],
+  ["Accept-Encoding", "gzip, deflate, br"],
+  ["Accept-Language", "en-GB,en;q=0.9"],
+  ["Cookie", "session=4f1d2c7ab9e84d0fa2d1; visitor=8c1e77d05b3f4a6c9e01b2c3d; consent=analytics; theme=dark"],
+];
+
+/** An application's request behind several layers: 32 fields, 19 of them its own. */
+const MANY_FIELDS: LoadScenario["fields"] = [
+  ...BROWSER_FIELDS,
+  ...Array.from(
+    { length: 32 - BROWSER_FIELDS.length },
+    (_, index) =>
+      [`X-Application-Field-${index + 1}`, `value-${"0123456789abcdef".slice(0, 4 + (index % 12))}`] as const,
+  ),
+];
+
+const browse = { kind: "load", method: "GET", fields: BROWSER_FIELDS, bodyBytes: 0, connections: 64 } as const;
+
+export const SCENARIOS: readonly Scenario[] = [
+  { ...browse, name: "small", title: "34-byte body, browser-like request", path: "/small", answerBytes: 34 },
+  { ...browse, name: "10k", title: "10 KB body", path: "/10k", answerBytes: 10 * 1024 },
+  { ...browse, name: "1m", title: "1 MB body", path: "/1m", answerBytes: 1024 * 1024 },
+  { ...browse, name: "post", title: "POST of 1 KB", method: "POST", path: "/post", bodyBytes: 1024, answerBytes: 34 },
+  { ...browse, name: "headers", title: "32 request fields", fields: MANY_FIELDS, path: "/small", answerBytes: 34 },
+  {
+    ...browse,
+    name: "connect",
+    title: "new connection for each request",
+    fields: BROWSER_FIELDS.map(([name, value]) => [name, name === "Connection" ? "close" : value] as const),
+    path: "/small",
+    answerBytes: 34,
+  },
+  { kind: "idle", name: "idle", title: "10,000 idle keep-alive connections", connections: 10_000 },
+];
+
+/** The bytes of the request's head as they go over the wire. */
+export function requestHead(scenario: LoadScenario): string {
+  const lines = scenario.fields.map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${scenario.method} ${scenario.path} HTTP/1.1\r\n${lines.join("")}\r\n`;
+}

@@ -1,0 +1,12 @@
+// `sluice schema`: the JSON Schema of the configuration, for editors and other programs.
+import type { Command } from "commander";
+import { configJsonSchema } from "../config/json-schema.ts";
+
+export function register(program: Command): void {
+  program
+    .command("schema")
+    .description("print the JSON Schema of the configuration")
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    });
+}

@@ -1,0 +1,106 @@
+// One listener of one thread: its socket, its open connections, and how many of them one address may have.
+import { lstatSync, unlinkSync } from "node:fs";
+import { type Address, parseListen } from "../config/address.ts";
+import type { ListenerConfig } from "../config/schema.ts";
+import { addressKey } from "../core/ip.ts";
+import type { TimerWheel } from "../core/timers.ts";
+import { H1Connection } from "../server/h1-connection.ts";
+import type { ExchangeHandler, ListenerContext } from "../server/listener.ts";
+import type { Connection } from "../transport/connection.ts";
+import { listenOn, type SocketListener } from "../transport/socket.ts";
+
+/** A gauge, as the metrics offer it. */
+export interface Gauge {
+  add(n: number): void;
+}
+
+export class ActiveListener implements ListenerContext {
+  readonly name: string;
+  options: ListenerConfig;
+  readonly handler: ExchangeHandler;
+  readonly wheel: TimerWheel;
+  draining = false;
+  readonly connections: Set<H1Connection> = new Set();
+  readonly #byConnection = new Map<object, H1Connection>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #gauge: Gauge;
+  #socket: SocketListener | null = null;
+
+  constructor(options: ListenerConfig, handler: ExchangeHandler, wheel: TimerWheel, gauge: Gauge) {
+    this.name = options.address;
+    this.options = options;
+    this.handler = handler;
+    this.wheel = wheel;
+    this.#gauge = gauge;
+  }
+
+  /** The port it got; 0 for a unix socket. */
+  get port(): number {
+    return this.#socket?.port ?? 0;
+  }
+
+  /** Begins to accept, on `port` in place of a configured 0. Throws the system's error. */
+  listen(port: number): void {
+    const address = parseListen(this.options.address);
+    if (address === null) throw new Error(`not an address: ${this.options.address}`);
+    if (address.kind === "unix") removeStaleSocket(address.path);
+    const bound: Address = address.kind === "tcp" && address.port === 0 ? { ...address, port } : address;
+    this.#socket = listenAnywhere(bound, (connection) => this.#accept(connection));
+  }
+
+  #accept(connection: Connection): H1Connection | null {
+    const { limits } = this.options;
+    if (this.connections.size >= limits.connections) return null;
+    const key = addressKey(connection.remoteAddress);
+    const open = this.#perAddress.get(key) ?? 0;
+    if (open >= limits.connectionsPerAddress) return null;
+    this.#perAddress.set(key, open + 1);
+    const client = new H1Connection(connection, this);
+    this.connections.add(client);
+    this.#byConnection.set(connection, client);
+    this.#gauge.add(1);
+    return client;
+  }
+
+  closed(connection: Connection): void {
+    const client = this.#byConnection.get(connection);
+    if (client === undefined) return;
+    this.#byConnection.delete(connection);
+    this.connections.delete(client);
+    const key = addressKey(connection.remoteAddress);
+    const open = (this.#perAddress.get(key) ?? 1) - 1;
+    if (open > 0) this.#perAddress.set(key, open);
+    else this.#perAddress.delete(key);
+    this.#gauge.add(-1);
+  }
+
+  /** Stops accepting; idle connections are closed, the others after their current answer. */
+  drain(): void {
+    this.draining = true;
+    this.#socket?.stop();
+    for (const client of [...this.connections]) client.drain();
+  }
+
+  /** Cuts what is still open. */
+  destroy(): void {
+    for (const client of [...this.connections]) client.connection.destroy();
+  }
+}
+
+/** A machine without IPv6 has no `::` to listen on; every address is 0.0.0.0 there. */
+function listenAnywhere(address: Address, accept: (connection: Connection) => H1Connection | null): SocketListener {
+  try {
+    return listenOn(address, accept);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (address.kind !== "tcp" || address.host !== "::" || (code !== "EAFNOSUPPORT" && code !== "EADDRNOTAVAIL"))
+      throw error;
+    return listenOn({ ...address, host: "0.0.0.0" }, accept);
+  }
+}
+
+/** A socket file that an ended process left behind would keep us from listening. */
+function removeStaleSocket(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isSocket()) unlinkSync(path);
+}

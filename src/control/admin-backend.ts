@@ -1,0 +1,75 @@
+// What the admin API needs from the proxy that it administers, and the JSON that it answers with.
+import type { Diagnostic } from "../config/diagnostic.ts";
+
+export interface WorkerStatus {
+  readonly id: number;
+  readonly state: "starting" | "ready" | "draining";
+  /** Open client connections. */
+  readonly connections: number;
+  /** How often this worker was replaced. */
+  readonly restarts: number;
+}
+
+export interface ListenerStatus {
+  /** As configured. */
+  readonly address: string;
+  /** Where it really listens, with the port that the system chose for `:0`. */
+  readonly bound: string;
+}
+
+export interface ProxyStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly state: "starting" | "ready" | "draining";
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** Path of the configuration file; "" for a configuration given in code. */
+  readonly configFile: string;
+  /** When the configuration in use was loaded, ISO 8601. */
+  readonly configLoadedAt: string;
+  readonly listeners: readonly ListenerStatus[];
+  readonly workers: readonly WorkerStatus[];
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not, in plain words; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+/** Diagnostics hold warnings when `ok`, else at least one error, and then nothing was changed. */
+export interface ReloadResult {
+  readonly ok: boolean;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** A request that might come. */
+export interface ExplainQuery {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Address of the client; null when it was not said. */
+  readonly ip: string | null;
+}
+
+/** The supervisor, as the admin API sees it. */
+export interface AdminBackend {
+  status(): ProxyStatus;
+  /** The configuration in use; the admin API takes the secrets out. */
+  config(): unknown;
+  /** The route table in order, as JSON. */
+  routes(): unknown;
+  /** Upstreams, their servers and how these are doing, as JSON. */
+  upstreams(): unknown;
+  /** Reads the configuration again. Rejects only for bugs. */
+  reload(): Promise<ReloadResult>;
+  /** Begins the graceful stop that SIGTERM begins, and returns at once. */
+  drain(): void;
+  ready(): Readiness;
+  /** Prometheus text and its media type. */
+  metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
+  /** What `sluice explain --json` prints. Throws RangeError when the URL or address of the query is not one. */
+  explain(query: ExplainQuery): unknown;
+  /** Ends one worker, which is then replaced; false when there is none with that id. */
+  restartWorker(id: number): boolean;
+}

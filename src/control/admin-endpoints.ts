@@ -1,0 +1,112 @@
+// The endpoints of the admin API: which path and method does what.
+import { z } from "zod";
+import type { Log } from "../observe/log.ts";
+import { json, problem, readJson, text } from "./admin-answers.ts";
+import type { AdminBackend } from "./admin-backend.ts";
+import { statusPage } from "./admin-page.ts";
+import { redact } from "./admin-redact.ts";
+
+/** A request that has been let in. */
+export interface AdminCall {
+  readonly request: Request;
+  readonly backend: AdminBackend;
+  /** Where changes are told. */
+  readonly log: Log;
+  /** Whether the caller may see more than a yes or no. */
+  readonly trusted: boolean;
+  /** What stands in the place of `:id` in the path. */
+  readonly id: string;
+}
+
+type Handler = (call: AdminCall) => Response | Promise<Response>;
+
+export interface Endpoint {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** Answers without the token as well: probes have none. */
+  readonly open?: boolean;
+  readonly handle: Handler;
+}
+
+const explainBody = z.strictObject({
+  method: z.string().min(1).default("GET"),
+  url: z.string().min(1),
+  headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).default({}),
+  ip: z.string().optional(),
+});
+
+export const ENDPOINTS: readonly Endpoint[] = [
+  {
+    method: "GET",
+    path: "/",
+    handle: ({ backend }) => text(statusPage(backend.status(), backend.ready()), "text/html; charset=utf-8"),
+  },
+  { method: "GET", path: "/healthz", open: true, handle: () => text("ok\n", "text/plain; charset=utf-8") },
+  { method: "GET", path: "/readyz", open: true, handle: readyz },
+  { method: "GET", path: "/metrics", handle: metrics },
+  {
+    method: "GET",
+    path: "/api/status",
+    handle: ({ backend }) => json({ ...backend.status(), ready: backend.ready() }),
+  },
+  { method: "GET", path: "/api/config", handle: ({ backend }) => json(redact(backend.config())) },
+  { method: "GET", path: "/api/routes", handle: ({ backend }) => json(redact(backend.routes())) },
+  { method: "GET", path: "/api/upstreams", handle: ({ backend }) => json(redact(backend.upstreams())) },
+  { method: "POST", path: "/api/config/reload", handle: reload },
+  { method: "POST", path: "/api/explain", handle: explain },
+  { method: "POST", path: "/api/drain", handle: drain },
+  { method: "POST", path: "/api/workers/:id/restart", handle: restartWorker },
+];
+
+function readyz({ backend, trusted }: AdminCall): Response {
+  const { ready, reasons } = backend.ready();
+  return json(trusted ? { ready, reasons } : { ready }, ready ? 200 : 503);
+}
+
+async function metrics({ backend }: AdminCall): Promise<Response> {
+  const { text: body, contentType } = await backend.metrics();
+  return text(body, contentType);
+}
+
+async function reload({ backend, log }: AdminCall): Promise<Response> {
+  const { ok, diagnostics } = await backend.reload();
+  if (ok) {
+    log.info("admin: configuration reloaded", { warnings: diagnostics.length });
+    return json({ ok, diagnostics });
+  }
+  log.warn("admin: reload refused; nothing was changed", { problems: diagnostics.length });
+  return problem(422, "The configuration is not valid; nothing was changed.", { diagnostics });
+}
+
+async function explain({ request, backend }: AdminCall): Promise<Response> {
+  const body = await readJson(request);
+  if (body instanceof Response) return body;
+  const query = explainBody.safeParse(body.value);
+  if (!query.success)
+    return problem(400, "The body is not a query.", {
+      errors: query.error.issues.map(({ path, message }) => ({ path: path.join("."), message })),
+    });
+  const { method, url, ip = null, headers } = query.data;
+  const pairs = Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().map((value) => [name, value] as const),
+  );
+  try {
+    return json(backend.explain({ method, url, ip, headers: pairs }));
+  } catch (error) {
+    if (error instanceof RangeError) return problem(400, error.message);
+    throw error;
+  }
+}
+
+function drain({ backend, log }: AdminCall): Response {
+  log.info("admin: drain begins");
+  backend.drain();
+  return json({ draining: true }, 202);
+}
+
+function restartWorker({ backend, log, id }: AdminCall): Response {
+  if (!/^\d{1,9}$/.test(id) || !backend.restartWorker(Number(id)))
+    return problem(404, "There is no worker with that id.");
+  log.info("admin: worker restarts", { worker: Number(id) });
+  return json({ restarting: Number(id) }, 202);
+}

@@ -1,0 +1,34 @@
+// The page at `/` of the admin listener: what the proxy is doing, for people.
+import type { ProxyStatus, Readiness } from "./admin-backend.ts";
+
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+const row = (cells: readonly (string | number)[], tag = "td"): string =>
+  `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(String(cell))}</${tag}>`).join("")}</tr>`;
+
+const STYLE =
+  "body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}" +
+  "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{text-align:left;padding:.2rem 1.2rem .2rem 0;border-bottom:1px solid #ddd}" +
+  "@media(prefers-color-scheme:dark){body{color:#e4e4e4;background:#181818}th,td{border-color:#444}a{color:#8ab4ff}}";
+const LINKS = ["/api/status", "/api/routes", "/api/upstreams", "/api/config", "/metrics", "/readyz"];
+
+/** The page as HTML, without scripts. */
+export function statusPage(status: ProxyStatus, readiness: Readiness): string {
+  const facts = [
+    row(["Version", status.version]),
+    row(["Process", status.pid]),
+    row(["Started", status.startedAt]),
+    row(["Configuration", status.configFile === "" ? "given in code" : status.configFile]),
+    row(["Loaded", status.configLoadedAt]),
+  ];
+  const reasons = readiness.reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`);
+  const listeners = status.listeners.map(({ address, bound }) => row([address, bound]));
+  const workers = status.workers.map(({ id, state, connections, restarts }) => row([id, state, connections, restarts]));
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sluice: ${status.state}</title><style>${STYLE}</style></head>
+<body><h1>Sluice is ${escapeHtml(readiness.ready ? "ready" : status.state === "ready" ? "not ready" : status.state)}</h1>
+${reasons.length === 0 ? "" : `<ul>${reasons.join("")}</ul>\n`}<table>${facts.join("")}</table>
+<h2>Listeners</h2><table>${row(["Configured", "Listening on"], "th")}${listeners.join("")}</table>
+<h2>Workers</h2><table>${row(["Worker", "State", "Connections", "Restarts"], "th")}${workers.join("")}</table>
+<p>${LINKS.map((link) => `<a href="${link}">${link}</a>`).join(" · ")}</p></body></html>
+`;
+}

@@ -1,0 +1,179 @@
+// From a checked configuration to the plan that workers run: the route table, and for each route only what it uses.
+import { looksLikeUrl } from "../config/address.ts";
+import { CompileError, within } from "../config/compile-error.ts";
+import { type Problem, problem, showPath } from "../config/diagnostic.ts";
+import {
+  type Config,
+  type PolicyConfig,
+  policySchema,
+  type RouteConfig,
+  type UpstreamConfig,
+  upstreamSchema,
+} from "../config/schema.ts";
+import type { Policies } from "../filters/definition.ts";
+import { compileFilters } from "../filters/index.ts";
+import { compileRedirect } from "../filters/redirect/filter.ts";
+import type { Action, Route } from "../pipeline/plan.ts";
+import { compileConditions } from "../routing/conditions.ts";
+import { paramNames } from "../routing/pattern.ts";
+import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
+import { compileRespond } from "./respond.ts";
+import { weightedPick } from "./weighted-pick.ts";
+
+export interface Plan {
+  readonly table: RouteTable<Route>;
+  readonly routes: readonly Route[];
+  /** The same routes with their match blocks, for `explainMatch`. */
+  readonly sources: readonly RouteSource<Route>[];
+  /** Every upstream by name: the configured ones, then one for each URL or list of URLs that a route's `to` holds. */
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
+}
+
+/** Why a configuration of the right shape cannot be compiled; the problems carry the keys that are to blame. */
+export class PlanError extends Error {
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(({ path, message }) => `${showPath(path)}: ${message}`).join("\n"));
+    this.name = "PlanError";
+    this.problems = problems;
+  }
+}
+
+/** Compiles a configuration. Throws PlanError with everything that is wrong, not only the first. */
+export function compilePlan(config: Config): Plan {
+  const upstreams = new Map(Object.entries(config.upstreams));
+  const sources: RouteSource<Route>[] = [];
+  const problems = new Map<string, Problem>();
+  config.routes.forEach((route, index) => {
+    try {
+      const value = compileRoute(config, route, index, upstreams);
+      sources.push({ name: value.name, match: route.match, value });
+    } catch (error) {
+      if (!(error instanceof CompileError)) throw error;
+      const path = blamed(route, index, error.path);
+      problems.set(showPath(path), problem(path, error.message)); // a mistake in `defaults` is found once per route
+    }
+  });
+  for (const index of sameNames(sources)) {
+    const path = ["routes", index, "name"];
+    problems.set(showPath(path), problem(path, `there is another route named "${sources[index]?.name}"`));
+  }
+  if (problems.size > 0) throw new PlanError([...problems.values()]);
+  return { table: compileRoutes(sources), routes: sources.map((source) => source.value), sources, upstreams };
+}
+
+/** A policy that the route does not have itself comes from the defaults. */
+function blamed(route: RouteConfig, index: number, path: CompileError["path"]): (string | number)[] {
+  const [key] = path;
+  const inherited = isPolicyKey(key) && route[key] === undefined;
+  return inherited ? ["defaults", ...path] : ["routes", index, ...path];
+}
+
+function* sameNames(sources: readonly RouteSource<Route>[]): Generator<number> {
+  const seen = new Set<string>();
+  for (const [index, { name }] of sources.entries()) {
+    if (seen.has(name)) yield index;
+    seen.add(name);
+  }
+}
+
+const POLICY_KEYS = Object.keys(policySchema.shape) as (keyof PolicyConfig)[];
+const isPolicyKey = (key: unknown): key is keyof PolicyConfig => (POLICY_KEYS as unknown[]).includes(key);
+
+/** The policies of a route: its own key replaces the default as a whole, `false` turns it off. */
+export function mergePolicies(defaults: PolicyConfig, route: PolicyConfig): Policies {
+  const merged: Record<string, unknown> = {};
+  for (const key of POLICY_KEYS) {
+    const policy = route[key] ?? defaults[key];
+    if (policy !== undefined && policy !== false) merged[key] = policy;
+  }
+  return merged as Policies;
+}
+
+function compileRoute(
+  config: Config,
+  route: RouteConfig,
+  index: number,
+  upstreams: Map<string, UpstreamConfig>,
+): Route {
+  const policies = mergePolicies(config.defaults, route);
+  const { paths } = within("match", () => compileConditions(route.match));
+  const params = [...new Set((paths ?? []).flatMap(paramNames))];
+  const filters = compileFilters(policies, { params });
+  const { action, targets } = compileAction(route, policies, params, upstreams);
+  return Object.freeze({
+    name: route.name ?? `route-${index + 1}`,
+    index,
+    requestFilters: filters.request,
+    responseFilters: filters.response,
+    action,
+    upstreams: targets,
+    bodyMax: policies.limits?.body ?? Number.POSITIVE_INFINITY,
+    responseTimeout: policies.timeouts?.response ?? 0,
+    connectTimeout: policies.timeouts?.connect ?? 0,
+    tunnelIdle: policies.timeouts?.idle ?? 0,
+    retained: policies.use !== undefined && policies.use.length > 0,
+  });
+}
+
+function compileAction(
+  route: RouteConfig,
+  policies: Policies,
+  params: readonly string[],
+  upstreams: Map<string, UpstreamConfig>,
+): { readonly action: Action; readonly targets: readonly string[] } {
+  const { to, respond } = route;
+  if (to !== undefined && respond !== undefined)
+    throw new CompileError("a route has one action, not `to` and `respond`", ["respond"]);
+  if (to !== undefined) {
+    const targets = within("to", () => readTargets(to, upstreams));
+    return { action: { kind: "forward", pick: weightedPick(targets) }, targets: targets.map((target) => target.name) };
+  }
+  if (respond !== undefined)
+    return { action: { kind: "reply", reply: within("respond", () => compileRespond(respond, params)) }, targets: [] };
+  const { redirect } = policies;
+  if (redirect === undefined) throw new CompileError("this route does nothing: give it `to`, `respond` or `redirect`");
+  // The filter has answered before the action is asked; it is the action as well so that every route has one.
+  return { action: { kind: "reply", reply: within("redirect", () => compileRedirect(redirect, params)) }, targets: [] };
+}
+
+interface Target {
+  readonly name: string;
+  readonly weight: number;
+}
+
+function readTargets(to: NonNullable<RouteConfig["to"]>, upstreams: Map<string, UpstreamConfig>): Target[] {
+  if (typeof to === "string") return [{ name: upstreamName(to, upstreams), weight: 1 }];
+  const urls = to.filter((target) => typeof target === "string");
+  if (urls.length > 0) {
+    const wrong = urls.findIndex((url) => !looksLikeUrl(url));
+    if (wrong >= 0) throw new CompileError(`"${urls[wrong]}" is not a URL`, [wrong]);
+    return [{ name: anonymous(urls, upstreams), weight: 1 }];
+  }
+  const targets = to.flatMap((target, at) =>
+    typeof target === "string"
+      ? []
+      : [
+          {
+            name: within(at, () => within("upstream", () => upstreamName(target.upstream, upstreams))),
+            weight: target.weight,
+          },
+        ],
+  );
+  if (targets.every((target) => target.weight === 0))
+    throw new RangeError("all weights are 0, so no upstream gets a request");
+  return targets;
+}
+
+function upstreamName(text: string, upstreams: Map<string, UpstreamConfig>): string {
+  if (upstreams.has(text)) return text;
+  if (!looksLikeUrl(text)) throw new RangeError(`there is no upstream named "${text}"`);
+  return anonymous([text], upstreams);
+}
+
+/** An upstream for URLs, which are its name as well, so that routes with the same ones share its connections. */
+function anonymous(urls: readonly string[], upstreams: Map<string, UpstreamConfig>): string {
+  const name = urls.join(", ");
+  if (!upstreams.has(name)) upstreams.set(name, upstreamSchema.parse({ servers: urls }));
+  return name;
+}

@@ -1,0 +1,260 @@
+// One thread's share of the proxy: its listeners, upstreams and plan. A reload builds the new ones beside the old ones
+// and swaps a reference; what did not change is not touched.
+import { isDeepStrictEqual } from "node:util";
+import { parseListen } from "../config/address.ts";
+import type { Config, UpstreamConfig } from "../config/schema.ts";
+import { CidrSet } from "../core/ip.ts";
+import { Timer, TimerWheel } from "../core/timers.ts";
+import { createAccessLog } from "../observe/access-log.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics, ServerMetrics, UpstreamMetrics } from "../observe/metrics.ts";
+import { onHandlerException } from "../transport/socket.ts";
+import type { Server } from "../upstream/pool.ts";
+import { Resolver } from "../upstream/resolver.ts";
+import { Upstream } from "../upstream/upstream.ts";
+import { type UpstreamObserver, Wire, type WirePlan } from "../wire.ts";
+import { ActiveListener } from "./active-listener.ts";
+import { compilePlan, type Plan } from "./compile.ts";
+
+export interface DataPlaneOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Listens on unix sockets too: one thread only can, as they know no SO_REUSEPORT. */
+  readonly primary: boolean;
+}
+
+/** A configuration made ready, not in use yet. */
+export interface Prepared {
+  readonly config: Config;
+  readonly plan: Plan;
+}
+
+/** Why a listener could not be opened. */
+export class ListenError extends Error {
+  readonly address: string;
+  readonly code: string;
+  constructor(address: string, cause: unknown) {
+    const { code = "", message = String(cause) } = cause as { code?: string; message?: string };
+    super(`cannot listen on ${address}: ${code === "" ? message : code}`);
+    this.name = "ListenError";
+    this.address = address;
+    this.code = code;
+  }
+}
+
+export class DataPlane {
+  readonly wheel: TimerWheel = new TimerWheel();
+  readonly #wire: Wire;
+  readonly #options: DataPlaneOptions;
+  readonly #listeners = new Map<string, ActiveListener>();
+  /** Listeners taken away by a reload or a stop, until their last connection is gone. */
+  readonly #leaving = new Set<ActiveListener>();
+  #upstreams = new Map<string, Upstream>();
+  #resolver: Resolver | null = null;
+  #config: Config | null = null;
+
+  constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    const empty = compilePlanless(options.metrics);
+    this.#wire = new Wire(empty, this.wheel, options.log, observerOf(options.metrics));
+    this.wheel.start();
+    onHandlerException((error) =>
+      options.log.error("a connection was dropped because of a bug", { error: error.stack ?? error.message }),
+    );
+  }
+
+  /** Builds everything that can fail without touching what runs. Throws PlanError. */
+  prepare(config: Config): Prepared {
+    return { config, plan: compilePlan(config) };
+  }
+
+  /**
+   * Puts a prepared configuration into use: new listeners first (on `ports[address]` where 0 is configured), then the
+   * plan, then goodbye to listeners that are gone. Throws ListenError, and then nothing has changed.
+   */
+  apply(prepared: Prepared, ports: ReadonlyMap<string, number>): void {
+    const { config } = prepared;
+    const opened = this.#openListeners(config, ports);
+    this.#setResolver(config);
+    const retired = this.#setPlan(prepared);
+    this.#setAccessLog(config);
+    for (const listener of opened) this.#listeners.set(listener.name, listener);
+    for (const options of config.listeners) this.#listeners.get(options.address)!.options = options;
+    for (const [name, listener] of this.#listeners) {
+      if (config.listeners.some((each) => each.address === name)) continue;
+      this.#listeners.delete(name);
+      this.#leave(listener, config.shutdown.drain);
+    }
+    for (const upstream of retired) upstream.retire();
+    this.#config = config;
+  }
+
+  #openListeners(config: Config, ports: ReadonlyMap<string, number>): ActiveListener[] {
+    const opened: ActiveListener[] = [];
+    for (const options of config.listeners) {
+      const unix = parseListen(options.address)?.kind === "unix";
+      if (this.#listeners.has(options.address)) continue;
+      const listener = new ActiveListener(
+        options,
+        this.#wire,
+        this.wheel,
+        this.#options.metrics.connections(options.address),
+      );
+      try {
+        if (!unix || this.#options.primary) listener.listen(ports.get(options.address) ?? 0);
+      } catch (error) {
+        for (const each of opened) each.drain();
+        throw new ListenError(options.address, error);
+      }
+      opened.push(listener);
+    }
+    return opened;
+  }
+
+  #setResolver(config: Config): void {
+    if (this.#resolver !== null && isDeepStrictEqual(this.#config?.resolver, config.resolver)) return;
+    const { servers, minTtl, maxTtl } = config.resolver;
+    this.#resolver = new Resolver({ minTtl, maxTtl, ...(servers === undefined ? {} : { servers }) });
+  }
+
+  /** Swaps the plan. Returns the upstreams that are of no use any more. */
+  #setPlan({ config, plan }: Prepared): Upstream[] {
+    const sameResolver = isDeepStrictEqual(this.#config?.resolver, config.resolver);
+    const kept = new Map<string, Upstream>();
+    for (const [name, upstream] of plan.upstreams) kept.set(name, this.#upstreamFor(name, upstream, sameResolver));
+    const retired = [...this.#upstreams]
+      .filter(([name, upstream]) => kept.get(name) !== upstream)
+      .map(([, upstream]) => upstream);
+    this.#upstreams = kept;
+    const wirePlan: WirePlan = {
+      table: plan.table,
+      upstreams: kept,
+      trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
+      requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
+      tunnelIdle: new Map(config.listeners.map((listener) => [listener.address, listener.timeouts.tunnel])),
+    };
+    this.#wire.plan = wirePlan;
+    return retired;
+  }
+
+  /** An upstream whose configuration is the same keeps its connections. */
+  #upstreamFor(name: string, config: UpstreamConfig, sameResolver: boolean): Upstream {
+    const before = this.#upstreams.get(name);
+    if (before !== undefined && sameResolver && isDeepStrictEqual(before.config, config)) return before;
+    return new Upstream(name, config, this.#resolver!, this.wheel);
+  }
+
+  #setAccessLog(config: Config): void {
+    if (this.#config !== null && isDeepStrictEqual(this.#config.log.access, config.log.access)) return;
+    const before = this.#wire.accessLog;
+    const { log, metrics } = this.#options;
+    this.#wire.accessLog = createAccessLog(config.log.access, {
+      log,
+      onDropped: (lines) => metrics.accessLogDropped.add(lines),
+    });
+    void before.close();
+  }
+
+  #leave(listener: ActiveListener, drainMs: number): void {
+    listener.drain();
+    this.#leaving.add(listener);
+    const timer = new Timer(() => {
+      listener.destroy();
+      this.#leaving.delete(listener);
+    });
+    this.wheel.arm(timer, drainMs);
+  }
+
+  /** Where it listens, by configured address. */
+  get ports(): Map<string, number> {
+    return new Map([...this.#listeners].map(([name, listener]) => [name, listener.port]));
+  }
+
+  /** Open client connections. */
+  get connections(): number {
+    let open = 0;
+    for (const listener of [...this.#listeners.values(), ...this.#leaving]) open += listener.connections.size;
+    return open;
+  }
+
+  /** What upstreams are doing in this thread. */
+  upstreamStatus(): {
+    name: string;
+    servers: { name: string; weight: number; open: number; idle: number; queued: number; failing: boolean }[];
+  }[] {
+    return [...this.#upstreams.values()].map((upstream) => ({
+      name: upstream.name,
+      servers: upstream.servers.map((server) => ({
+        name: server.name,
+        weight: server.weight,
+        open: server.open,
+        idle: server.idle,
+        queued: server.queued,
+        failing: server.failedUntil > this.wheel.now,
+      })),
+    }));
+  }
+
+  /** Opens the access log's file anew, after log rotation. */
+  reopenLogs(): Promise<void> {
+    return this.#wire.accessLog.reopen();
+  }
+
+  /**
+   * Stops: no new connections, idle ones are closed, requests in flight are answered with `Connection: close`, tunnels go
+   * on. Resolves when all are through, or after `drainMs`, when the rest is cut.
+   */
+  async drain(drainMs: number): Promise<void> {
+    for (const listener of this.#listeners.values()) {
+      listener.drain();
+      this.#leaving.add(listener);
+    }
+    this.#listeners.clear();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const until = performance.now() + drainMs;
+    const look = setInterval(() => {
+      if (this.connections > 0 && performance.now() < until) return;
+      clearInterval(look);
+      resolve();
+    }, 20);
+    await promise;
+    for (const tunnel of [...this.#wire.tunnels]) tunnel.close();
+    for (const listener of this.#leaving) listener.destroy();
+    this.#leaving.clear();
+    for (const upstream of this.#upstreams.values()) upstream.retire();
+    await this.#wire.accessLog.close();
+    this.wheel.stop();
+  }
+}
+
+/** Before the first configuration nothing is served. */
+function compilePlanless(metrics: Metrics): WirePlan {
+  return {
+    table: { find: () => null, params: null },
+    upstreams: new Map(),
+    trustedProxies: null,
+    requests: metrics.requests([]),
+    tunnelIdle: new Map(),
+  };
+}
+
+/** Keeps the series of each upstream and server at hand, so that counting looks nothing up by text. */
+function observerOf(metrics: Metrics): UpstreamObserver {
+  const upstreams = new WeakMap<Upstream, UpstreamMetrics>();
+  const servers = new WeakMap<Server, ServerMetrics>();
+  const of = (upstream: Upstream): UpstreamMetrics => {
+    let found = upstreams.get(upstream);
+    if (found === undefined) upstreams.set(upstream, (found = metrics.upstream(upstream.name)));
+    return found;
+  };
+  return {
+    attempted(upstream, server, status, ms) {
+      let counts = servers.get(server);
+      if (counts === undefined) servers.set(server, (counts = of(upstream).server(server.name)));
+      counts.count(status);
+      if (status !== 0) of(upstream).duration.observe(ms / 1000);
+    },
+    retried: (upstream) => of(upstream).retries.add(1),
+    tunnels: (listener, change) => metrics.tunnels(listener).add(change),
+  };
+}

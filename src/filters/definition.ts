@@ -1,0 +1,21 @@
+// What every filter folder exports, and what it is compiled from.
+import type { PolicyConfig } from "../config/schema.ts";
+import type { Filter } from "../pipeline/filter.ts";
+
+/** The policies that hold for one route: its own over the defaults, those turned off left out. */
+export type Policies = { readonly [Key in keyof PolicyConfig]?: Exclude<PolicyConfig[Key], false | undefined> };
+
+export interface FilterContext {
+  /** Names of the route's path parameters, for templates. */
+  readonly params: readonly string[];
+}
+
+export interface FilterDefinition {
+  /** The key of the policy, which errors name. */
+  readonly key: keyof PolicyConfig;
+  /**
+   * The filters of a route, none when its policy is absent. Throws CompileError (its path begins below the policy's key)
+   * or RangeError for values that cannot work.
+   */
+  compile(policies: Policies, context: FilterContext): readonly Filter[];
+}

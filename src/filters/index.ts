@@ -1,0 +1,33 @@
+// The one list of filters. Its order is the order of the request phase, and, for those with a response phase, of that.
+import { within } from "../config/compile-error.ts";
+import type { Filter } from "../pipeline/filter.ts";
+import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
+import { plugins } from "./plugins/filter.ts";
+import { redirect } from "./redirect/filter.ts";
+import { requestHeaders } from "./request-headers/filter.ts";
+import { requestLimits } from "./request-limits/filter.ts";
+import { responseHeaders } from "./response-headers/filter.ts";
+import { rewrite } from "./rewrite/filter.ts";
+
+const FILTERS: readonly FilterDefinition[] = [
+  requestLimits,
+  redirect,
+  rewrite,
+  requestHeaders,
+  responseHeaders,
+  plugins,
+];
+
+export interface RouteFilters {
+  readonly request: readonly Filter[];
+  readonly response: readonly Filter[];
+}
+
+/** The filters of one route by phase. Throws CompileError whose path begins with the policy's key. */
+export function compileFilters(policies: Policies, context: FilterContext): RouteFilters {
+  const filters = FILTERS.flatMap((definition) => within(definition.key, () => definition.compile(policies, context)));
+  return {
+    request: filters.filter((filter) => filter.request !== undefined),
+    response: filters.filter((filter) => filter.response !== undefined),
+  };
+}

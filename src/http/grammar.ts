@@ -1,0 +1,81 @@
+// The byte classes of HTTP's grammar, as tables: one look-up for each byte, no regular expression on the hot path.
+
+export const CR = 0x0d;
+export const LF = 0x0a;
+export const SP = 0x20;
+export const TAB = 0x09;
+export const COLON = 0x3a;
+export const UNDERSCORE = 0x5f;
+
+function byteClass(...members: readonly (string | readonly [from: number, to: number])[]): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const member of members) {
+    if (typeof member === "string") for (const char of member) table[char.charCodeAt(0)] = 1;
+    else for (let byte = member[0]; byte <= member[1]; byte += 1) table[byte] = 1;
+  }
+  return table;
+}
+
+const ALPHA = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const DIGIT = "0123456789";
+
+/** RFC 9110 §5.6.2 tchar: 1 for each byte that a token may hold. */
+export const TCHAR: Uint8Array = byteClass(ALPHA, DIGIT, "!#$%&'*+-.^_`|~");
+/** The lower-case form of each tchar, 0 for every other byte: class check and case folding in one look-up. */
+export const TCHAR_LOWER: Uint8Array = TCHAR.map((is, byte) =>
+  is === 0 ? 0 : byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte,
+);
+/** RFC 9110 §5.5: bytes of a field value: visible ASCII, space, tab, obs-text. */
+export const FIELD_BYTE: Uint8Array = byteClass("\t", [0x20, 0x7e], [0x80, 0xff]);
+/**
+ * Bytes of a request target. RFC 3986 plus the visible ASCII that browsers do not encode in queries; never `#`, space,
+ * controls or bytes from 0x80, which other parsers cut or decode in ways of their own.
+ */
+export const TARGET_BYTE: Uint8Array = byteClass([0x21, 0x22], [0x24, 0x7e]);
+/** RFC 3986 §3.2.2 reg-name without percent-encoding, and without the comma, which joins two Host fields into one. */
+export const HOST_BYTE: Uint8Array = byteClass(ALPHA, DIGIT, "-._~!$&'()*+;=");
+/** The value of each hexadecimal digit, 255 for every other byte. */
+export const HEX_VALUE: Uint8Array = new Uint8Array(256).fill(255);
+for (let value = 0; value < 16; value += 1) {
+  HEX_VALUE[value.toString(16).charCodeAt(0)] = value;
+  HEX_VALUE[value.toString(16).toUpperCase().charCodeAt(0)] = value;
+}
+
+export const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+/** RFC 9110 §5.6.3: optional white space is space and tab, nothing else. */
+export const isSpace = (byte: number): boolean => byte === SP || byte === TAB;
+
+/**
+ * The members of a comma-separated list (RFC 9110 §5.6.1), lower-case, white space trimmed. Empty members are kept as
+ * "", so that the caller can refuse them.
+ */
+export function listMembers(value: string): string[] {
+  return value.split(",").map((member) => member.replace(/^[ \t]+|[ \t]+$/g, "").toLowerCase());
+}
+
+/**
+ * Whether the text is an authority without user information: a host and an optional port (RFC 3986 §3.2). IPv6
+ * addresses stand in brackets.
+ */
+export function isAuthority(text: string): boolean {
+  if (text.length === 0 || text.length > 262) return false; // 255 bytes of a name (RFC 1035 §2.3.4) with `:65535`
+  let end: number;
+  if (text.charCodeAt(0) === 0x5b) {
+    end = text.indexOf("]") + 1;
+    if (end < 4 || !/^\[[0-9a-fA-F:.]+\]$/.test(text.slice(0, end)) || !text.slice(0, end).includes(":")) return false;
+  } else {
+    end = 0;
+    while (end < text.length) {
+      const byte = text.charCodeAt(end);
+      if (byte > 0xff || HOST_BYTE[byte] === 0) break;
+      end += 1;
+    }
+    if (end === 0) return false;
+  }
+  if (end === text.length) return true;
+  if (text.charCodeAt(end) !== COLON) return false;
+  const port = text.slice(end + 1);
+  if (port.length > 5) return false;
+  for (let i = 0; i < port.length; i += 1) if (!isDigit(port.charCodeAt(i))) return false;
+  return port === "" || Number(port) <= 65_535;
+}

@@ -1,0 +1,237 @@
+// Reads the head of an HTTP/1 request (RFC 9112 §3) and decides how its body is delimited. What two parsers could read
+// in two ways is refused: that is what request smuggling lives on.
+import { CR, isAuthority, LF, listMembers, SP, TARGET_BYTE, TCHAR } from "../grammar.ts";
+import { ID } from "../header-names.ts";
+import { RequestHead } from "../message.ts";
+import { connectionOptions, contentLength, transferCoding } from "./framing.ts";
+import { type HeadLimits, LEADING_EMPTY_BYTES_MAX, METHOD_BYTES_MAX } from "./limits.ts";
+import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
+
+const METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+const VERSION = Buffer.from("HTTP/1.");
+
+export class RequestReader extends SectionReader {
+  readonly head: RequestHead = new RequestHead();
+  #hosts = 0;
+  #lengths = 0;
+  #codings: string | null = null;
+  #absoluteAuthority = "";
+  // The authority of the last request, kept as text: clients send the same one over and over.
+  #authority = "";
+
+  constructor(limits: HeadLimits) {
+    const head = new RequestHead();
+    super(head.headers, limits);
+    this.head = head;
+  }
+
+  /** Begins a new message; `read` is called next with its first bytes. */
+  begin(chunk: Buffer): void {
+    this.restart();
+    this.head.headers.reset(chunk);
+    this.rewind();
+  }
+
+  protected rewind(): void {
+    this.head.reset();
+    this.#hosts = 0;
+    this.#lengths = 0;
+    this.#codings = null;
+    this.#absoluteAuthority = "";
+  }
+
+  protected startLine(bytes: Buffer, start: number, to: number): number {
+    let at = start;
+    while (at < to && (bytes[at] === CR || bytes[at] === LF)) {
+      // RFC 9112 §2.2: empty lines before the request line
+      if (at - start >= LEADING_EMPTY_BYTES_MAX)
+        return this.fail("h1.bad_request", "too many empty lines before the request");
+      if (bytes[at] === LF) return this.fail("h1.bad_request", "bare LF before the request");
+      if (at + 1 >= to) return NEED_MORE;
+      if (bytes[at + 1] !== LF) return this.fail("h1.bad_request", "bare CR before the request");
+      at += 2;
+    }
+    const limitAt = at + this.limits.startLine + 2;
+    const end = to < limitAt ? to : limitAt;
+    let i = at;
+    while (i < end && TCHAR[bytes[i]!] === 1) i += 1;
+    if (i - at > METHOD_BYTES_MAX) return this.fail("h1.method_unknown", "method too long");
+    if (i >= end) return this.#unfinished(to, limitAt);
+    if (bytes[i] !== SP || i === at) return this.fail("h1.bad_request", "invalid method");
+    const methodEnd = i;
+    i += 1;
+    const targetAt = i;
+    let queryAt = -1;
+    while (i < end && TARGET_BYTE[bytes[i]!] === 1) {
+      if (bytes[i] === 0x3f && queryAt < 0) queryAt = i;
+      i += 1;
+    }
+    if (i >= end) return this.#unfinished(to, limitAt);
+    if (bytes[i] !== SP || i === targetAt) return this.fail("h1.bad_request", "invalid byte in the request target");
+    const targetEnd = i;
+    const next = this.#version(bytes, i + 1, end);
+    if (next === NEED_MORE) return this.#unfinished(to, limitAt);
+    if (next === FAILED) return FAILED;
+    this.head.method = methodName(bytes, at, methodEnd);
+    return this.#target(bytes, targetAt, targetEnd, queryAt) ? next : FAILED;
+  }
+
+  #unfinished(to: number, limitAt: number): number {
+    return to >= limitAt ? this.fail("h1.request_line_too_long", "request line over its limit") : NEED_MORE;
+  }
+
+  #version(bytes: Buffer, at: number, end: number): number {
+    for (let i = 0; i < VERSION.length; i += 1) {
+      if (at + i >= end) return NEED_MORE;
+      const byte = bytes[at + i]!;
+      if (byte === VERSION[i]) continue;
+      // HTTP/2.0 and the like are well-formed but not spoken here.
+      const other = i === 5 && byte >= 0x30 && byte <= 0x39;
+      return this.fail(other ? "h1.version_unsupported" : "h1.bad_request", "not an HTTP/1 version");
+    }
+    if (at + 9 >= end) {
+      if (at + 7 < end && !isVersionDigit(bytes[at + 7]!)) return this.fail("h1.bad_request", "not an HTTP version");
+      if (at + 8 < end && bytes[at + 8] !== CR) return this.fail("h1.bad_request", "not an HTTP version");
+      return NEED_MORE;
+    }
+    const minor = bytes[at + 7]!;
+    if (!isVersionDigit(minor)) return this.fail("h1.bad_request", "not an HTTP version");
+    if (bytes[at + 8] !== CR || bytes[at + 9] !== LF)
+      return this.fail("h1.bad_request", "request line not ended by CRLF");
+    if (minor > 0x31) return this.fail("h1.version_unsupported", "minor version above 1");
+    this.head.version = minor === 0x31 ? 11 : 10;
+    return at + 10;
+  }
+
+  /** The four forms of a target (RFC 9112 §3.2). */
+  #target(bytes: Buffer, at: number, end: number, queryAt: number): boolean {
+    const head = this.head;
+    const target = bytes.latin1Slice(at, end);
+    head.queryAt = queryAt < 0 ? -1 : queryAt - at;
+    head.target = target;
+    if (head.method === "CONNECT") {
+      head.form = "authority";
+      if (!isAuthority(target) || target.lastIndexOf(":") <= target.lastIndexOf("]"))
+        return this.#refuse("CONNECT without host:port");
+      this.#absoluteAuthority = target.toLowerCase();
+      return true;
+    }
+    if (bytes[at] === 0x2f) return true;
+    if (target === "*") {
+      head.form = "asterisk";
+      return head.method === "OPTIONS" || this.#refuse("`*` is for OPTIONS");
+    }
+    const parts = /^https?:\/\/([^/?]*)(.*)$/i.exec(target);
+    if (parts === null || !isAuthority(parts[1]!)) return this.#refuse("the target has no known form");
+    head.form = "absolute";
+    this.#absoluteAuthority = parts[1]!.toLowerCase();
+    head.target = parts[2]!.startsWith("/") ? parts[2]! : `/${parts[2]!}`;
+    head.queryAt = head.target.indexOf("?");
+    return true;
+  }
+
+  #refuse(detail: string): false {
+    this.fail("h1.bad_request", detail);
+    return false;
+  }
+
+  protected knownField(id: number, at: number): boolean {
+    const head = this.head;
+    const headers = head.headers;
+    switch (id) {
+      case ID.host:
+        this.#hosts += 1;
+        if (this.#hosts > 1) return this.#refuse("more than one Host");
+        return this.#readHost(at);
+      case ID["content-length"]: {
+        this.#lengths += 1;
+        if (this.#lengths > 1) return this.#refuse("more than one Content-Length");
+        head.length = contentLength(headers.bytes, headers.valueStart(at), headers.valueEnd(at));
+        return head.length >= 0 || this.#refuse("invalid Content-Length");
+      }
+      case ID["transfer-encoding"]:
+        this.#codings = this.#codings === null ? headers.valueAt(at) : `${this.#codings},${headers.valueAt(at)}`;
+        return true;
+      case ID.expect:
+        if (headers.valueAt(at).toLowerCase() !== "100-continue" || head.expectContinue) {
+          this.fail("h1.expectation", "only 100-continue can be expected");
+          return false;
+        }
+        head.expectContinue = true;
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  #readHost(at: number): boolean {
+    const headers = this.head.headers;
+    const text = headers.valueAt(at);
+    if (text === this.#authority) return true; // validated before
+    if (!isAuthority(text)) return this.#refuse("invalid Host");
+    this.#authority = text.toLowerCase();
+    return true;
+  }
+
+  protected complete(): boolean {
+    const head = this.head;
+    if (this.#hosts === 0) {
+      if (head.version === 11) return this.#refuse("no Host");
+      head.authority = this.#absoluteAuthority;
+    } else head.authority = this.#authority;
+    if (this.#absoluteAuthority !== "" && head.authority !== this.#absoluteAuthority) {
+      if (!sameAuthority(head.authority, this.#absoluteAuthority)) return this.#refuse("Host and the target disagree");
+    }
+    if (this.#codings !== null) {
+      if (this.#lengths > 0) return this.#refuse("Content-Length beside Transfer-Encoding");
+      if (head.version === 10) return this.#refuse("Transfer-Encoding in HTTP/1.0");
+      const known = transferCoding(this.#codings);
+      if (known !== "chunked") {
+        this.fail(
+          known === "unknown" ? "h1.coding_unknown" : "h1.bad_request",
+          "Transfer-Encoding is not exactly chunked",
+        );
+        return false;
+      }
+      head.body = "chunked";
+    } else head.body = this.#lengths > 0 && head.length > 0 ? "length" : "none";
+    return this.#connection();
+  }
+
+  #connection(): boolean {
+    const head = this.head;
+    if (!head.headers.received(ID.connection)) {
+      head.keepAlive = head.version === 11;
+      return true;
+    }
+    const options = connectionOptions(head.headers);
+    if (options === null) return this.#refuse("invalid Connection");
+    head.keepAlive = !options.close && (head.version === 11 || options.keepAlive);
+    head.connectionNamesFields = options.namesFields;
+    if (options.upgrade && head.version === 11 && head.headers.received(ID.upgrade)) {
+      const upgrade = head.headers.get("upgrade") ?? "";
+      const members = listMembers(upgrade);
+      if (members.includes("")) return this.#refuse("invalid Upgrade");
+      head.upgrade = members.join(", ");
+    }
+    return true;
+  }
+}
+
+/** The default port of `http` may be left out on one side. */
+function sameAuthority(a: string, b: string): boolean {
+  const bare = (text: string): string => text.replace(/:(80|443)?$/, "");
+  return bare(a) === bare(b);
+}
+
+const isVersionDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+
+function methodName(bytes: Buffer, at: number, end: number): string {
+  for (const method of METHODS) {
+    if (method.length !== end - at) continue;
+    let i = 0;
+    while (i < method.length && bytes[at + i] === method.charCodeAt(i)) i += 1;
+    if (i === method.length) return method;
+  }
+  return bytes.latin1Slice(at, end);
+}

@@ -1,0 +1,88 @@
+// Every metric: one row each. Workers count by it, the supervisor renders by it, and docs/observability.md lists it.
+
+export interface MetricSpec {
+  readonly type: "counter" | "gauge" | "histogram";
+  /** Label names; their values come from the configuration or from a fixed list, never from a request as it is. */
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+export const METRICS = {
+  sluice_requests_total: {
+    type: "counter",
+    labels: ["route", "method", "code"],
+    help: "Requests answered, by route, method and status.",
+  },
+  sluice_request_duration_seconds: {
+    type: "histogram",
+    labels: ["route"],
+    help: "Time from the first byte of a request to the last of its answer.",
+  },
+  sluice_connections: { type: "gauge", labels: ["listener"], help: "Open client connections." },
+  sluice_tunnels: { type: "gauge", labels: ["listener"], help: "Open upgraded connections, such as WebSockets." },
+  sluice_upstream_requests_total: {
+    type: "counter",
+    labels: ["upstream", "server", "code"],
+    help: "Requests sent to servers, by the status they answered; code `error` without an answer.",
+  },
+  sluice_upstream_duration_seconds: {
+    type: "histogram",
+    labels: ["upstream"],
+    help: "Time from a forwarded request to the head of its answer.",
+  },
+  sluice_retries_total: {
+    type: "counter",
+    labels: ["upstream"],
+    help: "Requests sent again on another connection or to another server.",
+  },
+  sluice_access_log_dropped_total: {
+    type: "counter",
+    labels: [],
+    help: "Access log lines lost because what stores or reads them was full, gone or too slow.",
+  },
+  sluice_metric_series_refused_total: {
+    type: "counter",
+    labels: [],
+    help: "Metric series not kept because the limit of a worker was reached.",
+  },
+  sluice_config_reloads_total: {
+    type: "counter",
+    labels: ["result"],
+    help: "Reloads of the configuration, by result: `ok` or `failed`.",
+  },
+  sluice_worker_restarts_total: { type: "counter", labels: [], help: "Worker threads that ended and were replaced." },
+  sluice_worker_cpu_seconds_total: {
+    type: "counter",
+    labels: ["worker"],
+    help: "CPU time of a worker thread, user and system.",
+  },
+  sluice_worker_memory_bytes: { type: "gauge", labels: ["worker"], help: "JavaScript heap in use by a worker thread." },
+  sluice_worker_event_loop_lag_seconds: {
+    type: "gauge",
+    labels: ["worker"],
+    help: "Longest delay of a timer in a worker thread during the last ten seconds.",
+  },
+  process_cpu_seconds_total: { type: "counter", labels: [], help: "CPU time of the process, user and system." },
+  process_resident_memory_bytes: { type: "gauge", labels: [], help: "Resident memory of the process." },
+  process_start_time_seconds: { type: "gauge", labels: [], help: "Start of the process, in seconds since 1970." },
+} as const satisfies Record<string, MetricSpec>;
+
+export type MetricName = keyof typeof METRICS;
+type NamesOf<T extends MetricSpec["type"]> = {
+  [N in MetricName]: (typeof METRICS)[N]["type"] extends T ? N : never;
+}[MetricName];
+export type CellName = NamesOf<"counter" | "gauge">;
+export type HistogramName = NamesOf<"histogram">;
+type Texts<T extends readonly string[]> = { readonly [I in keyof T]: string };
+/** A value for each label of the metric, in the order of the table. */
+export type LabelValues<N extends MetricName> = Texts<(typeof METRICS)[N]["labels"]>;
+
+/** Upper bounds of the histogram buckets in seconds: three to a decade, from a local cache hit to the default time-outs. */
+export const BUCKETS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
+/** A histogram's numbers: one for each bucket (not cumulative), one above the last, and the sum. */
+export const HISTOGRAM_SLOTS = BUCKETS.length + 2;
+
+/** How many numbers a series of this metric takes. */
+export const slotsOf = (name: MetricName): number => (METRICS[name].type === "histogram" ? HISTOGRAM_SLOTS : 1);

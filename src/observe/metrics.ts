@@ -1,0 +1,132 @@
+// What a worker counts, with the lookups that keep text off the hot path: routes and methods are numbers here.
+import type { LabelValues } from "./metric-table.ts";
+import { type Cell, type Histogram, type MetricsMessage, MetricsPage } from "./metrics-page.ts";
+
+/** The methods of RFC 9110 §9 and PATCH (RFC 5789); all others are one, or a client could make series at will. */
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other"] as const;
+const OTHER_METHOD = METHODS.length - 1;
+const METHOD_IDS: ReadonlyMap<string, number> = new Map(METHODS.slice(0, OTHER_METHOD).map((name, id) => [name, id]));
+
+/** The number of a method for `RequestMetrics`. */
+export function methodId(method: string): number {
+  return METHOD_IDS.get(method) ?? OTHER_METHOD;
+}
+
+/** The route label of requests that no route took, or that failed before one was looked for. */
+const NO_ROUTE = "-";
+const CODE_STRIDE = 1024; // a power of two above 599
+const METHOD_STRIDE = 16;
+
+/** Three digits as they are; what is no status at all (RFC 9110 §15) is `other`. */
+const isStatus = (status: number): boolean => status >= 100 && status <= 599;
+
+/** The counts of requests by route; made anew for every plan, over the same numbers where names stay the same. */
+export class RequestMetrics {
+  readonly #page: MetricsPage;
+  /** By route index + 1; the first is for requests without a route. */
+  readonly #names: readonly string[];
+  readonly #durations: (Histogram | null)[];
+  /** Slots by route, method and status in one number. */
+  readonly #slots = new Map<number, number>();
+
+  constructor(page: MetricsPage, routes: readonly string[]) {
+    this.#page = page;
+    this.#names = [NO_ROUTE, ...routes];
+    this.#durations = this.#names.map(() => null);
+  }
+
+  /** Counts a finished request and its duration. `routeIndex` is -1 without a route. */
+  record(routeIndex: number, method: number, status: number, durationMs: number): void {
+    this.count(routeIndex, method, status);
+    const durations = this.#durations;
+    const at = routeIndex + 1;
+    const histogram = (durations[at] ??= this.#page.histogram("sluice_request_duration_seconds", [this.#names[at]!]));
+    histogram.observe(durationMs / 1000);
+  }
+
+  /** Counts a finished request. `routeIndex` is -1 without a route. */
+  count(routeIndex: number, method: number, status: number): void {
+    const code = isStatus(status) ? status : 0;
+    const key = ((routeIndex + 1) * METHOD_STRIDE + method) * CODE_STRIDE + code;
+    const slot = this.#slots.get(key);
+    this.#page.add(slot === undefined ? this.#resolve(key, routeIndex + 1, method, code) : slot, 1);
+  }
+
+  #resolve(key: number, route: number, method: number, code: number): number {
+    const labels: LabelValues<"sluice_requests_total"> = [
+      this.#names[route]!,
+      METHODS[method]!,
+      code === 0 ? "other" : String(code),
+    ];
+    const slot = this.#page.slot("sluice_requests_total", labels);
+    this.#slots.set(key, slot);
+    return slot;
+  }
+}
+
+/** The counts of one server of an upstream. */
+export class ServerMetrics {
+  readonly #page: MetricsPage;
+  readonly #upstream: string;
+  readonly #server: string;
+  readonly #slots = new Map<number, number>();
+
+  constructor(page: MetricsPage, upstream: string, server: string) {
+    this.#page = page;
+    this.#upstream = upstream;
+    this.#server = server;
+  }
+
+  /** Counts a request sent to the server; `status` is 0 when it did not answer. */
+  count(status: number): void {
+    const code = isStatus(status) ? status : status === 0 ? 0 : 1;
+    this.#page.add(this.#slots.get(code) ?? this.#resolve(code), 1);
+  }
+
+  #resolve(code: number): number {
+    const text = code === 0 ? "error" : code === 1 ? "other" : String(code);
+    const slot = this.#page.slot("sluice_upstream_requests_total", [this.#upstream, this.#server, text]);
+    this.#slots.set(code, slot);
+    return slot;
+  }
+}
+
+/** The counts of one upstream. */
+export interface UpstreamMetrics {
+  /** Seconds from the forwarded request to the head of its answer. */
+  readonly duration: Histogram;
+  readonly retries: Cell;
+  server(name: string): ServerMetrics;
+}
+
+/** Everything that one worker counts. Keep what the methods return: each looks its series up by text. */
+export class Metrics {
+  readonly page: MetricsPage;
+  readonly accessLogDropped: Cell;
+
+  /** `post` carries pages and series to the supervisor's MetricsStore. */
+  constructor(post: (message: MetricsMessage) => void) {
+    this.page = new MetricsPage(post);
+    this.accessLogDropped = this.page.cell("sluice_access_log_dropped_total", []);
+  }
+
+  /** The counts for a plan, by route index. */
+  requests(routes: readonly string[]): RequestMetrics {
+    return new RequestMetrics(this.page, routes);
+  }
+  /** Open client connections of a listener. */
+  connections(listener: string): Cell {
+    return this.page.cell("sluice_connections", [listener]);
+  }
+  /** Open upgraded connections of a listener. */
+  tunnels(listener: string): Cell {
+    return this.page.cell("sluice_tunnels", [listener]);
+  }
+  upstream(name: string): UpstreamMetrics {
+    return {
+      duration: this.page.histogram("sluice_upstream_duration_seconds", [name]),
+      retries: this.page.cell("sluice_retries_total", [name]),
+      server: (server) => new ServerMetrics(this.page, name, server),
+    };
+  }
+}

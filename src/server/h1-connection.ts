@@ -1,0 +1,551 @@
+// An HTTP/1 client: its socket, its reader, and one exchange at a time (RFC 9112 §9). Pipelined requests wait in the
+// connection until the one before them is answered.
+import { monotonic } from "../core/clock.ts";
+import { type Fault, fault, specOf } from "../core/faults.ts";
+import { Timer } from "../core/timers.ts";
+import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
+import type { HeadLimits } from "../http/h1/limits.ts";
+import { RequestReader } from "../http/h1/request-reader.ts";
+import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
+import { CHUNK_FRAME_BYTES_MAX, lastChunkMax, writeChunkHead, writeCrlf, writeLastChunk } from "../http/h1/writer.ts";
+import type { HeaderBlock } from "../http/header-block.ts";
+import { ResponseHead } from "../http/message.ts";
+import { errorReply } from "../pipeline/error-reply.ts";
+import { type Downstream, Exchange, type RequestSink, type TunnelEnd } from "../pipeline/exchange.ts";
+import type { Reply } from "../pipeline/reply.ts";
+import type { Connection, ConnectionHandler } from "../transport/connection.ts";
+import { flushOutbox, inOutbox, openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
+import { HEAD_EXTRA_BYTES, type Persistence, responseFraming, writeReplyHead, writeResponseHead } from "./h1-output.ts";
+import type { ListenerContext } from "./listener.ts";
+
+// Where a connection stands.
+const IDLE = 0; // between requests
+const HEAD = 1; // a head has begun to arrive
+const EXCHANGE = 2; // a request is being served
+const LINGER = 3; // answered for the last time; what still arrives is dropped, so that no reset overtakes the answer
+const TUNNEL = 4; // handed over
+const CLOSED = 5;
+
+/** How long a client may go on sending after the last answer (RFC 9112 §9.6). */
+const LINGER_MS = 3000;
+/** A client that closed its sending side gets this long to be answered before it counts as gone. */
+const HALF_CLOSED_MS = 1000;
+/** A request body that nobody wants is read to its end up to this many bytes; beyond that the connection is closed. */
+const DISCARD_BYTES_MAX = 262_144;
+/** The body's rate is judged only after this long. */
+const RATE_GRACE_MS = 5000;
+/** Readers kept for the next connection that needs one. */
+const READERS_KEPT = 256;
+
+const readers: RequestReader[] = [];
+const NO_RESPONSE = new ResponseHead();
+
+export class H1Connection implements ConnectionHandler, Downstream, BodySink {
+  readonly connection: Connection;
+  readonly #listener: ListenerContext;
+  readonly #timer: Timer;
+  #state = IDLE;
+  #reader: RequestReader | null = null;
+  #exchange: Exchange | null = null;
+  #sink: RequestSink | null = null;
+  #body: BodyReader | null = null;
+  /** Bytes that arrived but may not be read yet, from `#heldAt` on. */
+  #held: Buffer | null = null;
+  #heldAt = 0;
+  #reading = false; // inside #process
+  #bodyOpen = false; // the sink wants the body
+  #bodyPaused = false;
+  #discarding = false;
+  #requestDone = false;
+  #answered = false;
+  #responseDone = false;
+  #persist = false;
+  #framing: "none" | "length" | "chunked" | "close" = "none";
+  #peerEnded = false;
+  // For the rate and the stall of slow clients.
+  #bodyBytes = 0;
+  #bodySince = 0;
+  #discarded = 0;
+  #sentAtCheck = 0;
+
+  constructor(connection: Connection, listener: ListenerContext) {
+    this.connection = connection;
+    this.#listener = listener;
+    this.#timer = new Timer(() => this.#onTimer());
+    listener.wheel.arm(this.#timer, listener.options.timeouts.header);
+  }
+
+  /** No request is being served or has begun to arrive. */
+  get idle(): boolean {
+    return this.#state === IDLE;
+  }
+
+  /** Closes the connection if it is idle; otherwise its current answer says `Connection: close`. */
+  drain(): void {
+    if (this.#state === IDLE) this.connection.close();
+  }
+
+  // ——— bytes from the client
+
+  onData(chunk: Buffer): void {
+    if (this.#held !== null) {
+      this.#held = Buffer.concat([this.#held.subarray(this.#heldAt), chunk]);
+      this.#heldAt = 0;
+      return;
+    }
+    this.#process(chunk, 0);
+  }
+
+  #process(chunk: Buffer, start: number): void {
+    let at = start;
+    this.#reading = true;
+    while (at < chunk.length) {
+      if (this.#state === EXCHANGE) {
+        if (this.#requestDone || !this.#bodyOpen || (this.#bodyPaused && !this.#discarding)) {
+          this.#hold(chunk, at);
+          break;
+        }
+        at = this.#readBody(chunk, at);
+        if (at < 0) break;
+      } else if (this.#state === IDLE || this.#state === HEAD) {
+        at = this.#readHead(chunk, at);
+        if (at < 0) break;
+      } else break; // lingering, or gone: nothing is read any more
+    }
+    this.#reading = false;
+  }
+
+  #hold(chunk: Buffer, at: number): void {
+    this.#held = chunk;
+    this.#heldAt = at;
+    this.connection.pause();
+  }
+
+  /** Reads on in what was held, unless a reader further up the stack will. */
+  #readHeld(): void {
+    if (this.#reading || this.#held === null) {
+      if (this.#held === null) this.connection.resume();
+      return;
+    }
+    const chunk = this.#held;
+    this.#held = null;
+    this.#process(chunk, this.#heldAt);
+    if (this.#held === null) this.connection.resume();
+  }
+
+  #readHead(chunk: Buffer, at: number): number {
+    let reader = this.#reader;
+    if (this.#state === IDLE) {
+      reader ??= this.#takeReader();
+      reader.begin(chunk);
+    }
+    const end = reader!.read(chunk, at);
+    if (end >= 0) {
+      this.#begin(reader!);
+      return end;
+    }
+    if (end === NEED_MORE) {
+      if (this.#state === IDLE) this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.header);
+      this.#state = HEAD;
+      return NEED_MORE;
+    }
+    this.#refuse(reader!.fault!);
+    return FAILED;
+  }
+
+  #takeReader(): RequestReader {
+    const { limits, underscoreHeaders } = this.#listener.options;
+    const headLimits: HeadLimits = { startLine: limits.requestLine, section: limits.headers, fields: limits.fields };
+    const reader = readers.pop() ?? new RequestReader(headLimits);
+    reader.limits = headLimits;
+    reader.dropUnderscores = !underscoreHeaders;
+    this.#reader = reader;
+    return reader;
+  }
+
+  /** A head that cannot be served is answered without an exchange of its own in the plan. */
+  #refuse(cause: Fault): void {
+    this.#startExchange(this.#reader!);
+    this.#requestDone = true;
+    this.#persist = false;
+    this.fail(cause);
+  }
+
+  #startExchange(reader: RequestReader): Exchange {
+    const x = new Exchange(
+      reader.head,
+      NO_RESPONSE,
+      this,
+      this.connection.remoteAddress,
+      this.#listener.name,
+      monotonic(),
+    );
+    this.#exchange = x;
+    this.#state = EXCHANGE;
+    this.#sink = null;
+    this.#bodyOpen = false;
+    this.#bodyPaused = false;
+    this.#discarding = false;
+    this.#answered = false;
+    this.#responseDone = false;
+    return x;
+  }
+
+  #begin(reader: RequestReader): void {
+    const head = reader.head;
+    const x = this.#startExchange(reader);
+    this.#persist = head.keepAlive;
+    this.#requestDone = head.body === "none";
+    if (!this.#requestDone) {
+      this.#body ??= new BodyReader();
+      this.#body.start(head.body, head.length);
+      this.#bodyBytes = 0;
+      this.#bodySince = this.#listener.wheel.now;
+      this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+    }
+    this.#listener.handler.handle(x);
+  }
+
+  #readBody(chunk: Buffer, at: number): number {
+    const body = this.#body!;
+    const end = body.read(chunk, at, this);
+    if (end === FAILED) {
+      this.#brokenBody(body.fault!);
+      return FAILED;
+    }
+    if (this.#state !== EXCHANGE) return FAILED; // the sink has ended the exchange with the connection
+    if (!body.done) {
+      this.#checkRate();
+      return end;
+    }
+    this.#requestDone = true;
+    const sink = this.#sink;
+    if (sink !== null && !this.#discarding) sink.onRequestEnd(body.trailers);
+    this.#finishIfOver();
+    return end;
+  }
+
+  onBody(bytes: Buffer, from: number, to: number): void {
+    const length = to - from;
+    if (this.#exchange === null) return;
+    this.#exchange.bytesIn += length;
+    this.#bodyBytes += length;
+    if (this.#discarding) {
+      this.#discarded += length;
+      if (this.#discarded > DISCARD_BYTES_MAX) this.#persist = false;
+      if (this.#discarded > DISCARD_BYTES_MAX && this.#responseDone) this.#linger();
+      return;
+    }
+    const max = this.#exchange.route?.bodyMax ?? Number.POSITIVE_INFINITY;
+    if (this.#exchange.bytesIn > max)
+      return this.#brokenBody(fault("request.body_too_large", `more than ${max} bytes`));
+    this.#sink?.onRequestData(bytes, from, to);
+  }
+
+  /** The body breaks its framing or a limit: the upstream must not take it for complete. */
+  #brokenBody(cause: Fault): void {
+    const sink = this.#sink;
+    this.#persist = false;
+    this.#requestDone = true;
+    this.#sink = null;
+    if (sink !== null && !this.#discarding) sink.onDownstreamGone(cause);
+    if (this.#state !== EXCHANGE) return;
+    if (this.#answered) this.abort(cause);
+    else this.fail(cause);
+  }
+
+  /** A body that dribbles in holds an upstream connection for ever if nobody looks (slow POST). */
+  #checkRate(): void {
+    const { wheel, options } = this.#listener;
+    if (!this.#bodyPaused) wheel.arm(this.#timer, options.timeouts.body);
+    const elapsed = wheel.now - this.#bodySince;
+    if (elapsed > RATE_GRACE_MS && this.#bodyBytes * 1000 < options.limits.bodyRate * elapsed) {
+      this.#brokenBody(fault("request.timeout", "request body slower than its minimum rate"));
+    }
+  }
+
+  // ——— Downstream: what the pipeline does with the client
+
+  get full(): boolean {
+    return this.connection.full;
+  }
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  readBody(sink: RequestSink): void {
+    this.#sink = sink;
+    this.#bodyOpen = true;
+    if (this.#requestDone) return sink.onRequestEnd(null);
+    this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+    this.#readHeld();
+  }
+
+  pauseBody(): void {
+    if (this.#bodyPaused || this.#requestDone) return;
+    this.#bodyPaused = true;
+    this.connection.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#bodyPaused) return;
+    this.#bodyPaused = false;
+    // The client could not send while it was held back: its rate counts from here.
+    this.#bodyBytes = 0;
+    this.#bodySince = this.#listener.wheel.now;
+    if (!this.#requestDone) this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+    this.#readHeld();
+  }
+
+  discardBody(): void {
+    if (this.#requestDone || this.#discarding) return;
+    const head = this.#exchange!.request;
+    this.#discarding = true;
+    this.#discarded = 0;
+    this.#sink = null;
+    this.#bodyOpen = true;
+    // A client that waits for 100 Continue may send the body or not after a final answer: the next bytes are ambiguous.
+    if (head.expectContinue || this.#body!.remaining > DISCARD_BYTES_MAX) {
+      if (head.body === "length" || head.expectContinue) this.#persist = false;
+    }
+    this.#readHeld();
+  }
+
+  informational(head: ResponseHead): void {
+    if (this.#exchange!.request.version !== 11 || this.#answered) return; // RFC 9110 §15.2: HTTP/1.0 knows no 1xx
+    const out = openOutbox(this.connection, head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length);
+    outboxWrote(writeResponseHead(out, outboxAt(), head, "none", ""));
+  }
+
+  #persistence(): Persistence {
+    if (this.#listener.draining || this.#peerEnded || this.#framing === "close") this.#persist = false;
+    if (!this.#persist) return "close";
+    return this.#exchange!.request.version === 10 ? "keep-alive" : "";
+  }
+
+  head(head: ResponseHead): void {
+    const x = this.#exchange!;
+    this.#answered = true;
+    x.status = head.status;
+    this.#framing = responseFraming(x.request, head);
+    const persistence = this.#persistence();
+    const out = openOutbox(this.connection, head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length);
+    outboxWrote(writeResponseHead(out, outboxAt(), head, this.#framing, persistence));
+  }
+
+  data(bytes: Buffer, from: number, to: number): void {
+    this.#exchange!.bytesOut += to - from;
+    if (this.#framing === "chunked") {
+      const out = openOutbox(this.connection, CHUNK_FRAME_BYTES_MAX);
+      outboxWrote(writeChunkHead(out, outboxAt(), to - from));
+      write(this.connection, bytes, from, to);
+      const tail = openOutbox(this.connection, 2);
+      outboxWrote(writeCrlf(tail, outboxAt()));
+    } else write(this.connection, bytes, from, to);
+    if (this.connection.full) this.#watchStall();
+  }
+
+  /** A client that reads too slowly is looked at now and then while bytes wait for it (slow read). */
+  #watchStall(): void {
+    this.#sentAtCheck = this.connection.sent;
+    this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+  }
+
+  end(trailers: HeaderBlock | null): void {
+    if (this.#framing === "chunked") {
+      const out = openOutbox(this.connection, lastChunkMax(trailers));
+      outboxWrote(writeLastChunk(out, outboxAt(), trailers));
+    }
+    this.#responseDone = true;
+    this.#finishIfOver();
+  }
+
+  abort(cause: Fault): void {
+    const x = this.#exchange;
+    if (x === null) return;
+    x.fault ??= cause;
+    if (inOutbox(this.connection)) flushOutbox();
+    this.#finish();
+    // A reset, so that a body without a length is not taken for complete.
+    this.connection.destroy(this.#framing === "close" || this.connection.queued > 0);
+  }
+
+  reply(answer: Reply): void {
+    const x = this.#exchange!;
+    if (this.#answered) return this.abort(x.fault ?? fault("proxy.internal", "second answer"));
+    if (!this.#requestDone) this.discardBody();
+    if (this.#state !== EXCHANGE) return;
+    this.#answered = true;
+    this.#framing = "length";
+    x.status = answer.status;
+    const persistence = this.#persistence();
+    const out = openOutbox(this.connection, answer.headers.maxLength() + HEAD_EXTRA_BYTES);
+    outboxWrote(writeReplyHead(out, outboxAt(), answer, persistence));
+    const hasBody = x.request.method !== "HEAD" && answer.status !== 204 && answer.status !== 304;
+    if (hasBody && answer.body.length > 0) {
+      x.bytesOut += answer.body.length;
+      write(this.connection, answer.body, 0, answer.body.length);
+    }
+    this.#responseDone = true;
+    this.#finishIfOver();
+  }
+
+  fail(cause: Fault): void {
+    const x = this.#exchange!;
+    x.fault ??= cause;
+    if (this.#answered) return this.abort(cause);
+    const { side, status } = specOf(cause);
+    if (side === "client" && status !== 417 && !cause.code.startsWith("request.path")) this.#persist = false;
+    this.reply(errorReply(cause, x.requestId, x.request.header("accept")));
+  }
+
+  upgrade(head: ResponseHead): TunnelEnd<Connection> {
+    const x = this.#exchange!;
+    this.#answered = true;
+    x.status = head.status;
+    const out = openOutbox(
+      this.connection,
+      head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length + head.upgrade.length,
+    );
+    outboxWrote(writeResponseHead(out, outboxAt(), head, "none", ""));
+    this.#state = TUNNEL;
+    this.#listener.wheel.drop(this.#timer);
+    const early = this.#held === null ? null : (this.#held.subarray(this.#heldAt) as Buffer);
+    this.#held = null;
+    return { connection: this.connection, early };
+  }
+
+  tunnelClosed(bytesIn: number, bytesOut: number): void {
+    const x = this.#exchange;
+    if (x === null) return;
+    x.bytesIn += bytesIn;
+    x.bytesOut += bytesOut;
+    this.#finish();
+    this.#leave();
+  }
+
+  // ——— the end of an exchange and of the connection
+
+  #finishIfOver(): void {
+    if (!this.#responseDone) return;
+    if (!this.#requestDone) {
+      if (this.#discarding && !this.#persist) this.#linger();
+      return;
+    }
+    this.#finish();
+    if (!this.#persist || this.#peerEnded) this.#linger();
+    else this.#next();
+  }
+
+  /** Reports the exchange; the connection is then ready for the next one or for its end. */
+  #finish(): void {
+    const x = this.#exchange!;
+    this.#exchange = null;
+    this.#sink = null;
+    this.#listener.handler.finished(x);
+    const reader = this.#reader;
+    this.#reader = null;
+    // Plugins may keep the exchange: then its head is not used for another.
+    if (reader !== null && x.route?.retained !== true && readers.length < READERS_KEPT) readers.push(reader);
+  }
+
+  #next(): void {
+    this.#state = IDLE;
+    this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.idle);
+    if (this.#held !== null) this.#readHeld();
+    else if (this.#bodyPaused) this.connection.resume();
+  }
+
+  /** Closes our side and drops what still comes until the client has closed its own. */
+  #linger(): void {
+    if (this.#exchange !== null) this.#finish();
+    if (this.#state === LINGER || this.#state === CLOSED) return;
+    this.#held = null;
+    if (this.#peerEnded) {
+      this.#state = LINGER;
+      return this.connection.close();
+    }
+    this.#state = LINGER;
+    this.#sentAtCheck = -1;
+    this.#listener.wheel.arm(this.#timer, LINGER_MS);
+    this.connection.end();
+    this.connection.resume();
+  }
+
+  onDrain(): void {
+    this.#sink?.onDownstreamDrain();
+  }
+
+  onEnd(): void {
+    this.#peerEnded = true;
+    if (this.#state === EXCHANGE && this.#requestDone) {
+      if (!this.#listener.options.halfClose) this.#listener.wheel.arm(this.#timer, HALF_CLOSED_MS);
+    } else if (this.#state === EXCHANGE) this.#gone(fault("client.gone", "closed inside its request body"));
+    else this.connection.close();
+  }
+
+  /** The client will not read the answer any more. */
+  #gone(cause: Fault): void {
+    const x = this.#exchange;
+    if (x === null) return;
+    x.fault ??= cause;
+    if (!this.#answered) x.status = specOf(cause).status;
+    const sink = this.#sink;
+    this.#sink = null;
+    sink?.onDownstreamGone(cause);
+    if (this.#exchange !== null) this.#finish();
+    this.connection.destroy();
+  }
+
+  onClose(): void {
+    if (this.#exchange !== null) this.#gone(fault("client.gone", "connection closed"));
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.#held = null;
+    this.#listener.wheel.drop(this.#timer);
+    this.#listener.closed(this.connection);
+  }
+
+  #onTimer(): void {
+    const { wheel, options } = this.#listener;
+    switch (this.#state) {
+      case IDLE:
+        this.connection.close();
+        break;
+      case HEAD:
+        this.#refuse(fault("request.timeout", "request head not complete in time"));
+        break;
+      case EXCHANGE:
+        if (this.#peerEnded && !options.halfClose)
+          return this.#gone(fault("client.gone", "closed before it was answered"));
+        if (this.#stalled()) return this.#gone(fault("client.gone", "reads too slowly"));
+        if (!this.#requestDone && this.#bodyOpen && !this.#bodyPaused && !this.#discarding) {
+          return this.#brokenBody(fault("request.timeout", "request body stopped"));
+        }
+        if (this.#discarding && this.#responseDone) return this.#linger();
+        wheel.arm(this.#timer, options.timeouts.body);
+        break;
+      case LINGER:
+        // An answer that is still leaving gets its time; one that is through does not wait longer.
+        if (this.connection.queued > 0 && !this.#stalled()) return wheel.arm(this.#timer, options.timeouts.body);
+        this.connection.destroy();
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Bytes wait, and since the last look fewer left than the minimum rate asks for. */
+  #stalled(): boolean {
+    const { options } = this.#listener;
+    if (this.connection.queued === 0) return false;
+    const least = (options.limits.bodyRate * options.timeouts.body) / 1000;
+    const slow = this.#sentAtCheck >= 0 && this.connection.sent - this.#sentAtCheck < least;
+    this.#sentAtCheck = this.connection.sent;
+    return slow;
+  }
+}

@@ -1,0 +1,62 @@
+// Heads of responses as they go to an HTTP/1 client: framing, hop-by-hop fields, Via and Date.
+import { httpDate } from "../core/clock.ts";
+import { removeNamedFields } from "../http/h1/framing.ts";
+import { reasonOf, writeStatusLine, writeText } from "../http/h1/writer.ts";
+import { HOP_BY_HOP, skipTable } from "../http/header-block.ts";
+import { ID } from "../http/header-names.ts";
+import type { RequestHead, ResponseHead } from "../http/message.ts";
+import type { Reply } from "../pipeline/reply.ts";
+import { viaLine } from "../pipeline/via.ts";
+
+const SKIP = skipTable(...HOP_BY_HOP);
+const SKIP_LENGTH_TOO = skipTable(...HOP_BY_HOP, ID["content-length"]);
+
+/** What a head needs beside its fields: status line, Via, Date, Connection, framing. */
+export const HEAD_EXTRA_BYTES = 256;
+
+export type Persistence = "close" | "keep-alive" | "";
+
+/** How the body of the answer is delimited for this client (RFC 9112 §6.3). */
+export function responseFraming(request: RequestHead, head: ResponseHead): "none" | "length" | "chunked" | "close" {
+  if (head.body === "none" || head.body === "length") return head.body;
+  return request.version === 11 ? "chunked" : "close";
+}
+
+function writePersistence(out: Buffer, at: number, persistence: Persistence): number {
+  if (persistence === "") return at;
+  return writeText(out, at, persistence === "close" ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
+}
+
+/** Writes the head of a forwarded response; returns where it ends. Room: `headers.maxLength()` and HEAD_EXTRA_BYTES and the reason. */
+export function writeResponseHead(
+  out: Buffer,
+  at: number,
+  head: ResponseHead,
+  framing: string,
+  persistence: Persistence,
+): number {
+  const { headers, status } = head;
+  if (head.connectionNamesFields) removeNamedFields(headers);
+  let to = writeStatusLine(out, at, status, head.reason);
+  // A Content-Length may stay where it tells the truth: with that many bytes, or about what a HEAD or 304 leaves out.
+  const lengthGoes = framing === "chunked" || framing === "close" || status < 200 || status === 204;
+  to = headers.writeTo(out, to, lengthGoes ? SKIP_LENGTH_TOO : SKIP);
+  to = writeText(out, to, viaLine(head.version));
+  if (status < 200)
+    return writeText(out, to, status === 101 ? `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n` : "\r\n");
+  if (!headers.received(ID.date) && !headers.has("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
+  if (framing === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
+  to = writePersistence(out, to, persistence);
+  return writeText(out, to, "\r\n");
+}
+
+/** Writes the head of an answer of Sluice's own; returns where it ends. */
+export function writeReplyHead(out: Buffer, at: number, answer: Reply, persistence: Persistence): number {
+  let to = writeStatusLine(out, at, answer.status, reasonOf(answer.status));
+  to = answer.headers.writeTo(out, to, SKIP_LENGTH_TOO);
+  if (!answer.headers.has("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
+  if (answer.status !== 204 && answer.status !== 304)
+    to = writeText(out, to, `Content-Length: ${answer.body.length}\r\n`);
+  to = writePersistence(out, to, persistence);
+  return writeText(out, to, "\r\n");
+}

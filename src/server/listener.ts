@@ -1,0 +1,25 @@
+// What all connections of one listener share. Options may change in a reload while connections stay.
+
+import type { ListenerConfig } from "../config/schema.ts";
+import type { TimerWheel } from "../core/timers.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
+
+/** What stands behind the connections: takes every request that they read. */
+export interface ExchangeHandler {
+  /** A request has come. Everything after goes through `x.downstream`. */
+  handle(x: Exchange): void;
+  /** The exchange is over, well or not: for logs and metrics. The exchange is not used again. */
+  finished(x: Exchange): void;
+}
+
+export interface ListenerContext {
+  /** The address as configured: the listener's name in logs and metrics. */
+  readonly name: string;
+  options: ListenerConfig;
+  readonly handler: ExchangeHandler;
+  readonly wheel: TimerWheel;
+  /** No further requests on open connections: answers carry `Connection: close`. */
+  draining: boolean;
+  /** Told at the end of every connection. */
+  closed(connection: { readonly remoteAddress: string }): void;
+}

@@ -1,0 +1,102 @@
+// Two connections joined: bytes of one go to the other, with back-pressure, until both sides have ended or one is gone.
+import { Timer, type TimerWheel } from "../core/timers.ts";
+import type { Connection, ConnectionHandler } from "./connection.ts";
+import { write } from "./outbox.ts";
+
+class Half implements ConnectionHandler {
+  readonly from: Connection;
+  readonly to: Connection;
+  readonly tunnel: Tunnel;
+  bytes = 0;
+  ended = false;
+
+  constructor(from: Connection, to: Connection, tunnel: Tunnel) {
+    this.from = from;
+    this.to = to;
+    this.tunnel = tunnel;
+  }
+
+  onData(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    this.tunnel.touch();
+    write(this.to, chunk, 0, chunk.length);
+    if (this.to.full) this.from.pause();
+  }
+  onDrain(): void {
+    // `from` takes bytes again: the other side may be read on.
+    this.tunnel.touch();
+    this.to.resume();
+  }
+  onEnd(): void {
+    this.ended = true;
+    this.to.end();
+    this.tunnel.halfEnded();
+  }
+  onClose(): void {
+    this.tunnel.gone(this);
+  }
+}
+
+export class Tunnel {
+  readonly #a: Half;
+  readonly #b: Half;
+  readonly #wheel: TimerWheel;
+  readonly #idleMs: number;
+  readonly #timer: Timer;
+  readonly #closed: (fromA: number, fromB: number) => void;
+  #over = false;
+
+  /**
+   * Joins `a` and `b`. `earlyA` and `earlyB` are bytes of each that arrived before. After `idleMs` without a byte in
+   * either direction both are closed. `closed` is told once, with the bytes that came from each.
+   */
+  constructor(
+    a: Connection,
+    earlyA: Buffer | null,
+    b: Connection,
+    earlyB: Buffer | null,
+    idleMs: number,
+    wheel: TimerWheel,
+    closed: (fromA: number, fromB: number) => void,
+  ) {
+    this.#wheel = wheel;
+    this.#idleMs = idleMs;
+    this.#closed = closed;
+    this.#timer = new Timer(() => this.close());
+    this.#a = new Half(a, b, this);
+    this.#b = new Half(b, a, this);
+    a.handler = this.#a;
+    b.handler = this.#b;
+    this.touch();
+    if (earlyB !== null && earlyB.length > 0) this.#b.onData(earlyB);
+    if (earlyA !== null && earlyA.length > 0) this.#a.onData(earlyA);
+    if (!b.full) a.resume();
+    if (!a.full) b.resume();
+  }
+
+  touch(): void {
+    this.#wheel.arm(this.#timer, this.#idleMs);
+  }
+
+  halfEnded(): void {
+    if (this.#a.ended && this.#b.ended) this.close();
+  }
+
+  gone(half: Half): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#wheel.drop(this.#timer);
+    half.to.close();
+    this.#closed(this.#a.bytes, this.#b.bytes);
+  }
+
+  /** Ends both sides. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#wheel.drop(this.#timer);
+    this.#a.from.close();
+    this.#b.from.close();
+    this.#closed(this.#a.bytes, this.#b.bytes);
+  }
+}

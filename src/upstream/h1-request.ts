@@ -1,0 +1,105 @@
+// The head of a request as it goes to an HTTP/1.1 server: what the client sent, less what belongs to its connection, and
+// with what the proxy has to say of it.
+
+import { removeNamedFields } from "../http/h1/framing.ts";
+import { writeRequestLine, writeText } from "../http/h1/writer.ts";
+import { HOP_BY_HOP, skipTable } from "../http/header-block.ts";
+import { ID } from "../http/header-names.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
+import { viaLine } from "../pipeline/via.ts";
+
+// What an untrusted peer says of other hops is nobody's business behind the proxy (RFC 7239 §8.1).
+const FORWARDED = [
+  ID.forwarded,
+  ID["x-forwarded-for"],
+  ID["x-forwarded-proto"],
+  ID["x-forwarded-host"],
+  ID["x-forwarded-port"],
+  ID["x-forwarded-prefix"],
+  ID["x-forwarded-server"],
+  ID["x-real-ip"],
+  ID["x-request-id"],
+];
+const SKIP_UNTRUSTED = skipTable(...HOP_BY_HOP, ...FORWARDED);
+const SKIP_UNTRUSTED_HOST = skipTable(...HOP_BY_HOP, ...FORWARDED, ID.host);
+const SKIP_TRUSTED = skipTable(...HOP_BY_HOP, ID["x-forwarded-for"]);
+const SKIP_TRUSTED_HOST = skipTable(...HOP_BY_HOP, ID["x-forwarded-for"], ID.host);
+
+/** Room for the lines that the proxy adds, apart from texts of the client. */
+const ADDED_BYTES = 512;
+
+/** Most bytes that `writeRequestHead` writes. */
+export function requestHeadMax(x: Exchange, host: string | null): number {
+  const { request } = x;
+  const forwardedFor = x.trusted ? request.headers.maxLength() : 0;
+  const target = x.rewrittenTarget === "" ? request.target.length : x.rewrittenTarget.length;
+  return (
+    request.headers.maxLength() +
+    forwardedFor +
+    target +
+    request.method.length +
+    2 * request.authority.length +
+    request.upgrade.length +
+    (host?.length ?? 0) +
+    ADDED_BYTES
+  );
+}
+
+/**
+ * Writes the head; returns where it ends. `host` replaces the client's Host; null preserves it (a client's absolute
+ * target counts as its Host, RFC 9112 §3.2.2).
+ */
+export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: string | null): number {
+  const { request } = x;
+  const { headers } = request;
+  if (request.connectionNamesFields) removeNamedFields(headers);
+  let to = writeRequestLine(out, at, request.method, x.rewrittenTarget === "" ? request.target : x.rewrittenTarget);
+  const newHost = host ?? (request.form === "absolute" ? request.authority : null);
+  const edited = headers.added !== null;
+  if (newHost !== null && !(edited && headers.hasAdded("host"))) to = writeText(out, to, `Host: ${newHost}\r\n`);
+  if (x.trusted) {
+    to = headers.writeTo(out, to, newHost === null ? SKIP_TRUSTED : SKIP_TRUSTED_HOST);
+    to = writeTrusted(out, to, x);
+  } else {
+    to = headers.writeTo(out, to, newHost === null ? SKIP_UNTRUSTED : SKIP_UNTRUSTED_HOST);
+    to = edited ? writeUnlessEdited(out, to, x) : writeText(out, to, forwardedLines(x));
+  }
+  to = writeText(out, to, viaLine(request.version));
+  if (request.upgrade !== "") to = writeText(out, to, `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`);
+  else if (headers.received(ID.te) && /(?:^|,)[ \t]*trailers/i.test(headers.get("te") ?? "")) {
+    to = writeText(out, to, "TE: trailers\r\nConnection: TE\r\n");
+  }
+  if (request.body === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
+  return writeText(out, to, "\r\n");
+}
+
+function forwardedLines(x: Exchange): string {
+  const from = x.peer === "" ? "" : `X-Forwarded-For: ${x.peer}\r\n`;
+  return `${from}X-Forwarded-Proto: ${x.scheme}\r\nX-Forwarded-Host: ${x.request.authority}\r\nX-Request-Id: ${x.requestId}\r\n`;
+}
+
+/** What a route's edits set stays as they set it. */
+function writeUnlessEdited(out: Buffer, at: number, x: Exchange): number {
+  const { headers } = x.request;
+  let to = at;
+  if (x.peer !== "" && !headers.hasAdded("x-forwarded-for")) to = writeText(out, to, `X-Forwarded-For: ${x.peer}\r\n`);
+  if (!headers.hasAdded("x-forwarded-proto")) to = writeText(out, to, `X-Forwarded-Proto: ${x.scheme}\r\n`);
+  if (!headers.hasAdded("x-forwarded-host")) to = writeText(out, to, `X-Forwarded-Host: ${x.request.authority}\r\n`);
+  if (!headers.hasAdded("x-request-id")) to = writeText(out, to, `X-Request-Id: ${x.requestId}\r\n`);
+  return to;
+}
+
+/** A trusted peer's fields stay, and what is missing is added. */
+function writeTrusted(out: Buffer, at: number, x: Exchange): number {
+  const { headers } = x.request;
+  let to = at;
+  if (!headers.hasAdded("x-forwarded-for")) {
+    const before = headers.get("x-forwarded-for");
+    const chain = [before, x.peer].filter((part) => part !== null && part !== "").join(", ");
+    if (chain !== "") to = writeText(out, to, `X-Forwarded-For: ${chain}\r\n`);
+  }
+  if (!headers.has("x-forwarded-proto")) to = writeText(out, to, `X-Forwarded-Proto: ${x.scheme}\r\n`);
+  if (!headers.has("x-forwarded-host")) to = writeText(out, to, `X-Forwarded-Host: ${x.request.authority}\r\n`);
+  if (!headers.has("x-request-id")) to = writeText(out, to, `X-Request-Id: ${x.requestId}\r\n`);
+  return to;
+}

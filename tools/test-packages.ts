@@ -1,0 +1,9 @@
+// Programs that the tests drive: clients and servers which Sluice must get along with.
+import { ensureDebianPackages } from "./debian.ts";
+
+try {
+  await ensureDebianPackages(["curl", "nginx", "chromium"]);
+} catch (error) {
+  console.error(`tests: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
