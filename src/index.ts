@@ -4,25 +4,15 @@ import type { ConfigInput } from "./config/schema.ts";
 import { DataPlane, type Prepared } from "./control/data-plane.ts";
 import { createLog } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
-import type { Plugin } from "./pipeline/plugin.ts";
 
 export { ConfigError, type Diagnostic } from "./config/diagnostic.ts";
 export type { Config, ConfigInput } from "./config/schema.ts";
+export { defineConfig, definePlugin } from "./control/sluice-module.ts";
 export { ListenError } from "./control/data-plane.ts";
 export type { RequestHead, ResponseHead } from "./http/message.ts";
 export type { Exchange } from "./pipeline/exchange.ts";
 export type { Plugin, PluginResult } from "./pipeline/plugin.ts";
 export { type Reply, reply } from "./pipeline/reply.ts";
-
-/** Gives a configuration its type. */
-export function defineConfig(config: ConfigInput): ConfigInput {
-  return config;
-}
-
-/** Gives a plugin its type. A plugin is one object for all requests: keep no state of a request in it. */
-export function definePlugin<P extends Plugin>(plugin: P): P {
-  return plugin;
-}
 
 /** A proxy that runs inside this program, in its thread. */
 export interface Proxy {
@@ -41,18 +31,18 @@ export interface Proxy {
 export async function createProxy(config: ConfigInput): Promise<Proxy> {
   const first = checkConfig(config).config;
   const plane = new DataPlane({ log: createLog(first.log.level), metrics: new Metrics(() => {}), primary: true });
-  let current: Prepared = plane.prepare(first);
-  plane.apply(current, new Map());
+  let current: Prepared = plane.prepare(first, new Map());
+  plane.commit(current);
   return {
     get addresses() {
-      const { ports } = plane;
+      const ports = plane.ports(current);
       return current.config.listeners.map(({ address }) =>
         address.startsWith("unix:") ? address : address.replace(/\d+$/, String(ports.get(address))),
       );
     },
     async reload(next) {
-      const prepared = plane.prepare(checkConfig(next).config);
-      plane.apply(prepared, new Map());
+      const prepared = plane.prepare(checkConfig(next).config, plane.ports(current));
+      plane.commit(prepared);
       current = prepared;
     },
     close: () => plane.drain(current.config.shutdown.drain),

@@ -90,7 +90,7 @@ test("says which files it read", () => {
 
 test("ends at an object that holds itself", () => {
   const loop: Record<string, unknown> = {};
-  loop["loop"] = loop;
+  loop.loop = loop;
   expect(expand(loop, folder, {}).problems[0]?.message).toMatch(/nested more than/);
 });
 

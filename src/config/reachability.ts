@@ -1,27 +1,36 @@
 // Routes that can never be reached, because an earlier route takes all their requests.
-import { isDeepStrictEqual } from "node:util";
 import { type Problem, warning } from "./diagnostic.ts";
 import type { MatchConfig, RouteConfig } from "./schema.ts";
 
 /** Earlier routes looked at for each route: keeps ten thousand routes of one path from costing a hundred million looks. */
 const CANDIDATES_MAX = 64;
 
+/** A match block with its patterns in the one form that they are compared in. */
+interface Shape {
+  readonly match: MatchConfig;
+  readonly hosts: ReadonlySet<string>;
+  readonly paths: ReadonlySet<string>;
+}
+
 /** A warning for every route whose requests an earlier one takes. May overlook some, never warns wrongly. */
 export function unreachableRoutes(routes: readonly RouteConfig[]): Problem[] {
   const problems: Problem[] = [];
+  const shapes = routes.map(
+    ({ match = {} }): Shape => ({ match, hosts: new Set(hostsOf(match)), paths: new Set(pathsOf(match)) }),
+  );
   const earlier = new Map<string, number[]>();
-  for (const [at, route] of routes.entries()) {
-    const match = route.match ?? {};
-    const by = candidates(earlier, match).find((other) => covers(routes[other]?.match ?? {}, match));
-    if (by === undefined) remember(earlier, match, at);
-    else
-      problems.push(
-        warning(
-          ["routes", at],
-          `this route is never reached: ${nameOf(routes, by)} before it takes all its requests`,
-          "put the narrower route first",
-        ),
-      );
+  for (const [at, shape] of shapes.entries()) {
+    const hosts = [...shape.hosts].map(widerHosts);
+    const paths = [...shape.paths].map(widerPaths);
+    const by = candidates(earlier, hosts[0] ?? [], paths[0] ?? []).find((other) =>
+      covers(shapes[other]!, shape.match, hosts, paths),
+    );
+    if (by === undefined) {
+      remember(earlier, shape, at);
+      continue;
+    }
+    const message = `this route is never reached: ${nameOf(routes, by)} before it takes all its requests`;
+    problems.push(warning(["routes", at], message, "put the narrower route first"));
   }
   return problems;
 }
@@ -42,9 +51,9 @@ const pathsOf = (match: MatchConfig): readonly string[] => listOf(match.path, AN
 /** Which names parameters have does not change what they match. */
 const withoutNames = (path: string): string => (path.startsWith("~") ? path : path.replace(/\/:[^/]*/g, "/:"));
 
-function remember(earlier: Map<string, number[]>, match: MatchConfig, at: number): void {
-  for (const host of hostsOf(match)) {
-    for (const path of pathsOf(match)) {
+function remember(earlier: Map<string, number[]>, { hosts, paths }: Shape, at: number): void {
+  for (const host of hosts) {
+    for (const path of paths) {
       const key = `${host} ${path}`;
       const list = earlier.get(key);
       if (list === undefined) earlier.set(key, [at]);
@@ -53,11 +62,15 @@ function remember(earlier: Map<string, number[]>, match: MatchConfig, at: number
   }
 }
 
-/** Routes that may cover the match, in order: whoever covers it also covers its first host with its first path. */
-function candidates(earlier: ReadonlyMap<string, readonly number[]>, match: MatchConfig): number[] {
+/** Routes that may cover another, in order: whoever covers it also covers its first host with its first path. */
+function candidates(
+  earlier: ReadonlyMap<string, readonly number[]>,
+  hosts: readonly string[],
+  paths: readonly string[],
+): number[] {
   const found = new Set<number>();
-  for (const host of widerHosts(hostsOf(match)[0] ?? ANY_HOST)) {
-    for (const path of widerPaths(pathsOf(match)[0] ?? ANY_PATH)) {
+  for (const host of hosts) {
+    for (const path of paths) {
       for (const at of earlier.get(`${host} ${path}`) ?? []) found.add(at);
     }
   }
@@ -85,17 +98,20 @@ function widerPaths(path: string): string[] {
   return wider;
 }
 
-/** Whether `wide` takes every request that `narrow` takes. */
-function covers(wide: MatchConfig, narrow: MatchConfig): boolean {
-  const wideHosts = new Set(hostsOf(wide));
-  if (!hostsOf(narrow).every((host) => widerHosts(host).some((other) => wideHosts.has(other)))) return false;
-  const widePaths = new Set(pathsOf(wide));
-  if (!pathsOf(narrow).every((path) => widerPaths(path).some((other) => widePaths.has(other)))) return false;
+/** Whether `wide` takes every request of the other match, given all that is wider than each of its hosts and paths. */
+function covers(
+  { match: wide, hosts, paths }: Shape,
+  narrow: MatchConfig,
+  widerThanHosts: readonly (readonly string[])[],
+  widerThanPaths: readonly (readonly string[])[],
+): boolean {
+  if (!widerThanHosts.every((wider) => wider.some((host) => hosts.has(host)))) return false;
+  if (!widerThanPaths.every((wider) => wider.some((path) => paths.has(path)))) return false;
   if (!within(wide.method, narrow.method) || !within(wide.clientIp, narrow.clientIp)) return false;
   return (["header", "query", "cookie"] as const).every((key) =>
     Object.entries(wide[key] ?? {}).every(([name, wanted]) => {
       const got = narrow[key]?.[name];
-      return got !== undefined && (wanted === true || isDeepStrictEqual(wanted, got));
+      return got !== undefined && (wanted === true || wanted === got);
     }),
   );
 }

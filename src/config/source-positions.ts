@@ -43,7 +43,7 @@ function literalAt(bare: string, from: number): number {
     if (declared === null) return at;
     at = declared.index + declared[0].length;
   }
-  return at;
+  return skipSpace(bare, at);
 }
 
 interface Place {

@@ -38,19 +38,22 @@ export function parseText(text: string, file: string, json: boolean): ParsedText
   const lines = new LineCounter();
   let document: Document.Parsed;
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: "silent" });
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: "error" });
   } catch (error) {
     throw fileError(
       file,
       `this cannot be read: ${error instanceof RangeError ? "it is nested too deeply" : String(error)}`,
     );
   }
-  if (document.errors.length > 0) throw new ConfigError(syntaxErrors(document.errors, file, lines));
+  if (document.errors.length > 0) {
+    if (json) checkJson(text, file, lines, document.errors[0]?.pos[0] ?? 0);
+    throw new ConfigError(syntaxErrors(document.errors, file, lines));
+  }
   const reader = new Reader(file, json, lines);
   if (document.contents === null)
     throw fileError(file, "the file is empty", "write a starting configuration with `sluice init`");
   const root = reader.read(document.contents, -1, 0);
-  if (json) checkJson(text, file, lines);
+  if (json) checkJson(text, file, lines, 0);
   return { value: root.value, locate: (path, at) => locate(root.mark, path, at, lines) };
 }
 
@@ -238,15 +241,18 @@ function lowerFirst(text: string): string {
   return text.slice(0, 1).toLowerCase() + text.slice(1);
 }
 
-/** What YAML allows and JSON does not: comments, a comma behind the last item, missing commas. */
-function checkJson(text: string, file: string, lines: LineCounter): void {
+/**
+ * What YAML allows and JSON does not: comments, a comma behind the last item, missing commas. The place of the likely
+ * cause is looked for in the text; where none is found it is `otherwise`.
+ */
+function checkJson(text: string, file: string, lines: LineCounter, otherwise: number): void {
   try {
     JSON.parse(text);
   } catch (error) {
     // Texts are blanked out, so that what looks wrong is wrong.
     const bare = text.replace(/"(?:[^"\\]|\\.)*"/g, (quoted) => `"${"_".repeat(quoted.length - 2)}"`);
-    const at = Math.max(0, bare.search(/#|\/\/|\/\*|,\s*[}\]]|["\d\w]\s+["[{]/));
-    const { line, col } = lines.linePos(at);
+    const cause = /#|\/\/|\/\*|,(?=\s*[}\]])|(?<=["\w}\]]\s+)["[{]/.exec(bare)?.index;
+    const { line, col } = lines.linePos(cause ?? otherwise);
     const said = error instanceof Error ? error.message.replace(/^JSON Parse error: /, "") : String(error);
     throw fileError(
       file,

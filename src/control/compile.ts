@@ -13,7 +13,7 @@ import {
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
-import type { Action, Route } from "../pipeline/plan.ts";
+import type { Action, Route } from "../pipeline/exchange.ts";
 import { compileConditions } from "../routing/conditions.ts";
 import { paramNames } from "../routing/pattern.ts";
 import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
@@ -81,7 +81,7 @@ const POLICY_KEYS = Object.keys(policySchema.shape) as (keyof PolicyConfig)[];
 const isPolicyKey = (key: unknown): key is keyof PolicyConfig => (POLICY_KEYS as unknown[]).includes(key);
 
 /** The policies of a route: its own key replaces the default as a whole, `false` turns it off. */
-export function mergePolicies(defaults: PolicyConfig, route: PolicyConfig): Policies {
+function mergePolicies(defaults: PolicyConfig, route: PolicyConfig): Policies {
   const merged: Record<string, unknown> = {};
   for (const key of POLICY_KEYS) {
     const policy = route[key] ?? defaults[key];

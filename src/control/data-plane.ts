@@ -5,7 +5,7 @@ import { parseListen } from "../config/address.ts";
 import type { Config, UpstreamConfig } from "../config/schema.ts";
 import { CidrSet } from "../core/ip.ts";
 import { Timer, TimerWheel } from "../core/timers.ts";
-import { createAccessLog } from "../observe/access-log.ts";
+import { type AccessLog, createAccessLog } from "../observe/access-log.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics, ServerMetrics, UpstreamMetrics } from "../observe/metrics.ts";
 import { onHandlerException } from "../transport/socket.ts";
@@ -27,6 +27,8 @@ export interface DataPlaneOptions {
 export interface Prepared {
   readonly config: Config;
   readonly plan: Plan;
+  readonly opened: readonly ActiveListener[];
+  readonly accessLog: AccessLog | null;
 }
 
 /** Why a listener could not be opened. */
@@ -63,22 +65,33 @@ export class DataPlane {
     );
   }
 
-  /** Builds everything that can fail without touching what runs. Throws PlanError. */
-  prepare(config: Config): Prepared {
-    return { config, plan: compilePlan(config) };
+  /**
+   * Builds everything that can fail beside what runs, new listeners included (on `ports[address]` where 0 is configured).
+   * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened.
+   */
+  prepare(config: Config, ports: ReadonlyMap<string, number>): Prepared {
+    const plan = compilePlan(config);
+    const accessLog = this.#newAccessLog(config);
+    const opened = this.#openListeners(config, ports);
+    return { config, plan, opened, accessLog };
   }
 
-  /**
-   * Puts a prepared configuration into use: new listeners first (on `ports[address]` where 0 is configured), then the
-   * plan, then goodbye to listeners that are gone. Throws ListenError, and then nothing has changed.
-   */
-  apply(prepared: Prepared, ports: ReadonlyMap<string, number>): void {
+  /** Takes a prepared configuration back. */
+  discard(prepared: Prepared): void {
+    for (const listener of prepared.opened) listener.drain();
+    void prepared.accessLog?.close();
+  }
+
+  /** Puts a prepared configuration into use. Cannot fail. */
+  commit(prepared: Prepared): void {
     const { config } = prepared;
-    const opened = this.#openListeners(config, ports);
     this.#setResolver(config);
     const retired = this.#setPlan(prepared);
-    this.#setAccessLog(config);
-    for (const listener of opened) this.#listeners.set(listener.name, listener);
+    if (prepared.accessLog !== null) {
+      void this.#wire.accessLog.close();
+      this.#wire.accessLog = prepared.accessLog;
+    }
+    for (const listener of prepared.opened) this.#listeners.set(listener.name, listener);
     for (const options of config.listeners) this.#listeners.get(options.address)!.options = options;
     for (const [name, listener] of this.#listeners) {
       if (config.listeners.some((each) => each.address === name)) continue;
@@ -92,8 +105,8 @@ export class DataPlane {
   #openListeners(config: Config, ports: ReadonlyMap<string, number>): ActiveListener[] {
     const opened: ActiveListener[] = [];
     for (const options of config.listeners) {
-      const unix = parseListen(options.address)?.kind === "unix";
       if (this.#listeners.has(options.address)) continue;
+      const unix = parseListen(options.address)?.kind === "unix";
       const listener = new ActiveListener(
         options,
         this.#wire,
@@ -144,15 +157,11 @@ export class DataPlane {
     return new Upstream(name, config, this.#resolver!, this.wheel);
   }
 
-  #setAccessLog(config: Config): void {
-    if (this.#config !== null && isDeepStrictEqual(this.#config.log.access, config.log.access)) return;
-    const before = this.#wire.accessLog;
+  /** Null when the one in use goes on. */
+  #newAccessLog(config: Config): AccessLog | null {
+    if (this.#config !== null && isDeepStrictEqual(this.#config.log.access, config.log.access)) return null;
     const { log, metrics } = this.#options;
-    this.#wire.accessLog = createAccessLog(config.log.access, {
-      log,
-      onDropped: (lines) => metrics.accessLogDropped.add(lines),
-    });
-    void before.close();
+    return createAccessLog(config.log.access, { log, onDropped: (lines) => metrics.accessLogDropped.add(lines) });
   }
 
   #leave(listener: ActiveListener, drainMs: number): void {
@@ -165,9 +174,9 @@ export class DataPlane {
     this.wheel.arm(timer, drainMs);
   }
 
-  /** Where it listens, by configured address. */
-  get ports(): Map<string, number> {
-    return new Map([...this.#listeners].map(([name, listener]) => [name, listener.port]));
+  /** Where it listens, by configured address, what is prepared included. */
+  ports(prepared: Prepared): Map<string, number> {
+    return new Map([...this.#listeners.values(), ...prepared.opened].map((listener) => [listener.name, listener.port]));
   }
 
   /** Open client connections. */

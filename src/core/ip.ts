@@ -119,7 +119,7 @@ export function canonicalIp(text: string): string | null {
 }
 
 /** Dotted IPv4, or IPv6 as RFC 5952 §4 writes it. */
-export function formatIp(ip: IpAddress): string {
+function formatIp(ip: IpAddress): string {
   if (ip.family === 4) {
     const v = ip.words[0]!;
     return `${v >>> 24}.${(v >>> 16) & 255}.${(v >>> 8) & 255}.${v & 255}`;

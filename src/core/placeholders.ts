@@ -28,8 +28,8 @@ export type TemplatePiece =
 const PLACEHOLDER = /\{\{([A-Za-z_][^{}\s"]*)\}\}|\{([A-Za-z_][\w-]*)(?:\.([^{}\s"]+))?\}/g;
 
 /**
- * Takes a template apart. A placeholder is a name in braces; braces around anything else are text, so that JSON needs no
- * escaping. `{{name}}` stands for the text `{name}`.
+ * Takes a template apart. A placeholder is a name in braces; braces around anything else are text, so that JSON needs
+ * no escaping. `{{name}}` stands for the text `{name}`.
  */
 export function templatePieces(template: string): TemplatePiece[] {
   const pieces: TemplatePiece[] = [];

@@ -1,6 +1,6 @@
 // What every filter folder exports, and what it is compiled from.
 import type { PolicyConfig } from "../config/schema.ts";
-import type { Filter } from "../pipeline/filter.ts";
+import type { Filter } from "../pipeline/exchange.ts";
 
 /** The policies that hold for one route: its own over the defaults, those turned off left out. */
 export type Policies = { readonly [Key in keyof PolicyConfig]?: Exclude<PolicyConfig[Key], false | undefined> };
@@ -14,8 +14,8 @@ export interface FilterDefinition {
   /** The key of the policy, which errors name. */
   readonly key: keyof PolicyConfig;
   /**
-   * The filters of a route, none when its policy is absent. Throws CompileError (its path begins below the policy's key)
-   * or RangeError for values that cannot work.
+   * The filters of a route, none when its policy is absent. Throws CompileError (its path begins below the policy's
+   * key) or RangeError for values that cannot work.
    */
   compile(policies: Policies, context: FilterContext): readonly Filter[];
 }

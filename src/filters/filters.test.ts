@@ -5,7 +5,7 @@ import { type PolicyConfig, policySchema } from "../config/schema.ts";
 import { hasDotSegment } from "../http/path.ts";
 import { type ExchangeOptions, exchangeOf } from "../pipeline/exchange.fixture.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
-import { isFault, type Outcome } from "../pipeline/filter.ts";
+import { isFault, type Outcome } from "../pipeline/exchange.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import type { Policies } from "./definition.ts";
 import { compileFilters } from "./index.ts";
@@ -175,13 +175,11 @@ describe("header edits", () => {
     ]);
   });
 
-  test("Host is set for the upstream only, so that nothing else takes it for the client's", () => {
-    const { x } = run(
-      { requestHeaders: { set: { Host: "{id}.internal" } } },
-      { headers: [["Host", "example.com"]], params: { id: "a" } },
-    );
-    expect(x.upstreamHost).toBe("a.internal");
-    expect(x.request.header("host")).toBe("example.com");
+  test("Host is replaced, and only by a host", () => {
+    const policies = { requestHeaders: { set: { Host: "{query.h}.internal" } } };
+    const headers = [["Host", "example.com"]] as const;
+    expect(run(policies, { headers, target: "/?h=a" }).x.request.headers.entries()).toEqual([["host", "a.internal"]]);
+    expect(show(run(policies, { headers, target: "/?h=a,b%20c" }).outcome)).toBe("h1.bad_request");
   });
 
   test("of responses", () => {
@@ -241,6 +239,7 @@ const REFUSED: readonly (readonly [policies: unknown, path: readonly (string | n
   [{ requestHeaders: { remove: ["a", "connection"] } }, ["requestHeaders", "remove", 1], /framing/],
   [{ requestHeaders: { add: { host: "x" } } }, ["requestHeaders", "add", "host"], /exactly one Host/],
   [{ requestHeaders: { set: { host: "{nope}" } } }, ["requestHeaders", "set", "host"], /unknown placeholder/],
+  [{ requestHeaders: { set: { host: "a b" } } }, ["requestHeaders", "set", "host"], /not a host/],
   [{ requestHeaders: { set: { "a b": "x" } } }, ["requestHeaders", "set", "a b"], /not a field name/],
   [{ requestHeaders: { set: { a: "x\r\ny" } } }, ["requestHeaders", "set", "a"], /control/],
   [{ responseHeaders: { set: { host: "x" } } }, ["responseHeaders", "set", "host"], /no Host/],

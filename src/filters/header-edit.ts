@@ -35,8 +35,8 @@ export function compileHeaderEdit(
         }),
       ),
     );
-  config.remove.forEach((name, at) => within("remove", () => within(at, () => check(name))));
   const { remove } = config;
+  for (const [at, name] of remove.entries()) within("remove", () => within(at, () => check(name)));
   const set = templates("set");
   const add = templates("add");
   return (x, headers) => {

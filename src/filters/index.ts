@@ -1,6 +1,6 @@
 // The one list of filters. Its order is the order of the request phase, and, for those with a response phase, of that.
 import { within } from "../config/compile-error.ts";
-import type { Filter } from "../pipeline/filter.ts";
+import type { Filter } from "../pipeline/exchange.ts";
 import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
 import { plugins } from "./plugins/filter.ts";
 import { redirect } from "./redirect/filter.ts";

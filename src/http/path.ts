@@ -32,12 +32,12 @@ const PERCENT_XX: readonly string[] = Array.from(
 );
 
 /**
- * The path as routes see it: percent-encoded unreserved characters decoded once, other `%XX` in upper case, dot segments
- * and double slashes removed. `%2F` stays what it is and never separates segments.
+ * The path as routes see it: percent-encoded unreserved characters decoded once, other `%XX` in upper case, dot
+ * segments and double slashes removed. `%2F` stays what it is and never separates segments.
  *
  * Null when the path is malformed or ambiguous: not starting with `/`, invalid percent-encoding, control characters raw
- * or encoded, a backslash raw or encoded, dot segments that are encoded, carry parameters (`..;x`) or hide behind `%2F`,
- * `..` above the root or across a double slash.
+ * or encoded, a backslash raw or encoded, dot segments that are encoded, carry parameters (`..;x`) or hide behind
+ * `%2F`, `..` above the root or across a double slash.
  */
 export function normalizePath(raw: string): string | null {
   const length = raw.length;
@@ -67,7 +67,8 @@ function normalizeSegments(raw: string): string | null {
     if (segment === null) return null;
     if (segment === "." || segment === "..") {
       if (written !== segment) return null;
-      // Empty segments are kept on the pile until the end: to RFC 3986 `..` takes one away, to most servers it does not.
+      // Empty segments are kept on the pile until the end: to RFC 3986 `..` takes one away, to most servers it does
+      // not.
       if (segment === ".." && (kept.pop() ?? "") === "") return null;
       if (at === last) kept.push("");
     } else {
@@ -125,8 +126,8 @@ export function hasDotSegment(path: string): boolean {
 }
 
 /**
- * Text of one byte for each character (as field values are), percent-encoded for one segment, query name or query value:
- * only unreserved characters stay.
+ * Text of one byte for each character (as field values are), percent-encoded for one segment, query name or query
+ * value: only unreserved characters stay.
  */
 export function encodeComponent(bytes: string): string {
   let out = "";

@@ -1,8 +1,8 @@
-// One request and its response on their way through the proxy: what routes, filters, plugins and logs look at.
+// One request and its response on their way through the proxy: what routes, filters, plugins and logs look at, and the
+// contracts of those that handle it. They name each other, so they stand together.
 import type { Fault } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
-import type { Route } from "./plan.ts";
 import { type Reply, reply } from "./reply.ts";
 
 /** The server of an upstream that a request went to. */
@@ -92,8 +92,6 @@ export class Exchange {
   over = false;
   /** The target to forward in place of the client's; "" when nothing rewrote it. */
   rewrittenTarget = "";
-  /** The Host to send in place of what the upstream's `hostHeader` says; "" when nothing set it. */
-  upstreamHost = "";
   /** The X-Request-Id of this exchange; set before any filter runs. */
   requestId = "";
 
@@ -135,4 +133,45 @@ export class Exchange {
   respond(status: number, body?: string | Uint8Array, headers?: Readonly<Record<string, string>>): Reply {
     return reply(status, body, headers);
   }
+}
+
+/** What ends a phase: an answer to send, or a fault that the answer is made from. */
+export type Outcome = Reply | Fault;
+
+/** Nothing goes on; an outcome ends the phase. A promise only where something really has to be waited for. */
+// biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing, async ones too, must fit.
+export type FilterResult = undefined | void | Outcome | Promise<undefined | void | Outcome>;
+
+export const isFault = (outcome: Outcome): outcome is Fault => "code" in outcome;
+
+export interface Filter {
+  readonly name: string;
+  /** Before the request is forwarded. A reply is the answer: nothing is forwarded. */
+  request?(x: Exchange): FilterResult;
+  /** Once the head of the upstream's answer is there. A reply replaces it. */
+  response?(x: Exchange): FilterResult;
+}
+
+/** Where the requests of a route go. */
+export type Action =
+  | { readonly kind: "reply"; reply(x: Exchange): Reply }
+  | { readonly kind: "forward"; pick(): string /* name of the upstream */ };
+
+export interface Route {
+  readonly name: string;
+  /** Place in the configuration, from 0. */
+  readonly index: number;
+  readonly requestFilters: readonly Filter[];
+  readonly responseFilters: readonly Filter[];
+  readonly action: Action;
+  /** Names of the upstreams that its requests may go to, for readiness and reports. */
+  readonly upstreams: readonly string[];
+  /** Largest request body in bytes; Infinity without a limit. */
+  readonly bodyMax: number;
+  /** Time-outs in milliseconds that replace those of the upstream or listener; 0 for "not replaced". */
+  readonly responseTimeout: number;
+  readonly connectTimeout: number;
+  readonly tunnelIdle: number;
+  /** Plugins may keep the exchange beyond its end: its parts must not be used again. */
+  readonly retained: boolean;
 }

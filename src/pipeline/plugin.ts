@@ -3,6 +3,7 @@ import type { Exchange } from "./exchange.ts";
 import type { Reply } from "./reply.ts";
 
 /** Nothing goes on; a reply (`x.respond(…)`) is the answer. */
+// biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing, async ones too, must fit.
 export type PluginResult = undefined | void | Reply | Promise<undefined | void | Reply>;
 
 export interface Plugin {

@@ -52,6 +52,8 @@ export function requestHeadMax(x: Exchange, host: string | null): number {
 export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: string | null): number {
   const { request } = x;
   const { headers } = request;
+  // Asked before the fields that Connection names go: TE must be one of them (RFC 9110 §10.1.4).
+  const trailers = headers.received(ID.te) && takesTrailers(headers.get("te") ?? "");
   if (request.connectionNamesFields) removeNamedFields(headers);
   let to = writeRequestLine(out, at, request.method, x.rewrittenTarget === "" ? request.target : x.rewrittenTarget);
   const newHost = host ?? (request.form === "absolute" ? request.authority : null);
@@ -66,12 +68,12 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
   }
   to = writeText(out, to, viaLine(request.version));
   if (request.upgrade !== "") to = writeText(out, to, `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`);
-  else if (headers.received(ID.te) && /(?:^|,)[ \t]*trailers/i.test(headers.get("te") ?? "")) {
-    to = writeText(out, to, "TE: trailers\r\nConnection: TE\r\n");
-  }
+  else if (trailers) to = writeText(out, to, "TE: trailers\r\nConnection: TE\r\n");
   if (request.body === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
   return writeText(out, to, "\r\n");
 }
+
+const takesTrailers = (te: string): boolean => /(?:^|,)[ \t]*trailers[ \t]*(?:$|,)/i.test(te);
 
 function forwardedLines(x: Exchange): string {
   const from = x.peer === "" ? "" : `X-Forwarded-For: ${x.peer}\r\n`;

@@ -22,6 +22,9 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: [...BELOW_CONTROL, "control"],
 };
 
+/** The files directly in src/ import what they like; these folders import them. Nobody imports main.ts. */
+const TOP: Readonly<Record<string, readonly string[]>> = { "wire.ts": ["control"], "index.ts": ["control"] };
+
 /** Folders whose subfolders stand side by side: none imports another. Files directly in them are the register. */
 const APART = new Set(["filters", "engines"]);
 
@@ -41,8 +44,8 @@ export function directionProblem(from: string, to: string): string | null {
   const [target, ...inTarget] = withinSrc(to);
   if (source === undefined) return null; // tests, tools and examples use what they like
   if (target === undefined) return `${from}: imports ${to}, which lies outside of src/`;
-  if (inTarget.length === 0) return isTop(inSource) && target !== "main.ts" ? null : `${from}: nobody imports ${to}`;
-  if (isTop(inSource)) return null; // wire.ts, main.ts, index.ts
+  if (isTop(inSource)) return to === "src/main.ts" ? `${from}: nobody imports ${to}` : null;
+  if (isTop(inTarget)) return TOP[target]?.includes(source) ? null : `${from}: src/${source}/ may not import ${to}`;
   if (source === target) return APART.has(source) ? apartProblem(from, to, inSource, inTarget) : null;
   const allowed = MAY_IMPORT[source];
   if (allowed === undefined) return `${from}: the folder src/${source}/ is not in the table of tools/tidy/imports.ts`;

@@ -52,7 +52,8 @@ export function textProblems(path: string, text: string): string[] {
   }
   lines.forEach((line, index) => {
     const at = `${path}:${index + 1}`;
-    if (isCode && !isExempt && isTooLong(line)) problems.push(`${at}: ${line.length} characters; ${LINE_MAX} is the most`);
+    if (isCode && !isExempt && isTooLong(line))
+      problems.push(`${at}: ${line.length} characters; ${LINE_MAX} is the most`);
     if (LEFTOVER.test(line)) problems.push(`${at}: a leftover note; do it, or write an issue`);
     if (MACHINE_PATH.test(line)) problems.push(`${at}: a path of one machine`);
     if (REGISTRY.test(line)) problems.push(`${at}: the host of a package registry`);

@@ -1,6 +1,6 @@
 // `use`: the plugins of a TypeScript configuration.
 import { within } from "../../config/compile-error.ts";
-import type { Filter } from "../../pipeline/filter.ts";
+import type { Filter } from "../../pipeline/exchange.ts";
 import type { Plugin } from "../../pipeline/plugin.ts";
 import type { FilterDefinition } from "../definition.ts";
 

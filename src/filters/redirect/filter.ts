@@ -2,7 +2,7 @@
 import { within } from "../../config/compile-error.ts";
 import type { PolicyConfig } from "../../config/schema.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
-import type { Filter } from "../../pipeline/filter.ts";
+import type { Filter } from "../../pipeline/exchange.ts";
 import { type Reply, reply } from "../../pipeline/reply.ts";
 import { compileTemplate } from "../../pipeline/template.ts";
 import type { FilterDefinition } from "../definition.ts";

@@ -1,7 +1,8 @@
-// `limits.uri` and `limits.headers`: what a route takes below the listener's own limits. (`limits.body` is the runner's.)
+// `limits.uri` and `limits.headers`: what a route takes below the listener's own limits. (`limits.body` is the
+// runner's.)
 import { fault } from "../../core/faults.ts";
 import type { HeaderBlock } from "../../http/header-block.ts";
-import type { Filter } from "../../pipeline/filter.ts";
+import type { Filter } from "../../pipeline/exchange.ts";
 import type { FilterDefinition } from "../definition.ts";
 
 export const requestLimits: FilterDefinition = {

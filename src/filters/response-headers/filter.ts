@@ -1,5 +1,5 @@
 // `responseHeaders`: fields set, added and removed on the way to the client.
-import type { Filter } from "../../pipeline/filter.ts";
+import type { Filter } from "../../pipeline/exchange.ts";
 import type { FilterDefinition } from "../definition.ts";
 import { compileHeaderEdit } from "../header-edit.ts";
 

@@ -4,7 +4,7 @@ import type { PolicyConfig } from "../../config/schema.ts";
 import { fault } from "../../core/faults.ts";
 import { encodeUri, hasDotSegment, normalizePath } from "../../http/path.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
-import type { Filter } from "../../pipeline/filter.ts";
+import type { Filter } from "../../pipeline/exchange.ts";
 import { compileTemplate } from "../../pipeline/template.ts";
 import type { FilterDefinition } from "../definition.ts";
 import { compileQueryEdit } from "./query.ts";

@@ -1,0 +1,66 @@
+// The entry of a worker thread: a data plane that does what the supervisor says.
+import { parentPort, workerData } from "node:worker_threads";
+import { loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { createLog } from "../observe/log.ts";
+import { Metrics } from "../observe/metrics.ts";
+import { startThreadMetrics } from "../observe/thread-metrics.ts";
+import { setViaPseudonym } from "../pipeline/via.ts";
+import { DataPlane, ListenError, type Prepared } from "./data-plane.ts";
+import { offerSluiceModule } from "./sluice-module.ts";
+import type { ConfigSource, FromWorker, ToWorker, WorkerData } from "./worker-messages.ts";
+
+const STATE_EVERY_MS = 500;
+
+const { id, primary, via } = workerData as WorkerData;
+const post = (message: FromWorker): void => parentPort!.postMessage(message);
+
+setViaPseudonym(via);
+offerSluiceModule();
+const log = createLog("info").with({ worker: id });
+const metrics = new Metrics(post);
+startThreadMetrics(metrics, String(id));
+const plane = new DataPlane({ log, metrics, primary });
+let prepared: Prepared | null = null;
+
+// A plugin that forgets a promise must not take the connections of this worker along; an exception that nobody caught
+// does, as nothing is known about the state it left.
+process.on("unhandledRejection", (error) => log.error("a promise was rejected and nobody looked", { error: String(error) }));
+
+async function configOf(source: ConfigSource): Promise<Config> {
+  return source.kind === "config" ? source.config : (await loadConfig(source.path)).config;
+}
+
+async function prepare(source: ConfigSource, ports: ReadonlyMap<string, number>): Promise<void> {
+  try {
+    const config = await configOf(source);
+    prepared = plane.prepare(config, ports);
+    post({ kind: "prepared", ports: plane.ports(prepared) });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    post({ kind: "failed", message, cannotListen: error instanceof ListenError });
+  }
+}
+
+async function receive(message: ToWorker): Promise<void> {
+  switch (message.kind) {
+    case "prepare":
+      return prepare(message.source, message.ports);
+    case "commit":
+      if (prepared !== null) plane.commit(prepared);
+      prepared = null;
+      return post({ kind: "committed" });
+    case "discard":
+      if (prepared !== null) plane.discard(prepared);
+      prepared = null;
+      return;
+    case "reopen-logs":
+      return plane.reopenLogs();
+    case "drain":
+      await plane.drain(message.ms);
+      return post({ kind: "drained" });
+  }
+}
+
+parentPort!.on("message", (message: ToWorker) => void receive(message));
+setInterval(() => post({ kind: "state", connections: plane.connections, upstreams: plane.upstreamStatus() }), STATE_EVERY_MS).unref();

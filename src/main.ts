@@ -1,0 +1,25 @@
+// The command line: one file for each command under cli/.
+import { Command } from "commander";
+import { register as check } from "./cli/check.ts";
+import { register as demo } from "./cli/demo.ts";
+import { register as drain } from "./cli/drain.ts";
+import { register as explain } from "./cli/explain.ts";
+import { register as init } from "./cli/init.ts";
+import { register as proxy } from "./cli/proxy.ts";
+import { register as reload } from "./cli/reload.ts";
+import { register as run } from "./cli/run.ts";
+import { register as schema } from "./cli/schema.ts";
+import { register as status } from "./cli/status.ts";
+import { register as version } from "./cli/version.ts";
+import { offerSluiceModule } from "./control/sluice-module.ts";
+
+const EXIT_USAGE = 2;
+
+const program = new Command("sluice").description("a reverse proxy: strict, typed, and as cheap per request as C");
+for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, schema, version]) register(program);
+program.showHelpAfterError("(sluice --help shows the commands)");
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+for (const command of program.commands) command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+
+offerSluiceModule();
+await program.parseAsync();
