@@ -105,7 +105,7 @@ export function freePort(): number {
 }
 
 /** Stops every child that is left and removes the temporary folder. */
-export async function cleanUp(): Promise<void> {
+async function cleanUp(): Promise<void> {
   killGenerators();
   await Promise.all([...living].map((child) => child.stop()));
   removeTemporary();

@@ -1,8 +1,8 @@
 // The report as markdown: the same text for bench/results/latest.md and for the README.
 import type { IdleSample, LoadSample, Report, Row, ScenarioResult } from "./results.ts";
 
-export const README_BEGIN = "<!-- bench:begin -->";
-export const README_END = "<!-- bench:end -->";
+const README_BEGIN = "<!-- bench:begin -->";
+const README_END = "<!-- bench:end -->";
 
 /** Cost of every scenario side by side, the details of each in a folded part, and what it ran on. */
 export function renderMarkdown(report: Report): string {

@@ -35,7 +35,7 @@ expected, a text that was filled in becomes one: \`workers: \${WORKERS}\`.
 Templates (\`redirect.to\`, \`rewrite.path\`, values of headers, \`respond.body\`) know \`{host}\`, \`{path}\`, \`{query}\`,
 \`{uri}\`, \`{method}\`, \`{scheme}\`, \`{ip}\`, \`{requestId}\`, \`{route}\`, \`{upstream}\`, \`{server}\`, \`{user}\`, \`{claim.NAME}\`,
 \`{header.NAME}\`, \`{cookie.NAME}\`, \`{query.NAME}\` and the path parameters of the route (\`{id}\` for \`:id\`). Braces around
-anything but a name are plain text.
+anything but a name are plain text, and \`{{name}}\` stands for the text \`{name}\`.
 
 In YAML, \`<<: *name\` takes over the keys of the mapping that is marked \`&name\`. An object that is left out has the
 defaults of its keys; a policy that is left out is off.

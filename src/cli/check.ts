@@ -1,7 +1,9 @@
 // `sluice check`: is this configuration one that can be run?
 import type { Command } from "commander";
-import { ConfigError, type Diagnostic, renderDiagnostic } from "../config/diagnostic.ts";
+import { ConfigError, type Diagnostic, type Problem, renderDiagnostic } from "../config/diagnostic.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { compilePlan, PlanError } from "../control/compile.ts";
 
 interface CheckOptions {
   readonly config?: string;
@@ -26,7 +28,7 @@ async function check(options: CheckOptions): Promise<void> {
   let loaded: Loaded | null = null;
   let diagnostics: readonly Diagnostic[];
   try {
-    loaded = await loadConfig(options.config);
+    loaded = await loadConfig(options.config, { verify: planProblems });
     diagnostics = loaded.diagnostics;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -44,6 +46,17 @@ async function check(options: CheckOptions): Promise<void> {
   if (loaded === null)
     process.stderr.write(`${count(errors, "error")}: nothing can be started with this configuration\n`);
   else process.stdout.write(`${loaded.path}: fine (${summary(loaded)})\n`);
+}
+
+/** What only compiling the routes finds. */
+function planProblems(config: Config): readonly Problem[] {
+  try {
+    compilePlan(config);
+    return [];
+  } catch (error) {
+    if (error instanceof PlanError) return error.problems;
+    throw error;
+  }
 }
 
 function summary({ config, diagnostics }: Loaded): string {

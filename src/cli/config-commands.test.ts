@@ -93,6 +93,16 @@ test("check says what is wrong and where", async () => {
   );
 });
 
+test("check also finds what only compiling the routes shows", async () => {
+  writeFileSync(
+    "a.yaml",
+    'listeners: [{ address: ":1" }]\nroutes:\n  - { rewrite: { path: /a, regex: [b, c] }, to: http://a }\n',
+  );
+  const { code, err } = await sluice("check", "-c", "a.yaml");
+  expect(code).toBe(1);
+  expect(err).toContain(`${folder}/a.yaml:3:16: error: \`path\` replaces the whole path`);
+});
+
 test("check shows warnings and accepts", async () => {
   writeFileSync(
     "a.yaml",

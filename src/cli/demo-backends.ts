@@ -1,5 +1,5 @@
-// Two small servers for `sluice demo`: pages, JSON, server-sent events and a WebSocket. Each says its name in all that it
-// answers, so that balancing can be seen.
+// Two small servers for `sluice demo`: pages, JSON, server-sent events and a WebSocket. Each says its name in all that
+// it answers, so that balancing can be seen.
 import { echoPage, homePage, notFoundPage } from "./demo-pages.ts";
 
 export interface DemoBackend {

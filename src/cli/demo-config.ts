@@ -40,18 +40,26 @@ export function demoConfig({ listen, admin, servers }: DemoAddresses): ConfigInp
 
 /** What the demo prints once it listens: what to open, and commands to try. */
 export function demoWelcome(url: string, adminUrl: string): string {
+  const rows = (entries: readonly (readonly [what: string, why: string])[]): string => {
+    const width = Math.max(...entries.map(([what]) => what.length)) + 3;
+    return entries.map(([what, why]) => `  ${what.padEnd(width)}${why}`).join("\n");
+  };
   return `
-Open   ${url}/           two sample servers behind Sluice: pages, JSON, events, WebSocket
-       ${adminUrl}/metrics    what it counts
-
-Try    curl -i ${url}/api/time               the servers take turns: see x-served-by
-       curl ${url}/api/request -d hello      the request as the server saw it
-       curl -i ${url}/v1/time                rewritten to /api/time
-       curl -i ${url}/old                    redirected by Sluice
-       curl -i ${url}/hello                  answered by Sluice
-       curl -N ${url}/events                 server-sent events
-       curl ${adminUrl}/api/status           the admin API
-
+Open
+${rows([
+  [`${url}/`, "two sample servers: pages, JSON, events, WebSocket"],
+  [`${adminUrl}/metrics`, "what the proxy counts"],
+])}
+Try
+${rows([
+  [`curl -i ${url}/api/time`, "the servers take turns: see x-served-by"],
+  [`curl ${url}/api/request -d hello`, "the request as the server saw it"],
+  [`curl -i ${url}/v1/time`, "rewritten to /api/time"],
+  [`curl -i ${url}/old`, "redirected by the proxy"],
+  [`curl -i ${url}/hello`, "answered by the proxy"],
+  [`curl -N ${url}/events`, "server-sent events"],
+  [`curl ${adminUrl}/api/status`, "the admin API"],
+])}
 Ctrl-C ends it.
 `;
 }

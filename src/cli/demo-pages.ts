@@ -9,8 +9,8 @@ b.server { background: #0b7285; color: #fff; border-radius: .4em; padding: .05em
 b.server.two { background: #862e9c; }
 table { border-collapse: collapse; width: 100%; }
 td { border-top: 1px solid var(--line); padding: .45rem .6rem .45rem 0; vertical-align: top; }
-pre, output { display: block; border: 1px solid var(--line); border-radius: .5em; padding: .7rem; min-height: 1.5em; overflow: auto;
-  font: 14px/1.5 ui-monospace, monospace; white-space: pre-wrap; }
+pre, output { display: block; border: 1px solid var(--line); border-radius: .5em; padding: .7rem;
+  min-height: 1.5em; overflow: auto; font: 14px/1.5 ui-monospace, monospace; white-space: pre-wrap; }
 input, button { font: inherit; padding: .35em .7em; }
 `;
 
@@ -19,6 +19,7 @@ function page(title: string, body: string): string {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,">
 <title>${title}</title>
 <style>${STYLE}</style>
 ${body}

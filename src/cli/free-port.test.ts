@@ -7,7 +7,7 @@ const nothing = { data() {} };
 for (const hostname of [HOST, "0.0.0.0"])
   for (const reusePort of [false, true])
     test(`a port that is taken on ${hostname}${reusePort ? " by one who would share it" : ""}`, async () => {
-      const listener = Bun.listen({ hostname, port: 0, reusePort, socket: nothing });
+      const listener = Bun.listen({ hostname, port: 0, socket: nothing, ...(reusePort ? { reusePort } : {}) });
       try {
         expect(await isFree(HOST, listener.port)).toBe(false);
         const next = await firstFree(HOST, listener.port);

@@ -45,7 +45,8 @@ test("the defaults that it shows mean the defaults that apply", () => {
   for (const [key, node] of Object.entries(schemasAt(["listeners", 0, "timeouts"])[0]?.properties ?? {}))
     shown[key] = node.default;
   const of = (listener: object) =>
-    checkConfig({ listeners: [listener], routes: [{ respond: {} }] }, {}).config.listeners[0]?.timeouts;
+    checkConfig({ listeners: [listener], routes: [{ respond: {} }] }, { environment: {} }).config.listeners[0]
+      ?.timeouts;
   expect(of({ address: ":0", timeouts: shown })).toEqual(of({ address: ":0" }));
 });
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
-import { ConfigError, renderDiagnostic } from "./diagnostic.ts";
+import { ConfigError, problem, renderDiagnostic } from "./diagnostic.ts";
 import { type Loaded, type LoadOptions, loadConfig } from "./load.ts";
 import { provideSluiceModule } from "./module.ts";
 
@@ -193,6 +193,13 @@ test("reads secrets from beside the file, wherever the process runs", async () =
   const { config, files } = await loadConfig(join(folder, "a.yaml"), { ...OPTIONS, cwd: root });
   expect(config.admin).toEqual({ address: "127.0.0.1:9901", token: "abc" });
   expect(files).toEqual([join(folder, "a.yaml"), join(folder, "secrets/token")]);
+});
+
+test("shows what else is wrong with a configuration, at its place", async () => {
+  const verify = (config: Loaded["config"]) => [problem(["routes", 0, "to"], `not ${config.routes.length}`)];
+  const folder = folderOf({ "sluice.yaml": YAML, "a.yaml": "listeners: 1" });
+  expect(await shown(folder, undefined, { verify })).toEqual(["sluice.yaml:4:9: error: not 1"]);
+  expect(await shown(folder, "a.yaml", { verify })).toHaveLength(2);
 });
 
 const statusOf = ({ config }: Loaded): number | undefined => config.routes[0]?.respond?.status;

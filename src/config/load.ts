@@ -23,11 +23,16 @@ export const CONFIG_NAMES = ["sluice.config.ts", "sluice.yaml", "sluice.yml", "s
 const SYSTEM_FOLDER = "/etc/sluice";
 const FILE_BYTES_MAX = 64 * 1024 * 1024; // 10,000 routes are about 3 MB
 
-export interface LoadOptions {
-  /** Where to look for a file, and what a relative path starts from. Default: the working directory. */
-  readonly cwd?: string;
+export interface CheckOptions {
   /** What `${NAME}` reads. Default: the environment of the process. */
   readonly environment?: Environment;
+  /** What else may be wrong with a configuration that is fine otherwise; its problems get their places in the file. */
+  readonly verify?: (config: Config) => readonly Problem[];
+}
+
+export interface LoadOptions extends CheckOptions {
+  /** Where to look for a file, and what a relative path starts from. Default: the working directory. */
+  readonly cwd?: string;
   /** Where to look after `cwd`. Default: /etc/sluice. */
   readonly systemFolder?: string;
 }
@@ -54,7 +59,7 @@ export async function loadConfig(path?: string, options: LoadOptions = {}): Prom
   const file = path === undefined ? findConfig(cwd, options.systemFolder ?? SYSTEM_FOLDER) : resolve(cwd, path);
   try {
     const { value, locate, files } = await read(file);
-    const checked = check(value, file, dirname(file), options.environment ?? process.env, locate);
+    const checked = check(value, { file, folder: dirname(file), locate }, options);
     return { ...checked, path: file, files: [...new Set([file, ...files, ...checked.files])] };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
@@ -63,8 +68,8 @@ export async function loadConfig(path?: string, options: LoadOptions = {}): Prom
 }
 
 /** Checks a configuration given as an object. Its diagnostics have a path and no position. Throws ConfigError. */
-export function checkConfig(input: unknown, environment: Environment = process.env): Checked {
-  const { config, diagnostics } = check(input, "", process.cwd(), environment, () => NO_POSITION);
+export function checkConfig(input: unknown, options: CheckOptions = {}): Checked {
+  const { config, diagnostics } = check(input, { file: "", folder: process.cwd(), locate: () => NO_POSITION }, options);
   return { config, diagnostics };
 }
 
@@ -107,25 +112,35 @@ async function read(file: string): Promise<Source> {
   return { ...parseText(text, file, kind === ".json"), files: [] };
 }
 
+/** Where an input comes from. */
+interface Origin {
+  readonly file: string;
+  /** What `${file:PATH}` starts from. */
+  readonly folder: string;
+  readonly locate: Locate;
+}
+
 function check(
   input: unknown,
-  file: string,
-  folder: string,
-  environment: Environment,
-  locate: Locate,
+  { file, folder, locate }: Origin,
+  options: CheckOptions,
 ): Checked & { files: readonly string[] } {
+  const { environment = process.env, verify } = options;
   const expanded = expand(input, folder, environment);
   if (expanded.problems.length > 0) throw new ConfigError(placed(expanded.problems, file, locate));
   const shape = checkShape(expanded.value);
-  const found = "config" in shape ? validate(shape.config) : shape.problems;
+  let found: readonly Problem[] = "config" in shape ? validate(shape.config) : shape.problems;
+  if ("config" in shape && verify !== undefined && !found.some(isError)) found = [...found, ...verify(shape.config)];
   const diagnostics = placed(
     found.map((one) => withoutSecrets(one, expanded.filled)),
     file,
     locate,
   );
-  if (!("config" in shape) || found.some((one) => one.severity === "error")) throw new ConfigError(diagnostics);
+  if (!("config" in shape) || found.some(isError)) throw new ConfigError(diagnostics);
   return { config: shape.config, diagnostics, files: expanded.files };
 }
+
+const isError = (one: Problem): boolean => one.severity === "error";
 
 const SECRET_LENGTH_MIN = 4; // shorter ones would be found in the words of every message
 

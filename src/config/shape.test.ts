@@ -9,7 +9,7 @@ const OK = { to: "http://127.0.0.1:3001" };
 /** `severity path: message` and the hint of each diagnostic, as `check` would show them without a file. */
 function check(input: unknown): readonly Diagnostic[] {
   try {
-    return checkConfig(input, {}).diagnostics;
+    return checkConfig(input, { environment: {} }).diagnostics;
   } catch (error) {
     if (error instanceof ConfigError) return error.diagnostics;
     throw error;
@@ -162,7 +162,8 @@ for (const [name, input, want] of CASES) {
 test("placeholders are filled in for objects too, and messages do not show what with", () => {
   const [first] = (() => {
     try {
-      return checkConfig(top({ shutdown: { drain: "${SECRET}" } }), { SECRET: "hunter22" }).diagnostics;
+      return checkConfig(top({ shutdown: { drain: "${SECRET}" } }), { environment: { SECRET: "hunter22" } })
+        .diagnostics;
     } catch (error) {
       return (error as ConfigError).diagnostics;
     }
@@ -171,7 +172,7 @@ test("placeholders are filled in for objects too, and messages do not show what 
 });
 
 test("defaults and units are filled in", () => {
-  const { config } = checkConfig(top({}), {});
+  const { config } = checkConfig(top({}), { environment: {} });
   expect(config.listeners[0]?.timeouts.idle as number).toBe(75_000);
   expect(config.listeners[0]?.limits.headers as number).toBe(32 * 1024);
   expect(config.admin).toEqual({ address: "127.0.0.1:9901" });

@@ -1,5 +1,7 @@
 // Routes and policies beyond their shape: actions, names, templates, header edits.
-import { isFieldName, isFieldValue } from "../http/header-block.ts";
+import { HOP_BY_HOP, isFieldName } from "../http/header-block.ts";
+import { ID, idOf } from "../http/header-names.ts";
+import { normalizePath } from "../http/path.ts";
 import { looksLikeUrl, parseServer } from "./address.ts";
 import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts";
 import { checkMatch, eachOf, paramsOfPath, regexFault } from "./match-checks.ts";
@@ -7,18 +9,6 @@ import { NO_PARAMS, type RouteParams, unknownPlaceholders } from "./placeholders
 import { unreachableRoutes } from "./reachability.ts";
 import type { Config, PolicyConfig, RouteConfig } from "./schema.ts";
 import { suggest } from "./suggest.ts";
-
-/** Fields that frame a message or belong to one connection (RFC 9110 §7.6.1, RFC 9112 §6): only the proxy may write them. */
-const OWN_FIELDS: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 export function checkRoutes(config: Config): Problem[] {
   const problems = checkPolicies(config.defaults, ["defaults"], NO_PARAMS);
@@ -91,9 +81,9 @@ function checkAction(config: Config, route: RouteConfig, path: ConfigPath): Prob
 function checkTargets(config: Config, route: RouteConfig, path: ConfigPath): Problem[] {
   const { to } = route;
   if (to === undefined) return [];
-  if (typeof to === "string") return looksLikeUrl(to) ? checkServerText(to, path) : checkUpstreamName(config, to, path);
+  if (typeof to === "string") return checkTarget(config, to, path);
   const found = to.flatMap((target, at): Problem[] => {
-    if (typeof target !== "string") return checkUpstreamName(config, target.upstream, [...path, at, "upstream"]);
+    if (typeof target !== "string") return checkTarget(config, target.upstream, [...path, at, "upstream"]);
     if (looksLikeUrl(target)) return checkServerText(target, [...path, at]);
     const hint = Object.hasOwn(config.upstreams, target)
       ? `for several upstreams write [{ upstream: ${target}, weight: 1 }, …]`
@@ -102,6 +92,10 @@ function checkTargets(config: Config, route: RouteConfig, path: ConfigPath): Pro
   });
   const noWeight = to.every((target) => typeof target !== "string" && target.weight === 0);
   return noWeight ? [...found, problem(path, "all weights are 0, so no upstream gets a request")] : found;
+}
+
+function checkTarget(config: Config, text: string, path: ConfigPath): Problem[] {
+  return looksLikeUrl(text) ? checkServerText(text, path) : checkUpstreamName(config, text, path);
 }
 
 function checkUpstreamName(config: Config, name: string, path: ConfigPath): Problem[] {
@@ -164,10 +158,19 @@ function checkPolicies(policies: PolicyConfig, path: ConfigPath, params: RoutePa
 }
 
 function checkRedirect(to: string, path: ConfigPath, params: RouteParams): Problem[] {
-  if (to === "") return [problem(path, "the new location is missing")];
-  if (/[^\x21-\x7e]/.test(to))
-    return [problem(path, "a location is made of ASCII characters without spaces", "percent-encode all others")];
-  return checkTemplate(to, path, params);
+  if (!/^(?:https?:\/\/|\/|\{)/i.test(to)) {
+    return [problem(path, `"${to}" is not a location`, "it starts with http://, https://, a slash or a placeholder")];
+  }
+  return hasControls(to) ? [controlsProblem(path)] : checkTemplate(to, path, params);
+}
+
+/** What could end a line, and what no URL or header may carry; everything else can be encoded. */
+function hasControls(text: string): boolean {
+  return /[\x00-\x1f\x7f]/.test(text);
+}
+
+function controlsProblem(path: ConfigPath): Problem {
+  return problem(path, "there is a line break or another control character in this text", "write it on one line");
 }
 
 function checkTemplate(text: string, path: ConfigPath, params: RouteParams): Problem[] {
@@ -180,16 +183,15 @@ function checkRewrite(
   params: RouteParams,
 ): Problem[] {
   const problems: Problem[] = [];
-  for (const key of ["stripPrefix", "addPrefix", "path"] as const) {
+  for (const key of ["stripPrefix", "addPrefix"] as const) {
     const text = rewrite[key];
-    if (text === undefined) continue;
-    const where = [...path, key];
-    if (!text.startsWith("/")) problems.push(problem(where, `"${text}": a path starts with "/"`));
-    else if (/[^\x21-\x7e]/.test(text))
-      problems.push(problem(where, "a path is made of ASCII characters without spaces", "percent-encode all others"));
-    else if (key === "path") problems.push(...checkTemplate(text, where, params));
-    else if (/[?#]/.test(text)) problems.push(problem(where, `"${text}": a prefix has no query and no fragment`));
+    if (text !== undefined && normalizePath(text) === null) {
+      problems.push(
+        problem([...path, key], `"${text}" is not a path prefix`, "write a plain path such as /api, without query"),
+      );
+    }
   }
+  if (rewrite.path !== undefined) problems.push(...checkNewPath(rewrite.path, [...path, "path"], params));
   if (rewrite.regex !== undefined) {
     const [source, replacement] = rewrite.regex;
     const fault = regexFault(source);
@@ -202,6 +204,12 @@ function checkRewrite(
     }
   }
   return problems;
+}
+
+function checkNewPath(text: string, path: ConfigPath, params: RouteParams): Problem[] {
+  if (!/^[/{]/.test(text)) return [problem(path, `"${text}" is not a path`, "it starts with a slash")];
+  if (text.includes("#")) return [problem(path, `"${text}": a path has no fragment`, "remove what starts with #")];
+  return hasControls(text) ? [controlsProblem(path)] : checkTemplate(text, path, params);
 }
 
 function checkEdits(
@@ -221,14 +229,7 @@ function checkFields(fields: Readonly<Record<string, string>>, path: ConfigPath,
     const where = [...path, name];
     const wrongName = checkFieldName(name, where, "key");
     if (wrongName.length > 0) return wrongName;
-    if (!isFieldValue(value))
-      return [
-        problem(
-          where,
-          `the value of "${name}" has characters that no header may carry`,
-          "use visible ASCII characters and spaces, on one line",
-        ),
-      ];
+    if (hasControls(value)) return [controlsProblem(where)];
     return checkTemplate(value, where, params);
   });
 }
@@ -236,7 +237,9 @@ function checkFields(fields: Readonly<Record<string, string>>, path: ConfigPath,
 function checkFieldName(name: string, path: ConfigPath, at: "key" | "value"): Problem[] {
   if (!isFieldName(name))
     return [problem(path, `"${name}" is not a header name`, "names are made of letters, digits and -", at)];
-  if (!OWN_FIELDS.has(name.toLowerCase())) return [];
+  const id = idOf(name.toLowerCase());
+  const isOwn = id !== 0 && (id === ID["content-length"] || id === ID.expect || HOP_BY_HOP.includes(id));
+  if (!isOwn) return [];
   return [
     problem(
       path,

@@ -9,7 +9,7 @@ const OK = { to: "http://127.0.0.1:3001" };
 /** `severity path: message` and the hint of each diagnostic, as `check` would show them without a file. */
 function check(input: unknown): readonly Diagnostic[] {
   try {
-    return checkConfig(input, {}).diagnostics;
+    return checkConfig(input, { environment: {} }).diagnostics;
   } catch (error) {
     if (error instanceof ConfigError) return error.diagnostics;
     throw error;
@@ -441,24 +441,26 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     ["defaults.requestHeaders.set.a: error: unknown placeholder {id}\n  hint: did you mean {ip}?"],
   ],
   [
-    "an empty location",
-    top({ routes: [{ redirect: { to: "" } }] }),
-    ["routes[0].redirect.to: error: the new location is missing"],
+    "a location that is none",
+    top({ routes: [{ redirect: { to: "example.com" } }] }),
+    [
+      'routes[0].redirect.to: error: "example.com" is not a location\n  hint: it starts with http://, https://, a slash or a placeholder',
+    ],
   ],
   [
     "a location with a line break",
     top({ routes: [{ redirect: { to: "/a\r\nb" } }] }),
     [
-      "routes[0].redirect.to: error: a location is made of ASCII characters without spaces\n  hint: percent-encode all others",
+      "routes[0].redirect.to: error: there is a line break or another control character in this text\n  hint: write it on one line",
     ],
   ],
   [
     "a rewrite without slash",
-    top({ routes: [{ ...OK, rewrite: { stripPrefix: "a", addPrefix: "/b?c", path: "/d e" } }] }),
+    top({ routes: [{ ...OK, rewrite: { stripPrefix: "a", addPrefix: "/b?c", path: "d" } }] }),
     [
-      'routes[0].rewrite.stripPrefix: error: "a": a path starts with "/"',
-      'routes[0].rewrite.addPrefix: error: "/b?c": a prefix has no query and no fragment',
-      "routes[0].rewrite.path: error: a path is made of ASCII characters without spaces\n  hint: percent-encode all others",
+      'routes[0].rewrite.stripPrefix: error: "a" is not a path prefix\n  hint: write a plain path such as /api, without query',
+      'routes[0].rewrite.addPrefix: error: "/b?c" is not a path prefix\n  hint: write a plain path such as /api, without query',
+      'routes[0].rewrite.path: error: "d" is not a path\n  hint: it starts with a slash',
     ],
   ],
   [
@@ -490,7 +492,7 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     "a header's value that is none",
     top({ routes: [{ ...OK, requestHeaders: { add: { a: "b\nc" } } }] }),
     [
-      'routes[0].requestHeaders.add.a: error: the value of "a" has characters that no header may carry\n  hint: use visible ASCII characters and spaces, on one line',
+      "routes[0].requestHeaders.add.a: error: there is a line break or another control character in this text\n  hint: write it on one line",
     ],
   ],
   [

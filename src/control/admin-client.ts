@@ -1,4 +1,5 @@
 // Talks to the admin API of a running proxy.
+import { request } from "node:http";
 import { type Address, parseListen } from "../config/address.ts";
 
 export interface AdminClientOptions {
@@ -35,55 +36,63 @@ export async function askAdmin(
   const address = parseListen(options.address);
   if (address === null)
     throw new AdminClientError("usage", `"${options.address}" is not an address: write host:port or unix:/path.sock`);
-  const response = await send(address, options, method, path);
-  const text = await response.text();
+  const { status, text } = await send(address, options, method, path);
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
     throw new AdminClientError(
       "refused",
-      `what listens on ${options.address} is not the admin API of Sluice (status ${response.status})`,
+      `what listens on ${options.address} is not the admin API of Sluice (status ${status})`,
     );
   }
-  if (response.ok || response.status === 422) return { status: response.status, body };
-  if (response.status === 401) {
+  if ((status >= 200 && status < 300) || status === 422) return { status, body };
+  if (status === 401) {
     throw new AdminClientError(
       "usage",
       `${options.address} wants the admin token: give --token, or set SLUICE_ADMIN_TOKEN`,
     );
   }
   const detail = typeof body === "object" && body !== null && "detail" in body ? String(body.detail) : "";
-  throw new AdminClientError(
-    "refused",
-    `${options.address} answered ${response.status}${detail === "" ? "" : `: ${detail}`}`,
-  );
+  throw new AdminClientError("refused", `${options.address} answered ${status}${detail === "" ? "" : `: ${detail}`}`);
 }
 
-async function send(
+/** Through node:http, as `fetch` would go by way of the proxy that the environment names (`http_proxy`). */
+function send(
   address: Address,
   { address: written, token }: AdminClientOptions,
   method: string,
   path: string,
-): Promise<Response> {
-  const init: BunFetchRequestInit = { method, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS), proxy: "" };
-  if (token !== undefined) init.headers = { authorization: `Bearer ${token}` };
-  try {
-    return await (address.kind === "unix"
-      ? fetch(`http://localhost${path}`, { ...init, unix: address.path })
-      : fetch(`http://${hostOf(address)}${path}`, init));
-  } catch (error) {
-    const { code, name, message } = error as NodeJS.ErrnoException;
-    if (name === "TimeoutError")
-      throw new AdminClientError("unreachable", `${written} did not answer within ${TIMEOUT_MS / 1000} s`);
-    const nobody = code === "ECONNREFUSED" || code === "ConnectionRefused" || code === "ENOENT";
-    const why = nobody ? "nothing listens there; is the proxy running, and is this its admin.address?" : message;
-    throw new AdminClientError("unreachable", `cannot reach the admin API on ${written}: ${why}`);
-  }
+): Promise<{ status: number; text: string }> {
+  const target =
+    address.kind === "unix" ? { socketPath: address.path } : { host: reachable(address.host), port: address.port };
+  const headers = {
+    host: "localhost",
+    connection: "close",
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  };
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      { ...target, method, path, headers, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
+        incoming.on("error", (error) => reject(unreachable(written, error)));
+      },
+    );
+    outgoing.on("error", (error) => reject(unreachable(written, error)));
+    outgoing.end();
+  });
+}
+
+function unreachable(written: string, { code, name, message }: NodeJS.ErrnoException): AdminClientError {
+  if (name === "AbortError" || name === "TimeoutError")
+    return new AdminClientError("unreachable", `${written} did not answer within ${TIMEOUT_MS / 1000} s`);
+  const nobody = code === "ECONNREFUSED" || code === "ENOENT";
+  const why = nobody ? "nothing listens there; is the proxy running, and is this its admin.address?" : message;
+  return new AdminClientError("unreachable", `cannot reach the admin API on ${written}: ${why}`);
 }
 
 /** What to connect to; a listener on every address is reached over the loopback one. */
-function hostOf({ host, port }: { readonly host: string; readonly port: number }): string {
-  if (host === "::" || host === "0.0.0.0") return `127.0.0.1:${port}`;
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
+const reachable = (host: string): string => (host === "::" || host === "0.0.0.0" ? "127.0.0.1" : host);

@@ -23,9 +23,11 @@ export function statusPage(status: ProxyStatus, readiness: Readiness): string {
   const reasons = readiness.reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`);
   const listeners = status.listeners.map(({ address, bound }) => row([address, bound]));
   const workers = status.workers.map(({ id, state, connections, restarts }) => row([id, state, connections, restarts]));
+  const heading = readiness.ready ? "ready" : status.state === "ready" ? "not ready" : status.state;
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sluice: ${status.state}</title><style>${STYLE}</style></head>
-<body><h1>Sluice is ${escapeHtml(readiness.ready ? "ready" : status.state === "ready" ? "not ready" : status.state)}</h1>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Sluice: ${heading}</title><style>${STYLE}</style></head>
+<body><h1>Sluice is ${heading}</h1>
 ${reasons.length === 0 ? "" : `<ul>${reasons.join("")}</ul>\n`}<table>${facts.join("")}</table>
 <h2>Listeners</h2><table>${row(["Configured", "Listening on"], "th")}${listeners.join("")}</table>
 <h2>Workers</h2><table>${row(["Worker", "State", "Connections", "Restarts"], "th")}${workers.join("")}</table>

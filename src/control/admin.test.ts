@@ -58,6 +58,8 @@ class Backend implements AdminBackend {
   }
 }
 
+type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+
 let backend: Backend;
 let said: string[];
 let servers: AdminServer[];
@@ -149,7 +151,7 @@ test("drain and worker restarts are done, logged, and refused where there is not
 });
 
 describe("explain", () => {
-  const post = async (body: BodyInit, type = "application/json") => {
+  const post = async (body: Body, type = "application/json") => {
     const response = await send(await start(), "POST", "/api/explain", { body, headers: { "content-type": type } });
     return [response.status, ((await response.json()) as { detail?: string }).detail ?? null] as const;
   };
@@ -170,7 +172,7 @@ describe("explain", () => {
       ],
     });
   });
-  const REFUSED: readonly (readonly [name: string, body: BodyInit, type: string, status: number])[] = [
+  const REFUSED: readonly (readonly [name: string, body: Body, type: string, status: number])[] = [
     ["no JSON", "{", "application/json", 400],
     ["invalid UTF-8", new Uint8Array([0x22, 0xff, 0x22]), "application/json", 400],
     ["no url", "{}", "application/json", 400],
@@ -293,7 +295,7 @@ test("foreign Host and Origin are refused", async () => {
 
 test("off loopback a token is required", async () => {
   for (const address of [":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "proxy.internal:0"]) {
-    expect(start(address)).rejects.toThrow(
+    await expect(start(address)).rejects.toThrow(
       /^admin\.token is required, as others can reach .*: set one, or listen on 127\.0\.0\.1$/,
     );
   }
@@ -307,11 +309,11 @@ test("off loopback a token is required", async () => {
 
 test("an address that is taken, wrong or not ours is named", async () => {
   const { address } = await start();
-  expect(start(address)).rejects.toThrow(
+  await expect(start(address)).rejects.toThrow(
     `cannot listen on ${address} for the admin API: another program, or another Sluice, listens there`,
   );
-  expect(start("nonsense")).rejects.toThrow('admin.address: "nonsense" is not an address');
-  expect(start("192.0.2.1:0", TOKEN)).rejects.toThrow("this machine does not have that address");
+  await expect(start("nonsense")).rejects.toThrow('admin.address: "nonsense" is not an address');
+  await expect(start("192.0.2.1:0", TOKEN)).rejects.toThrow("this machine does not have that address");
 });
 
 test("close frees the port at once", async () => {
@@ -333,14 +335,14 @@ test("a unix socket: for the owner only, stale ones replaced, live ones left alo
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const response = await fetch("http://any.name/api/status", { unix: path });
   expect(response.status).toBe(200);
-  expect(start(`unix:${path}`)).rejects.toThrow("listens there");
+  await expect(start(`unix:${path}`)).rejects.toThrow("listens there");
   await server.close();
   const file = join(folder, "file");
   writeFileSync(file, "precious");
-  expect(start(`unix:${file}`)).rejects.toThrow("cannot listen on");
+  await expect(start(`unix:${file}`)).rejects.toThrow("cannot listen on");
   expect(await Bun.file(file).text()).toBe("precious");
   const other = createServer().listen(path);
   await new Promise((resolve) => other.once("listening", resolve));
-  expect(start(`unix:${path}`)).rejects.toThrow("listens there");
+  await expect(start(`unix:${path}`)).rejects.toThrow("listens there");
   other.close();
 });

@@ -1,5 +1,5 @@
 // The admin listener: an HTTP server of its own on the main thread, away from proxied traffic.
-import { existsSync, rmSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { type Address, parseListen } from "../config/address.ts";
 import type { Log } from "../observe/log.ts";
@@ -73,7 +73,14 @@ async function listen(
   const base = { fetch, error, development: false };
   try {
     if (address.kind === "tcp") {
-      const server = Bun.serve({ ...base, hostname: address.host, port: address.port, idleTimeout: IDLE_SECONDS });
+      // Said aloud, because `development: false` alone makes Bun share the port with whoever else listens there.
+      const server = Bun.serve({
+        ...base,
+        hostname: address.host,
+        port: address.port,
+        idleTimeout: IDLE_SECONDS,
+        reusePort: false,
+      });
       const host = address.host.includes(":") ? `[${address.host}]` : address.host;
       return { bound: `${host}:${server.port}`, stop: () => server.stop() };
     }
@@ -108,7 +115,7 @@ function explainListenError(error: NodeJS.ErrnoException): string {
 
 /** A socket file that nobody listens on was left behind by a process that was killed. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (!existsSync(path)) return;
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
   const refused = await new Promise<boolean>((resolve) => {
     const socket = connect(path);
     socket

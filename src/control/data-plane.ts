@@ -58,7 +58,7 @@ export class DataPlane {
   constructor(options: DataPlaneOptions) {
     this.#options = options;
     const empty = compilePlanless(options.metrics);
-    this.#wire = new Wire(empty, this.wheel, options.log, observerOf(options.metrics));
+    this.#wire = new Wire(empty, this.wheel, options.log, upstreamObserver(options.metrics));
     this.wheel.start();
     onHandlerException((error) =>
       options.log.error("a connection was dropped because of a bug", { error: error.stack ?? error.message }),
@@ -248,7 +248,7 @@ function compilePlanless(metrics: Metrics): WirePlan {
 }
 
 /** Keeps the series of each upstream and server at hand, so that counting looks nothing up by text. */
-function observerOf(metrics: Metrics): UpstreamObserver {
+export function upstreamObserver(metrics: Metrics): UpstreamObserver {
   const upstreams = new WeakMap<Upstream, UpstreamMetrics>();
   const servers = new WeakMap<Server, ServerMetrics>();
   const of = (upstream: Upstream): UpstreamMetrics => {

@@ -1,4 +1,5 @@
 // The byte classes of HTTP's grammar, as tables: one look-up for each byte, no regular expression on the hot path.
+import { parseIp } from "../core/ip.ts";
 
 export const CR = 0x0d;
 export const LF = 0x0a;
@@ -62,7 +63,8 @@ export function isAuthority(text: string): boolean {
   let end: number;
   if (text.charCodeAt(0) === 0x5b) {
     end = text.indexOf("]") + 1;
-    if (end < 4 || !/^\[[0-9a-fA-F:.]+\]$/.test(text.slice(0, end)) || !text.slice(0, end).includes(":")) return false;
+    const address = text.slice(1, end - 1);
+    if (!address.includes(":") || parseIp(address) === null) return false;
   } else {
     end = 0;
     while (end < text.length) {

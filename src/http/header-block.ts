@@ -170,11 +170,15 @@ export class HeaderBlock {
 
   remove(name: string): void {
     const lower = name.toLowerCase();
-    const id = idOf(lower);
-    if (id === 0 || this.received(id)) {
-      for (let at = 0; at < this.count; at += 1) if (this.#isNamed(at, id, lower)) this.removeAt(at);
-    }
+    this.removeReceived(lower);
     if (this.added !== null) this.added = this.added.filter((field) => field.name.toLowerCase() !== lower);
+  }
+
+  /** Takes away what was received under this lower-case name; fields that edits added stay. */
+  removeReceived(lower: string): void {
+    const id = idOf(lower);
+    if (id !== 0 && !this.received(id)) return;
+    for (let at = 0; at < this.count; at += 1) if (this.#isNamed(at, id, lower)) this.removeAt(at);
   }
 
   removeAt(at: number): void {

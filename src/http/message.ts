@@ -36,6 +36,12 @@ export class RequestHead {
 
   reset(): void {
     this.#path = undefined;
+    // A head that is refused early must not look like the one before it, in its answer or in the log.
+    this.method = "GET";
+    this.target = "";
+    this.queryAt = -1;
+    this.authority = "";
+    this.version = 11;
     this.form = "origin";
     this.body = "none";
     this.length = 0;

@@ -19,7 +19,7 @@ export interface AccessEntry {
   readonly bytesOut: number;
   /** From the first byte of the request to the last of the answer. */
   readonly durationMs: number;
-  /** From the forwarded request to the head of the upstream's answer; negative when it did not come to that. */
+  /** From the first byte of the request to the head of the upstream's answer; negative when it did not come to that. */
   readonly upstreamMs: number;
   readonly requestId: string;
   /** The fields of that name; "" when absent. Asked for only by formats that show them. */
@@ -184,7 +184,7 @@ export class LineWriter {
 
   /** Writes text off the wire, at most `max` bytes of it once escaped. */
   #text(out: Buffer, at: number, text: string, max: number): number {
-    const length = text.length < max ? text.length : max;
+    const length = Math.min(text.length, max);
     for (let i = 0; i < length; i += 1) {
       const char = text.charCodeAt(i);
       if (char > 0x7e || PLAIN[char] === 0) return this.#escape(out, at + i, text, i, at + max);

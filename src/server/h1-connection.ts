@@ -2,6 +2,7 @@
 // connection until the one before them is answered.
 import { monotonic } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
+import { uuidV7 } from "../core/request-id.ts";
 import { Timer } from "../core/timers.ts";
 import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
 import type { HeadLimits } from "../http/h1/limits.ts";
@@ -165,7 +166,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
 
   /** A head that cannot be served is answered without an exchange of its own in the plan. */
   #refuse(cause: Fault): void {
-    this.#startExchange(this.#reader!);
+    this.#startExchange(this.#reader!).requestId = uuidV7();
     this.#requestDone = true;
     this.#persist = false;
     this.fail(cause);
@@ -328,6 +329,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#answered = true;
     x.status = head.status;
     this.#framing = responseFraming(x.request, head);
+    // Answered in place of 100 Continue: what the client sends next may be the body or not (RFC 9110 §10.1.1).
+    if (x.request.expectContinue && !this.#requestDone && x.bytesIn === 0) this.#persist = false;
     const persistence = this.#persistence();
     const out = openOutbox(this.connection, head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length);
     outboxWrote(writeResponseHead(out, outboxAt(), head, this.#framing, persistence));

@@ -46,6 +46,9 @@ export function writeResponseHead(
     return writeText(out, to, status === 101 ? `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n` : "\r\n");
   if (!headers.received(ID.date) && !headers.has("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
   if (framing === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
+  else if (framing === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0) {
+    to = writeText(out, to, `Content-Length: ${head.length}\r\n`); // an edit took it away
+  }
   to = writePersistence(out, to, persistence);
   return writeText(out, to, "\r\n");
 }

@@ -41,7 +41,6 @@ const REPLAY_BYTES_MAX = 65_536;
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 
 export class Forward implements RequestSink, UpstreamCall, ConnectionWant, ResponseWaiter {
-  withdrawn = false;
   freshOnly = false;
   readonly connectMs: number;
   readonly #x: Exchange;
@@ -72,6 +71,11 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     this.#responseMs = x.route !== null && x.route.responseTimeout > 0 ? x.route.responseTimeout : timeouts.response;
     this.#idempotent = IDEMPOTENT.has(x.request.method);
     x.upstream = upstream.name;
+  }
+
+  /** Also when the client went away before there was a connection to tell of it. */
+  get withdrawn(): boolean {
+    return this.#over || this.#x.over;
   }
 
   /** Chooses a server and asks it for a connection. */
@@ -137,7 +141,6 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   onDownstreamGone(_cause: Fault): void {
     if (this.#over) return;
     this.#over = true;
-    this.withdrawn = true;
     const client = this.#client;
     this.#client = null;
     if (client !== null) {
@@ -244,7 +247,6 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
 
   #giveUp(cause: Fault): void {
     this.#over = true;
-    this.withdrawn = true;
     this.#x.fault = cause;
     this.#x.downstream.fail(cause);
   }

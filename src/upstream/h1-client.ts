@@ -151,6 +151,8 @@ export class H1Client implements ConnectionHandler, BodySink {
     if (chunk !== null) {
       this.#held = null;
       this.#process(chunk, this.#heldAt);
+    } else if (this.#head && this.#body.done && !this.#responseDone && this.#call !== null) {
+      return this.#finishResponse(null, this.#peerEnded); // an answer without a body, whose head was held
     }
     if (this.#peerEnded && !this.#holding) return this.onEnd();
     if (!this.#paused && !this.#holding && !this.#lost) {
@@ -181,14 +183,13 @@ export class H1Client implements ConnectionHandler, BodySink {
         break;
       }
       if (this.#responseDone) {
-        this.#reusable = false; // surplus bytes: whose answer would they be?
+        this.#reusable = false; // surplus bytes while the request is still being sent: whose answer would they be?
         break;
       }
       at = this.#head ? this.#readBody(chunk, at) : this.#readHead(chunk, at);
       if (at < 0) break;
     }
     this.#reading = false;
-    if (this.#responseDone && this.#call !== null && this.#requestDone) this.#release();
   }
 
   #readHead(chunk: Buffer, at: number): number {
@@ -223,7 +224,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#wheel.arm(this.#timer, this.#timeoutMs);
     if (!this.#call!.onResponse(head)) this.#holding = true;
     if (this.#call === null || head.status === 101) return FAILED;
-    if (this.#body.done) this.#finishResponse(null);
+    if (this.#body.done && !this.#holding) this.#finishResponse(null, false);
     return end;
   }
 
@@ -253,7 +254,7 @@ export class H1Client implements ConnectionHandler, BodySink {
       this.#fail(fault("upstream.bad_response", this.#body.fault!.detail));
       return FAILED;
     }
-    if (this.#body.done) this.#finishResponse(this.#body.trailers);
+    if (this.#body.done) this.#finishResponse(this.#body.trailers, end < chunk.length);
     else if (!this.#paused) this.#wheel.arm(this.#timer, this.#timeoutMs);
     return end;
   }
@@ -262,10 +263,14 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#call?.onData(bytes, from, to);
   }
 
-  #finishResponse(trailers: HeaderBlock | null): void {
+  /** `surplus`: bytes follow that nobody asked for, so the connection must not carry another answer. */
+  #finishResponse(trailers: HeaderBlock | null, surplus: boolean): void {
+    const call = this.#call!;
     this.#responseDone = true;
-    // What follows in this chunk decides whether the connection lives; `#process` looks at it before the release.
-    this.#call!.onEnd(trailers);
+    if (surplus) this.#reusable = false;
+    // Released first: a request that waits behind this one in its client's connection finds this connection free.
+    if (this.#requestDone) this.#release();
+    call.onEnd(trailers);
   }
 
   /** Both messages are through. */
@@ -327,8 +332,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     }
     if (this.#call !== null && this.#head && !this.#responseDone && this.#body.kind === "close") {
       this.#reusable = false;
-      this.#finishResponse(null);
-      if (this.#requestDone) this.#release();
+      this.#finishResponse(null, false);
       return;
     }
     this.#cut();

@@ -70,6 +70,10 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
   if (request.upgrade !== "") to = writeText(out, to, `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`);
   else if (trailers) to = writeText(out, to, "TE: trailers\r\nConnection: TE\r\n");
   if (request.body === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
+  else if (request.body === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0) {
+    // An edit took it away: without it the body would be read as the next request.
+    to = writeText(out, to, `Content-Length: ${request.length}\r\n`);
+  }
   return writeText(out, to, "\r\n");
 }
 

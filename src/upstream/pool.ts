@@ -10,10 +10,10 @@ import { type ClientOwner, H1Client } from "./h1-client.ts";
 import { connectAny, orderAddresses } from "./happy-eyeballs.ts";
 import type { Resolver } from "./resolver.ts";
 
-/** Who asks for a connection. Exactly one of the two is called, unless `withdrawn` was set before. */
+/** Who asks for a connection. Exactly one of the two is called, unless it is `withdrawn` by then. */
 export interface ConnectionWant {
-  /** Set by the one who asked when it is not wanted any more. */
-  withdrawn: boolean;
+  /** It is not wanted any more. */
+  readonly withdrawn: boolean;
   /** Milliseconds that a connect may take. */
   readonly connectMs: number;
   /** Only a connection that was never used before will do. */
@@ -109,8 +109,9 @@ export class Server implements ServerRef, ClientOwner {
     const late = Promise.withResolvers<never>();
     let attempt: Dial | null = null;
     const timer = new Timer(() => {
-      attempt?.cancel();
+      // In this order: the first of the two to be rejected is the reason that is told.
       late.reject(new FaultError(fault("upstream.connect_timeout", `${this.name}: no connection within ${ms} ms`)));
+      attempt?.cancel();
     });
     this.#wheel.arm(timer, ms);
     late.promise.catch(() => {}); // it may lose the race without anybody waiting for it

@@ -76,8 +76,8 @@ export class Resolver {
   }
 
   /**
-   * The addresses of a host, at least one, in no particular order: at once when they are known, else as a promise, which
-   * rejects with the fault `upstream.dns`. It has no time limit of its own beyond the name servers': the caller's
+   * The addresses of a host, at least one, in no particular order: at once when they are known, else as a promise,
+   * which rejects with the fault `upstream.dns`. It has no time limit of its own beyond the name servers': the caller's
    * connect time-out bounds the wait.
    */
   lookup(host: string): readonly string[] | Promise<readonly string[]> {
@@ -130,7 +130,7 @@ export class Resolver {
     const v4 = ask(4, () => client.resolve4(name, { ttl: true }));
     const v6 = ask(6, () => client.resolve6(name, { ttl: true }));
     const whole = Promise.all([v4, v6]).then(async ([a, aaaa]) => {
-      // Named servers are meant to be the only ones asked: the system's would see names that are none of their business.
+      // Named servers are meant to be the only ones asked: the system's are not to see such names.
       if (found(a) || found(aaaa) || this.#servers !== undefined) this.#store(entry, a, aaaa);
       else this.#store(entry, ...(await askSystem(name)));
       entry.refresh = null;

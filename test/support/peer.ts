@@ -42,10 +42,10 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  /** Connects to a port of 127.0.0.1, or to a unix socket. */
-  static connect(to: number | string): Promise<Peer> {
+  /** Connects to a port of 127.0.0.1, or to a unix socket; `from` is an address of loopback. */
+  static connect(to: number | string, from = "127.0.0.1"): Promise<Peer> {
     const { promise, resolve, reject } = Promise.withResolvers<Peer>();
-    const where = typeof to === "number" ? { port: to, host: "127.0.0.1" } : { path: to };
+    const where = typeof to === "number" ? { port: to, host: "127.0.0.1", localAddress: from } : { path: to };
     const socket = connect({ ...where, allowHalfOpen: true });
     const peer = new Peer(socket);
     socket.once("connect", () => resolve(peer));

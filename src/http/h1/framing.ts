@@ -82,9 +82,12 @@ const PROTECTED: ReadonlySet<number> = new Set([
   ID["max-forwards"],
 ]);
 
-/** Removes the fields that Connection names. Called only when `connectionNamesFields`. */
+/**
+ * Removes the received fields that Connection names; what an edit of ours has added is not the peer's to take away.
+ * Called only when `connectionNamesFields`.
+ */
 export function removeNamedFields(headers: HeaderBlock): void {
   for (const name of listMembers(headers.get("connection") ?? "")) {
-    if (name !== "" && !PROTECTED.has(idOf(name))) headers.remove(name);
+    if (name !== "" && !PROTECTED.has(idOf(name))) headers.removeReceived(name);
   }
 }

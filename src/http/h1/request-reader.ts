@@ -16,6 +16,7 @@ export class RequestReader extends SectionReader {
   #lengths = 0;
   #codings: string | null = null;
   #absoluteAuthority = "";
+  #defaultPort = ":80";
   // The authority of the last request, kept as text: clients send the same one over and over.
   #authority = "";
 
@@ -114,6 +115,7 @@ export class RequestReader extends SectionReader {
       if (!isAuthority(target) || target.lastIndexOf(":") <= target.lastIndexOf("]"))
         return this.#refuse("CONNECT without host:port");
       this.#absoluteAuthority = target.toLowerCase();
+      this.#defaultPort = ":443"; // what CONNECT is for, and what clients then leave out of Host
       return true;
     }
     if (bytes[at] === 0x2f) return true;
@@ -121,11 +123,14 @@ export class RequestReader extends SectionReader {
       head.form = "asterisk";
       return head.method === "OPTIONS" || this.#refuse("`*` is for OPTIONS");
     }
-    const parts = /^https?:\/\/([^/?]*)(.*)$/i.exec(target);
-    if (parts === null || !isAuthority(parts[1]!)) return this.#refuse("the target has no known form");
-    head.form = "absolute";
-    this.#absoluteAuthority = parts[1]!.toLowerCase();
-    head.target = parts[2]!.startsWith("/") ? parts[2]! : `/${parts[2]!}`;
+    const parts = /^http(s?):\/\/([^/?]*)(.*)$/i.exec(target);
+    if (parts === null || !isAuthority(parts[2]!)) return this.#refuse("the target has no known form");
+    const rest = parts[3]!;
+    this.#defaultPort = parts[1] === "" ? ":80" : ":443";
+    this.#absoluteAuthority = parts[2]!.toLowerCase();
+    // RFC 9112 §3.2.4: without a path, OPTIONS asks about the server as a whole.
+    head.form = rest === "" && head.method === "OPTIONS" ? "asterisk" : "absolute";
+    head.target = head.form === "asterisk" ? "*" : rest.startsWith("/") ? rest : `/${rest}`;
     head.queryAt = head.target.indexOf("?");
     return true;
   }
@@ -167,7 +172,7 @@ export class RequestReader extends SectionReader {
   #readHost(at: number): boolean {
     const headers = this.head.headers;
     const text = headers.valueAt(at);
-    if (text === this.#authority) return true; // validated before
+    if (text === this.#authority && text !== "") return true; // validated before
     if (!isAuthority(text)) return this.#refuse("invalid Host");
     this.#authority = text.toLowerCase();
     return true;
@@ -180,7 +185,8 @@ export class RequestReader extends SectionReader {
       head.authority = this.#absoluteAuthority;
     } else head.authority = this.#authority;
     if (this.#absoluteAuthority !== "" && head.authority !== this.#absoluteAuthority) {
-      if (!sameAuthority(head.authority, this.#absoluteAuthority)) return this.#refuse("Host and the target disagree");
+      if (!sameAuthority(head.authority, this.#absoluteAuthority, this.#defaultPort))
+        return this.#refuse("Host and the target disagree");
     }
     if (this.#codings !== null) {
       if (this.#lengths > 0) return this.#refuse("Content-Length beside Transfer-Encoding");
@@ -212,16 +218,17 @@ export class RequestReader extends SectionReader {
       const upgrade = head.headers.get("upgrade") ?? "";
       const members = listMembers(upgrade);
       if (members.includes("")) return this.#refuse("invalid Upgrade");
-      head.upgrade = members.join(", ");
+      // HTTP/2 without TLS is spoken to us or not at all: in a tunnel, requests would pass every route and filter.
+      if (!members.includes("h2c")) head.upgrade = members.join(", ");
     }
     return true;
   }
 }
 
-/** The default port of `http` may be left out on one side. */
-function sameAuthority(a: string, b: string): boolean {
-  const bare = (text: string): string => text.replace(/:(80|443)?$/, "");
-  return bare(a) === bare(b);
+/** The default port of the target's scheme may be left out on one side. */
+function sameAuthority(a: string, b: string, defaultPort: string): boolean {
+  const bare = (text: string): string => (text.endsWith(defaultPort) ? text.slice(0, -defaultPort.length) : text);
+  return bare(a.replace(/:$/, "")) === bare(b.replace(/:$/, ""));
 }
 
 const isVersionDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;

@@ -104,6 +104,9 @@ export class ResponseReader extends SectionReader {
       if (transferCoding(this.#codings) !== "chunked")
         return this.#bad("Transfer-Encoding is not exactly chunked") !== FAILED;
     }
+    // RFC 9112 §6.1, RFC 9110 §8.6: no framing where there can be no content; the server may well send some.
+    if ((head.status < 200 || head.status === 204) && (this.#codings !== null || head.length > 0))
+      return this.#bad("a body announced where none can be") !== FAILED;
     head.body = this.#bodyKind();
     head.keepAlive = head.version === 11 && head.body !== "close";
     if (!head.headers.received(ID.connection)) return true;

@@ -1,0 +1,193 @@
+import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type AdminServer, startAdmin } from "../control/admin.ts";
+import type { AdminBackend, ProxyStatus, Readiness, ReloadResult } from "../control/admin-backend.ts";
+import { createLog } from "../observe/log.ts";
+
+const STATUS: ProxyStatus = {
+  version: "1.2.3",
+  pid: 42,
+  state: "ready",
+  startedAt: "2026-01-01T00:00:00.000Z",
+  configFile: "/etc/sluice.yaml",
+  configLoadedAt: "2026-01-01T00:00:01.000Z",
+  listeners: [
+    { address: ":0", bound: "[::]:8080" },
+    { address: "unix:/s", bound: "unix:/s" },
+  ],
+  workers: [
+    { id: 0, state: "ready", connections: 3, restarts: 0 },
+    { id: 1, state: "draining", connections: 4, restarts: 2 },
+  ],
+};
+
+let readiness: Readiness;
+let result: ReloadResult;
+let done: string[];
+const backend: AdminBackend = {
+  status: () => STATUS,
+  config: () => ({}),
+  routes: () => [],
+  upstreams: () => ({}),
+  ready: () => readiness,
+  metrics: async () => ({ text: "", contentType: "text/plain" }),
+  reload: async () => {
+    done.push("reload");
+    return result;
+  },
+  drain: () => void done.push("drain"),
+  explain: () => ({}),
+  restartWorker: () => false,
+};
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-cli-"));
+const TOKEN = "a-token";
+let server: AdminServer;
+beforeEach(async () => {
+  readiness = { ready: true, reasons: [] };
+  result = { ok: true, diagnostics: [] };
+  done = [];
+  server = await startAdmin({ address: "127.0.0.1:0", token: TOKEN, log: createLog("error") }, backend);
+});
+afterEach(() => server.close());
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const PROGRAM = `
+  import { Command } from "commander";
+  import * as status from ${JSON.stringify(join(import.meta.dir, "status.ts"))};
+  import * as reload from ${JSON.stringify(join(import.meta.dir, "reload.ts"))};
+  import * as drain from ${JSON.stringify(join(import.meta.dir, "drain.ts"))};
+  const program = new Command("sluice");
+  for (const { register } of [status, reload, drain]) register(program);
+  await program.parseAsync(["bun", "sluice", ...JSON.parse(process.env.ARGS)]);`;
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function sluice(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
+  const child = Bun.spawn([process.execPath, "-e", PROGRAM], {
+    cwd: import.meta.dir,
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { PATH: process.env.PATH ?? "", http_proxy: "http://127.0.0.1:1", ARGS: JSON.stringify(args), ...env },
+  });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, out, err };
+}
+const reach = () => ["--admin", server.address, "--token", TOKEN];
+
+test("status for people", async () => {
+  expect(await sluice(["status", ...reach()])).toEqual({
+    code: 0,
+    err: "",
+    out: `sluice 1.2.3 is ready (process 42, since 2026-01-01T00:00:00.000Z)
+configuration: /etc/sluice.yaml, loaded 2026-01-01T00:00:01.000Z
+listener: :0 ([::]:8080)
+listener: unix:/s
+connections: 7
+worker 0: ready, 3 connections
+worker 1: draining, 4 connections, replaced 2 times
+`,
+  });
+});
+
+test("status says why it is not ready; --json is what the API says", async () => {
+  readiness = { ready: false, reasons: ["upstream app has no server"] };
+  expect((await sluice(["status", ...reach()])).out).toMatch(
+    /^sluice 1\.2\.3 is not ready .*\n {2}upstream app has no server\n/,
+  );
+  expect(JSON.parse((await sluice(["status", "--json", ...reach()])).out)).toEqual({ ...STATUS, ready: readiness });
+});
+
+test("reload: fine, with a warning, and refused with diagnostics", async () => {
+  expect(await sluice(["reload", ...reach()])).toEqual({ code: 0, err: "", out: "reloaded\n" });
+  const place = { file: "s.yaml", line: 3, column: 5, path: [] };
+  result = { ok: true, diagnostics: [{ severity: "warning", message: "odd", ...place }] };
+  expect(await sluice(["reload", ...reach()])).toEqual({
+    code: 0,
+    err: "s.yaml:3:5: warning: odd\n",
+    out: "reloaded\n",
+  });
+  result = {
+    ok: false,
+    diagnostics: [{ severity: "error", message: "no such key", hint: "did you mean x", ...place }],
+  };
+  const refused = await sluice(["reload", ...reach()]);
+  expect(refused.err).toBe(
+    "s.yaml:3:5: error: no such key\n  hint: did you mean x\nsluice: the configuration is not valid; the proxy goes on with the old one\n",
+  );
+  expect([refused.code, refused.out]).toEqual([1, ""]);
+  const json = await sluice(["reload", "--json", ...reach()]);
+  expect([json.code, json.err, JSON.parse(json.out).diagnostics]).toEqual([1, "", [...result.diagnostics]]);
+  expect(done.length).toBe(4);
+});
+
+test("drain, with the token from the environment", async () => {
+  const { code, out } = await sluice(["drain", "--admin", server.address], { SLUICE_ADMIN_TOKEN: TOKEN });
+  expect([code, out, done]).toEqual([
+    0,
+    "draining: no new work is taken; the proxy stops when the rest is done\n",
+    ["drain"],
+  ]);
+});
+
+test("address and token from a configuration file", async () => {
+  const file = join(folder, "sluice.yaml");
+  const config = (admin: string) =>
+    Bun.write(file, `listeners: [{ address: ":0" }]\nroutes: [{ respond: { body: hi } }]\nadmin: ${admin}\n`);
+  await config(`{ address: "${server.address}", token: "${TOKEN}" }`);
+  expect((await sluice(["drain", "-c", file])).code).toBe(0);
+  await config("false");
+  const off = await sluice(["drain", "-c", file]);
+  expect([off.code, off.err]).toEqual([2, `sluice: the admin API is turned off in ${file}\n`]);
+  await config("{ adress: x }");
+  const invalid = await sluice(["drain", "-c", file]);
+  expect(invalid.code).toBe(1);
+  expect(invalid.err).toContain("sluice.yaml:3:");
+});
+
+test("what goes wrong is said in words, with an exit code", async () => {
+  const other = createServer((_, response) => response.end("<html>"));
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const otherAddress = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+  const gone = await startAdmin({ address: "127.0.0.1:0", log: createLog("error") }, backend);
+  await gone.close();
+  const cases: readonly (readonly [args: readonly string[], code: number, err: string])[] = [
+    [["--admin", gone.address], 3, `sluice: cannot reach the admin API on ${gone.address}: nothing listens there`],
+    [
+      ["--admin", "unix:/nonexistent/sluice.sock"],
+      3,
+      "sluice: cannot reach the admin API on unix:/nonexistent/sluice.sock: nothing listens there",
+    ],
+    [
+      ["--admin", server.address],
+      2,
+      `sluice: ${server.address} wants the admin token: give --token, or set SLUICE_ADMIN_TOKEN`,
+    ],
+    [["--admin", "nonsense"], 2, 'sluice: "nonsense" is not an address'],
+    [
+      ["--admin", otherAddress],
+      3,
+      `sluice: what listens on ${otherAddress} is not the admin API of Sluice (status 200)`,
+    ],
+  ];
+  for (const [args, code, err] of cases) {
+    const run = await sluice(["status", ...args]);
+    expect([run.code, run.out]).toEqual([code, ""]);
+    expect(run.err).toStartWith(err);
+  }
+  const json = await sluice(["status", "--json", "--admin", gone.address]);
+  expect(JSON.parse(json.err).error).toStartWith("cannot reach");
+  other.close();
+});
