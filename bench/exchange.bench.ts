@@ -8,7 +8,7 @@ import { TimerWheel } from "../src/core/timers.ts";
 import { createLog } from "../src/observe/log.ts";
 import { Metrics } from "../src/observe/metrics.ts";
 import { H1Connection } from "../src/server/h1-connection.ts";
-import type { ListenerContext } from "../src/server/listener.ts";
+import { headLimitsOf, type ListenerContext } from "../src/server/listener.ts";
 import type { Connection, ConnectionHandler } from "../src/transport/connection.ts";
 import { beginTurn, endTurn } from "../src/transport/outbox.ts";
 import { H1Client } from "../src/upstream/h1-client.ts";
@@ -46,7 +46,11 @@ const BROWSER = [
 ].join("\r\n");
 const ANSWER = "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 34\r\nConnection: keep-alive\r\n\r\nhello, this is 34 bytes of content";
 
-const config = configSchema.parse({ listeners: [{ address: "127.0.0.1:0" }], routes: [{ to: "http://127.0.0.1:1" }] });
+const config = configSchema.parse({
+  listeners: [{ address: "127.0.0.1:0" }],
+  upstreams: { app: { servers: ["127.0.0.1:1"], limits: { requestsPerConnection: 1_000_000_000 } } },
+  routes: [{ to: "app" }],
+});
 const plan = compilePlan(config);
 const wheel = new TimerWheel();
 const metrics = new Metrics(() => {});
@@ -56,7 +60,7 @@ const wire = new Wire(
   { table: plan.table, upstreams, trustedProxies: null, requests: metrics.requests(["route-1"]), tunnelIdle: new Map() },
   wheel, createLog("error"), upstreamObserver(metrics),
 );
-const listener: ListenerContext = { name: "bench", options: config.listeners[0]!, handler: wire, wheel, draining: false, closed() {} };
+const listener: ListenerContext = { name: "bench", options: config.listeners[0]!, headLimits: headLimitsOf(config.listeners[0]!), handler: wire, wheel, draining: false, closed() {} };
 const server = [...upstreams.values()][0]!.servers[0]!;
 const toServer = new Sink();
 const client = new H1Client(toServer, server, wheel, 60_000);

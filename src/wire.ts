@@ -2,7 +2,7 @@
 //
 //   listener → connection → codec → Wire.handle → route → request filters → action → Forward → server
 //            ← connection ← codec ←                response filters ←——————————————————————————┘
-import { monotonic } from "./core/clock.ts";
+import { turnTime } from "./core/clock.ts";
 import { type Fault, fault } from "./core/faults.ts";
 import type { CidrSet } from "./core/ip.ts";
 import type { TimerWheel } from "./core/timers.ts";
@@ -177,7 +177,7 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   finished(x: Exchange): void {
     this.active -= 1;
     x.over = true;
-    const ms = monotonic() - x.startedAt;
+    const ms = turnTime() - x.startedAt;
     this.plan.requests.record(x.route === null ? -1 : x.route.index, methodId(x.request.method), x.status, ms);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
@@ -206,7 +206,7 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
 function refusalOf(x: Exchange): Fault | null {
   const { request } = x;
   if (request.form === "authority") return fault("request.connect");
-  if (request.path === null) return fault("request.path", request.target);
+  if (request.badPath) return fault("request.path", request.target);
   if (request.headers.received(ID.via) && namesThisProxy(request.headers.get("via") ?? "")) return fault("proxy.loop");
   return null;
 }

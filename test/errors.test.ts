@@ -2,9 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { answer, type Message, request } from "./support/message.ts";
 import { exchange, Peer } from "./support/peer.ts";
+import { refusingPort } from "./support/ports.ts";
 import { type ProxyUnderTest, proxyTo, startProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
-import { refusingPort } from "./support/ports.ts";
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -78,7 +78,10 @@ const CLIENT: readonly Case[] = [
   },
   {
     name: "a large header section",
-    send: request("/", Array.from({ length: 40 }, (_, at) => `X-${at}: ${"z".repeat(1000)}`)),
+    send: request(
+      "/",
+      Array.from({ length: 40 }, (_, at) => `X-${at}: ${"z".repeat(1000)}`),
+    ),
     status: 431,
     proxyStatus: "http_request_error",
   },
@@ -160,7 +163,11 @@ const SERVER: readonly (readonly [name: string, reply: string, proxyStatus: stri
   ["folds a line", "HTTP/1.1 200 OK\r\nX: 1\r\n 2\r\nContent-Length: 0\r\n\r\n", "http_protocol_error"],
   ["sends a bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", "http_protocol_error"],
   ["sends too many fields", `HTTP/1.1 200 OK\r\n${"X: y\r\n".repeat(300)}\r\n`, "http_response_header_section_size"],
-  ["switches protocols unasked", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "http_upgrade_failed"],
+  [
+    "switches protocols unasked",
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    "http_upgrade_failed",
+  ],
   ["ends inside its head", "HTTP/1.1 200 OK\r\nContent-", "connection_terminated"],
 ];
 
@@ -228,7 +235,12 @@ describe("what servers do wrong", () => {
     await using backend = await RawBackend.answering(() => answer(503, "mine", ["Retry-After: 99"]));
     await using proxy = await proxyTo(backend.url);
     const came = await exchange(proxy.port, request("/"));
-    expect([came.status, came.body, came.field("retry-after"), came.field("proxy-status")]).toEqual([503, "mine", "99", null]);
+    expect([came.status, came.body, came.field("retry-after"), came.field("proxy-status")]).toEqual([
+      503,
+      "mine",
+      "99",
+      null,
+    ]);
   });
 });
 

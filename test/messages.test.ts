@@ -85,7 +85,14 @@ describe("pipelining", () => {
     );
     const bodies: string[] = [];
     for (let i = 0; i < 6; i += 1) bodies.push((await client.response()).body);
-    expect(bodies).toEqual(["/own/1", "POST /a GET /x HTTP/1.1\r\n\r\n", "/own/2", "PUT /c abcde", "/own/3", "GET /z "]);
+    expect(bodies).toEqual([
+      "/own/1",
+      "POST /a GET /x HTTP/1.1\r\n\r\n",
+      "/own/2",
+      "PUT /c abcde",
+      "/own/3",
+      "GET /z ",
+    ]);
   });
 
   test("a packet cut anywhere reads the same", async () => {
@@ -121,11 +128,21 @@ describe("pipelining", () => {
 
 describe("answers without a body", () => {
   const CASES: readonly (readonly [name: string, method: string, reply: string, length: string | null])[] = [
-    ["HEAD, with the length of what GET would bring", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", "5000"],
+    [
+      "HEAD, with the length of what GET would bring",
+      "HEAD",
+      "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n",
+      "5000",
+    ],
     ["HEAD, chunked", "HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", null],
     ["HEAD, no length at all", "HEAD", "HTTP/1.1 200 OK\r\n\r\n", null],
     ["204", "GET", "HTTP/1.1 204 No Content\r\n\r\n", null],
-    ["304, with the length of what 200 would bring", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n", "77"],
+    [
+      "304, with the length of what 200 would bring",
+      "GET",
+      "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n",
+      "77",
+    ],
     ["an empty 200", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "0"],
   ];
   for (const [name, method, reply, length] of CASES)
@@ -149,9 +166,15 @@ describe("bodies", () => {
     await using proxy = await proxyTo(backend.url);
     await using client = await Peer.connect(proxy.port);
     for (const word of ["first", "second"]) {
-      client.send(`${request("/", ["Transfer-Encoding: chunked"], "POST")}${chunks(word.slice(0, 2), word.slice(2))}0\r\n\r\n`);
+      client.send(
+        `${request("/", ["Transfer-Encoding: chunked"], "POST")}${chunks(word.slice(0, 2), word.slice(2))}0\r\n\r\n`,
+      );
       const came = await client.response();
-      expect([came.field("transfer-encoding"), came.field("content-length"), came.body]).toEqual(["chunked", null, `${word}!`]);
+      expect([came.field("transfer-encoding"), came.field("content-length"), came.body]).toEqual([
+        "chunked",
+        null,
+        `${word}!`,
+      ]);
     }
     expect(backend.requests[0]!.field("transfer-encoding")).toBe("chunked");
     expect(backend.peers.length).toBe(1);
@@ -248,11 +271,20 @@ describe("interim responses", () => {
     await using proxy = await proxyTo(backend.url);
     await using client = await Peer.connect(proxy.port);
     const came = await client.send(request("/", ["Expect: 100-continue", "Content-Length: 5"], "POST")).response();
-    expect([came.status, came.body]).toEqual([403, "no"]);
+    expect([came.status, came.body, came.field("connection")]).toEqual([403, "no", "close"]);
+  });
+
+  test("an answer of the proxy's own in place of 100 ends the connection too", async () => {
+    await using proxy = await startProxy({ routes: [{ respond: { status: 403 } }] });
+    await using client = await Peer.connect(proxy.port);
+    const came = await client.send(request("/", ["Expect: 100-continue", "Content-Length: 5"], "POST")).response();
+    expect([came.status, came.field("connection")]).toEqual([403, "close"]);
+    await client.end();
   });
 
   test("103 passes, with its fields, and more than once", async () => {
-    const hint = (n: number) => `HTTP/1.1 103 Early Hints\r\nLink: </${n}.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n`;
+    const hint = (n: number) =>
+      `HTTP/1.1 103 Early Hints\r\nLink: </${n}.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n`;
     await using backend = await RawBackend.answering(() => hint(1) + hint(2) + answer(200, "ok"));
     await using proxy = await proxyTo(backend.url);
     await using client = await Peer.connect(proxy.port);

@@ -1,6 +1,6 @@
 // Connections to servers: kept, bounded, renewed, and which server gets the next request.
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ConfigInput } from "../src/index.ts";
@@ -8,14 +8,14 @@ import { DnsServer } from "./support/dns-server.ts";
 import { answer, type Message, request } from "./support/message.ts";
 import { exchange, Peer } from "./support/peer.ts";
 import { refusingPort } from "./support/ports.ts";
-import { proxyTo, startProxy, type TestProxy } from "./support/proxy.ts";
+import { MARKER, proxyHasRead, proxyTo, startProxy, type TestProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
 import { timed, until } from "./support/wait.ts";
 
 type UpstreamInput = NonNullable<ConfigInput["upstreams"]>[string];
 
 const startApp = (app: UpstreamInput, more: Pick<ConfigInput, "resolver"> = {}): Promise<TestProxy> =>
-  startProxy({ upstreams: { app }, routes: [{ to: "app" }], ...more });
+  startProxy({ upstreams: { app }, routes: [MARKER, { to: "app" }], ...more });
 
 /** Answers a request only when it is told to. */
 class HeldBackend {
@@ -61,7 +61,9 @@ describe("reuse", () => {
       "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
       `${answer(200, "x")}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`,
     ];
-    await using backend = await RawBackend.answering((got) => replies[Number(got.target.slice(1))] ?? answer(200, "clean"));
+    await using backend = await RawBackend.answering(
+      (got) => replies[Number(got.target.slice(1))] ?? answer(200, "clean"),
+    );
     await using proxy = await proxyTo(backend.url);
     for (let i = 0; i < replies.length; i += 1) {
       expect((await exchange(proxy.port, request(`/${i}`))).status).toBe(200);
@@ -81,7 +83,9 @@ describe("reuse", () => {
   });
 
   test("unused ones are closed after the idle time-out, or before the server's own", async () => {
-    await using backend = await RawBackend.answering((got) => answer(200, "", got.target === "/ka" ? ["Keep-Alive: timeout=1"] : []));
+    await using backend = await RawBackend.answering((got) =>
+      answer(200, "", got.target === "/ka" ? ["Keep-Alive: timeout=1"] : []),
+    );
     await using proxy = await startApp({ servers: [backend.url], timeouts: { idle: "300ms" } });
     await exchange(proxy.port, request("/"));
     const ms = await timed(async () => (await backend.peer(0)).end());
@@ -111,7 +115,7 @@ describe("limits", () => {
     for (let i = 0; i < 5; i += 1) {
       sent.push(ask(`/${i}`));
       if (i < 2) await held.until(i + 1);
-      else await Bun.sleep(30); // nothing shows outside that a request waits, but its order counts
+      else await proxyHasRead(proxy.port); // its place in the queue counts
     }
     const refused = await ask("/full");
     expect([refused.status, refused.field("retry-after"), refused.field("proxy-status")]).toEqual([
@@ -142,11 +146,11 @@ describe("limits", () => {
     expect(ms).toBeGreaterThan(350);
     await using leaving = await Peer.connect(proxy.port);
     leaving.send(request("/3"));
-    await Bun.sleep(30);
+    await proxyHasRead(proxy.port);
     leaving.reset();
-    await Bun.sleep(30);
+    await proxyHasRead(proxy.port);
     const last = exchange(proxy.port, request("/4"));
-    await Bun.sleep(30);
+    await proxyHasRead(proxy.port);
     held.waiting[0]!.go();
     await first;
     await held.until(2);
@@ -195,9 +199,31 @@ describe("a kept connection that the server has given up", () => {
         await exchange(proxy.port, request("/"));
         const came = await exchange(proxy.port, request("/", [], method, body));
         expect(came.status).toBe(retried ? 200 : 502);
-        expect(backend.requests.map((each) => each.method)).toEqual(retried ? ["GET", method, method] : ["GET", method]);
+        expect(backend.requests.map((each) => each.method)).toEqual(
+          retried ? ["GET", method, method] : ["GET", method],
+        );
         if (retried) expect(backend.requests[2]!.body).toBe(body);
       });
+
+  test("the access log tells of a success", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "pool-"));
+    const path = join(directory, "access.log");
+    try {
+      await using backend = await stale("finish");
+      await using proxy = await proxyTo(backend.url, { log: { access: { path } } });
+      for (let i = 0; i < 2; i += 1) expect((await exchange(proxy.port, request(`/${i}`))).status).toBe(200);
+      await proxy.proxy.close();
+      const lines = readFileSync(path, "utf8").trim().split("\n");
+      const entries = lines.map((line) => JSON.parse(line) as { target: string; status: number; fault?: string });
+      expect(entries.map(({ target, status, fault }) => [target, status, fault ?? ""])).toEqual([
+        ["/0", 200, ""],
+        ["/1", 200, ""],
+      ]);
+      expect(backend.requests.length).toBe(3);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
 
   test("a fresh connection that dies is not tried again", async () => {
     await using backend = await RawBackend.answering((_, peer) => {
@@ -207,6 +233,66 @@ describe("a kept connection that the server has given up", () => {
     await using proxy = await proxyTo(backend.url);
     expect((await exchange(proxy.port, request("/"))).status).toBe(502);
     expect(backend.requests.length).toBe(1);
+  });
+
+  test("what was sent of a body is sent again, and the rest follows", async () => {
+    await using backend = await RawBackend.start(async (peer, self) => {
+      if (self.peers.length === 1) {
+        await peer.request();
+        peer.send(answer(200));
+        await peer.head();
+        await peer.bytes(4);
+        return peer.reset();
+      }
+      const { body } = await peer.request();
+      peer.send(answer(200, body));
+    });
+    await using proxy = await proxyTo(backend.url);
+    await exchange(proxy.port, request("/"));
+    await using client = await Peer.connect(proxy.port);
+    client.send(request("/", ["Content-Length: 10"], "PUT")).send("0123");
+    await until(() => backend.peers.length === 2, "the second try");
+    expect((await client.send("456789").response()).body).toBe("0123456789");
+  });
+
+  test("a body that arrives between two tries is not lost", async () => {
+    const body = "0123456789abcdef".repeat(20_000);
+    const queued = Promise.withResolvers<void>();
+    const blocker = Promise.withResolvers<void>();
+    await using backend = await RawBackend.start(async (peer, self) => {
+      if (self.peers.length === 1) {
+        await peer.request();
+        peer.send(answer(200));
+        await peer.head();
+        await peer.bytes(16);
+        await queued.promise;
+        return peer.reset();
+      }
+      for (;;) {
+        const got = await peer.request();
+        self.requests.push(got);
+        if (got.target === "/blocker") await blocker.promise;
+        peer.send(answer(200, got.body));
+      }
+    });
+    // One connection: the second try has to wait for the request that takes the place of the dead one.
+    await using proxy = await startApp({
+      servers: [backend.url],
+      limits: { connections: 1, queue: 5, queueTimeout: "10s" },
+    });
+    await exchange(proxy.port, request("/"));
+    await using client = await Peer.connect(proxy.port);
+    client.send(request("/", [`Content-Length: ${body.length}`], "PUT")).send(body.slice(0, 16));
+    await backend.peers[0]!.when(() => backend.peers[0]!.peek() === "", "the first part to be read");
+    const blocking = exchange(proxy.port, request("/blocker"));
+    await proxyHasRead(proxy.port);
+    queued.resolve();
+    await backend.received(1);
+    client.send(body.slice(16));
+    await proxyHasRead(proxy.port);
+    blocker.resolve();
+    await blocking;
+    expect((await client.response()).body === body).toBe(true);
   });
 
   test("a body too large to keep is not sent again", async () => {
@@ -270,7 +356,11 @@ describe("names", () => {
     expect((await exchange(proxy.port, request("/"))).body).toBe("one");
     dns.server.set("A app.test", ["127.0.0.5"], 1);
     // Nobody listens there, so that a request shows when the name has moved.
-    await until(async () => (await exchange(proxy.port, request("/"))).status === 502, "the new address to be used", 6000);
+    await until(
+      async () => (await exchange(proxy.port, request("/"))).status === 502,
+      "the new address to be used",
+      6000,
+    );
     expect(one.peers.length).toBe(1);
   });
 
@@ -284,6 +374,18 @@ describe("names", () => {
     for (let i = 0; i < 5; i += 1) expect((await exchange(proxy.port, request("/"))).status).toBe(200);
     expect(dns.server.questions.filter((each) => each === "A app.test").length).toBe(1);
     expect(backend.peers.length).toBe(5);
+  });
+
+  test("a name server that says nothing does not hold a request longer than the connect time-out", async () => {
+    await using dns = await named("127.0.0.1");
+    dns.server.set("A app.test", { kind: "silence" });
+    dns.server.set("AAAA app.test", { kind: "silence" });
+    await using proxy = await startApp(
+      { servers: ["app.test:80"], timeouts: { connect: "300ms" } },
+      { resolver: { servers: [dns.server.address] } },
+    );
+    const ms = await timed(async () => expect((await exchange(proxy.port, request("/"))).status).toBe(504));
+    expect(ms).toBeLessThan(2000);
   });
 
   test("a dead address among several costs little (RFC 8305)", async () => {
@@ -320,10 +422,15 @@ test("unix sockets on both sides", async () => {
     });
     expect(proxy.proxy.addresses).toEqual([`unix:${listen}`]);
     await using client = await Peer.connect(listen);
-    for (const body of ["one", "two"]) expect((await client.send(request("/", [], "POST", body)).response()).body).toBe(body);
+    for (const body of ["one", "two"])
+      expect((await client.send(request("/", [], "POST", body)).response()).body).toBe(body);
     expect(backend.peers.length).toBe(1);
     const got = backend.requests[0]!;
-    expect([got.field("host"), got.field("x-forwarded-for"), got.field("x-forwarded-proto")]).toEqual(["app.example", null, "http"]);
+    expect([got.field("host"), got.field("x-forwarded-for"), got.field("x-forwarded-proto")]).toEqual([
+      "app.example",
+      null,
+      "http",
+    ]);
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -177,7 +177,9 @@ describe("policies", () => {
   });
 
   test("requestHeaders and responseHeaders", async () => {
-    await using backend = await RawBackend.answering(() => answer(200, "body", ["Server: secret", "X-Old: 1", "X-Both: 1"]));
+    await using backend = await RawBackend.answering(() =>
+      answer(200, "body", ["Server: secret", "X-Old: 1", "X-Both: 1"]),
+    );
     await using proxy = await startProxy({
       defaults: { responseHeaders: { remove: ["server"] } },
       routes: [
@@ -188,7 +190,11 @@ describe("policies", () => {
             add: { "X-Many": "2" },
             remove: ["cookie", "authorization"],
           },
-          responseHeaders: { set: { "X-Old": "2", "X-Frame-Options": "DENY" }, add: { "X-Both": "2" }, remove: ["via"] },
+          responseHeaders: {
+            set: { "X-Old": "2", "X-Frame-Options": "DENY" },
+            add: { "X-Both": "2" },
+            remove: ["via"],
+          },
           to: backend.url,
         },
       ],
@@ -199,7 +205,12 @@ describe("policies", () => {
     expect(got.all("x-user")).toEqual(["ann at 127.0.0.1"]);
     expect(got.all("x-forwarded-for")).toEqual(["unknown"]);
     expect(got.all("x-many")).toEqual(["1", "2"]);
-    expect([got.field("cookie"), got.field("authorization"), got.field("x-left"), got.body]).toEqual([null, null, "1", "abc"]);
+    expect([got.field("cookie"), got.field("authorization"), got.field("x-left"), got.body]).toEqual([
+      null,
+      null,
+      "1",
+      "abc",
+    ]);
     expect(came.all("x-old")).toEqual(["2"]);
     expect(came.all("x-both")).toEqual(["1", "2"]);
     expect([came.field("x-frame-options"), came.field("server"), came.body]).toEqual(["DENY", "secret", "body"]);
@@ -212,8 +223,12 @@ describe("policies", () => {
     expect((await exchange(proxy.port, request("/", [], "POST", "x".repeat(1024)))).body).toBe("1024");
     expect((await exchange(proxy.port, request("/", [], "POST", "x".repeat(1025)))).status).toBe(413);
     const head = request("/", ["Transfer-Encoding: chunked"], "POST");
-    expect((await exchange(proxy.port, `${head}${chunks("x".repeat(1000), "y".repeat(24))}0\r\n\r\n`)).body).toBe("1024");
-    expect((await exchange(proxy.port, `${head}${chunks("x".repeat(1000), "y".repeat(25))}0\r\n\r\n`)).status).toBe(413);
+    expect((await exchange(proxy.port, `${head}${chunks("x".repeat(1000), "y".repeat(24))}0\r\n\r\n`)).body).toBe(
+      "1024",
+    );
+    expect((await exchange(proxy.port, `${head}${chunks("x".repeat(1000), "y".repeat(25))}0\r\n\r\n`)).status).toBe(
+      413,
+    );
   });
 });
 
@@ -235,7 +250,8 @@ describe("plugins", () => {
 
   const EDIT = {
     request: (x: Exchange) => x.request.headers.set("x-from-plugin", "1"),
-    response: (x: Exchange) => x.response.setHeader("x-to-client", `${x.response.status} ${x.server?.name.split(":")[0]}`),
+    response: (x: Exchange) =>
+      x.response.setHeader("x-to-client", `${x.response.status} ${x.server?.name.split(":")[0]}`),
   };
   const MODES = {
     sync: <T>(work: T): T => work,
@@ -284,7 +300,10 @@ describe("plugins", () => {
     for (const [reply, method] of BODYLESS)
       test(`see answers without a body: ${method} ${JSON.stringify(reply)} (${mode})`, async () => {
         const { came } = await through({ name: "edit", response: wrap(EDIT.response) } as never, reply, method);
-        expect([came.status, came.field("x-to-client")]).toEqual([Number(reply.slice(9, 12)), `${came.status} 127.0.0.1`]);
+        expect([came.status, came.field("x-to-client")]).toEqual([
+          Number(reply.slice(9, 12)),
+          `${came.status} 127.0.0.1`,
+        ]);
       });
   }
 
@@ -301,33 +320,36 @@ describe("plugins", () => {
       return null;
     });
     const response = async (): Promise<void> => later(undefined);
-    await using proxy = await startProxy({ routes: [{ use: [definePlugin({ name: "wait", response })], to: backend.url }] });
+    await using proxy = await startProxy({
+      routes: [{ use: [definePlugin({ name: "wait", response })], to: backend.url }],
+    });
     expect((await exchange(proxy.port, request("/"))).body).toBe("all of it");
   });
 
-  test("a client that leaves while a plugin waits does not disturb it", async () => {
-    let waiting = 0;
-    let done = 0;
-    const slow = definePlugin({
-      name: "slow",
-      async request() {
+  for (const phase of ["request", "response"] as const)
+    test(`a client that leaves while a plugin waits in the ${phase} phase disturbs nobody`, async () => {
+      let waiting = 0;
+      let done = 0;
+      const wait = async (): Promise<void> => {
         waiting += 1;
         await Bun.sleep(200);
         done += 1;
-      },
+      };
+      await using backend = await RawBackend.answering(() => answer(200, "fine"));
+      await using proxy = await startProxy({
+        routes: [
+          { match: { path: "/slow" }, use: [definePlugin({ name: "slow", [phase]: wait })], to: backend.url },
+          { to: backend.url },
+        ],
+      });
+      await using client = await Peer.connect(proxy.port);
+      client.send(request("/slow"));
+      await until(() => waiting === 1, "the plugin to run");
+      client.reset();
+      await until(() => done === 1, "the plugin to end");
+      expect((await exchange(proxy.port, request("/"))).body).toBe("fine");
+      expect(backend.requests.map(({ target }) => target)).toEqual(phase === "request" ? ["/"] : ["/slow", "/"]);
     });
-    await using backend = await RawBackend.answering(() => answer(200, "fine"));
-    await using proxy = await startProxy({
-      routes: [{ match: { path: "/slow" }, use: [slow], to: backend.url }, { to: backend.url }],
-    });
-    await using client = await Peer.connect(proxy.port);
-    client.send(request("/slow"));
-    await until(() => waiting === 1, "the plugin to run");
-    client.reset();
-    await until(() => done === 1, "the plugin to end");
-    expect((await exchange(proxy.port, request("/"))).body).toBe("fine");
-    expect(backend.requests.map(({ target }) => target)).toEqual(["/"]);
-  });
 
   test("run in order, and see answers of the proxy's own as well", async () => {
     const seen: string[] = [];
@@ -350,14 +372,18 @@ describe("plugins", () => {
     const kept: Exchange[] = [];
     await using backend = await RawBackend.answering((got) => answer(200, "", [`X-Echo: ${got.target}`]));
     await using proxy = await startProxy({
-      routes: [{ use: [definePlugin({ name: "keep", response: (x) => void kept.push(x) })], to: backend.url }],
+      routes: [
+        { use: [definePlugin({ name: "keep", response: (x: Exchange) => void kept.push(x) })], to: backend.url },
+      ],
     });
     await using client = await Peer.connect(proxy.port);
     for (let i = 0; i < 3; i += 1) await client.send(request(`/${i}`, [`X-N: ${i}`])).response();
-    expect(kept.map((x) => [x.request.target, x.request.header("x-n"), x.response.header("x-echo"), x.status])).toEqual([
-      ["/0", "0", "/0", 200],
-      ["/1", "1", "/1", 200],
-      ["/2", "2", "/2", 200],
-    ]);
+    expect(kept.map((x) => [x.request.target, x.request.header("x-n"), x.response.header("x-echo"), x.status])).toEqual(
+      [
+        ["/0", "0", "/0", 200],
+        ["/1", "1", "/1", 200],
+        ["/2", "2", "/2", 200],
+      ],
+    );
   });
 });

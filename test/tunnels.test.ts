@@ -173,7 +173,10 @@ describe("no tunnel", () => {
     ["another protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"],
     ["no protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"],
     ["no Connection", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: Echo/1\r\n\r\n"],
-    ["one more than asked for", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: Echo/1, x\r\n\r\n"],
+    [
+      "one more than asked for",
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: Echo/1, x\r\n\r\n",
+    ],
   ];
   for (const [name, reply] of BAD)
     test(`101 with ${name}: 502, and the server's connection ends`, async () => {
@@ -189,7 +192,9 @@ describe("no tunnel", () => {
     });
 
   test("an ordinary answer is one, and both connections go on", async () => {
-    await using backend = await RawBackend.answering(() => answer(426, "no", ["Connection: Upgrade", "Upgrade: other"]));
+    await using backend = await RawBackend.answering(() =>
+      answer(426, "no", ["Connection: Upgrade", "Upgrade: other"]),
+    );
     await using proxy = await proxyTo(backend.url);
     await using client = await Peer.connect(proxy.port);
     for (let i = 0; i < 2; i += 1) expect((await client.send(request("/", ASK)).response()).body).toBe("no");

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { answer, chunks, request } from "./support/message.ts";
 import { Peer } from "./support/peer.ts";
-import { proxyTo } from "./support/proxy.ts";
+import { SilentPort } from "./support/ports.ts";
+import { MARKER, proxyHasRead, proxyTo, startProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
 import { timed, until } from "./support/wait.ts";
 
@@ -57,7 +58,10 @@ describe("an answer before the end of the upload", () => {
     await using client = await Peer.connect(proxy.port);
     client.send(request("/", ["Content-Length: 200000"], "POST")).send("y".repeat(200));
     expect((await client.response()).body).toBe("who?");
-    client.send("y".repeat(199_800)).send(request("/2", ["Content-Length: 100"], "POST")).send("z".repeat(100));
+    client
+      .send("y".repeat(199_800))
+      .send(request("/2", ["Content-Length: 100"], "POST"))
+      .send("z".repeat(100));
     expect((await client.response()).body).toBe("who?");
     expect(backend.peers.length).toBe(2);
   });
@@ -87,7 +91,13 @@ test("upload and answer flow at the same time", async () => {
 
 describe("a client that goes away", () => {
   type Where = "waits" | "uploads" | "streams" | "is held back in its upload" | "does not read its answer";
-  const CASES: readonly Where[] = ["waits", "uploads", "streams", "is held back in its upload", "does not read its answer"];
+  const CASES: readonly Where[] = [
+    "waits",
+    "uploads",
+    "streams",
+    "is held back in its upload",
+    "does not read its answer",
+  ];
   const WAYS = ["closes", "resets"] as const;
 
   async function gone(where: Where, way: (typeof WAYS)[number], log: string): Promise<void> {
@@ -143,6 +153,25 @@ describe("a client that goes away", () => {
           rmSync(directory, { recursive: true });
         }
       });
+
+  test("and leaves before there is a connection to the server disturbs nobody", async () => {
+    await using silent = await SilentPort.open();
+    await using proxy = await startProxy({
+      routes: [
+        MARKER,
+        { match: { path: "/hangs" }, timeouts: { connect: "400ms" }, to: `http://127.0.0.1:${silent.port}` },
+        { respond: { body: "fine" } },
+      ],
+    });
+    const clients = await Promise.all([Peer.connect(proxy.port), Peer.connect(proxy.port)]);
+    for (const client of clients) client.send(request("/hangs", ["Content-Length: 10"], "POST")).send("12345");
+    await proxyHasRead(proxy.port);
+    clients[0].reset();
+    clients[1].close();
+    await using waiting = await Peer.connect(proxy.port);
+    expect((await waiting.send(request("/hangs")).response()).status).toBe(504);
+    expect((await waiting.send(request("/")).response()).body).toBe("fine");
+  });
 
   test("with halfClose a client may close its sending side and still be answered", async () => {
     await using backend = await RawBackend.answering(async (got) => {

@@ -4,8 +4,9 @@ import { type Address, parseListen } from "../config/address.ts";
 import type { ListenerConfig } from "../config/schema.ts";
 import { addressKey } from "../core/ip.ts";
 import type { TimerWheel } from "../core/timers.ts";
+import type { HeadLimits } from "../http/h1/limits.ts";
 import { H1Connection } from "../server/h1-connection.ts";
-import type { ExchangeHandler, ListenerContext } from "../server/listener.ts";
+import { type ExchangeHandler, headLimitsOf, type ListenerContext } from "../server/listener.ts";
 import type { Connection } from "../transport/connection.ts";
 import { listenOn, type SocketListener } from "../transport/socket.ts";
 
@@ -16,7 +17,7 @@ export interface Gauge {
 
 export class ActiveListener implements ListenerContext {
   readonly name: string;
-  options: ListenerConfig;
+  headLimits: HeadLimits;
   readonly handler: ExchangeHandler;
   readonly wheel: TimerWheel;
   draining = false;
@@ -25,13 +26,24 @@ export class ActiveListener implements ListenerContext {
   readonly #perAddress = new Map<string, number>();
   readonly #gauge: Gauge;
   #socket: SocketListener | null = null;
+  #options: ListenerConfig;
 
   constructor(options: ListenerConfig, handler: ExchangeHandler, wheel: TimerWheel, gauge: Gauge) {
     this.name = options.address;
-    this.options = options;
+    this.#options = options;
+    this.headLimits = headLimitsOf(options);
     this.handler = handler;
     this.wheel = wheel;
     this.#gauge = gauge;
+  }
+
+  get options(): ListenerConfig {
+    return this.#options;
+  }
+  /** Changes the options; connections follow from their next request on. */
+  set options(options: ListenerConfig) {
+    this.#options = options;
+    this.headLimits = headLimitsOf(options);
   }
 
   /** The port it got; 0 for a unix socket. */

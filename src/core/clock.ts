@@ -2,6 +2,33 @@
 
 /** Milliseconds on the monotonic clock, with fractions. */
 export const monotonic = (): number => performance.now();
+let turnMs = 0;
+
+/**
+ * The monotonic clock as it stood when this turn of the event loop first asked: reading it costs as much as parsing fifty
+ * bytes, and what happens within a turn takes no time worth measuring.
+ */
+export function turnTime(): number {
+  if (turnMs === 0) {
+    const now = performance.now();
+    if (!inTurn) return now;
+    turnMs = now;
+  }
+  return turnMs;
+}
+
+let inTurn = false;
+
+/** Called by transports around every event, so that `turnTime` is read once for it. */
+export function beginTurnTime(): void {
+  inTurn = true;
+  turnMs = 0;
+}
+export function endTurnTime(): void {
+  inTurn = false;
+  turnMs = 0;
+}
+
 /** Milliseconds since 1970. */
 export const wallClock = (): number => Date.now();
 

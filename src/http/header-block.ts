@@ -1,6 +1,6 @@
 // A header section as it came off the wire: bytes and offsets. Names and values become strings only when asked for,
 // edits lie over it, and untouched lines are copied as byte ranges when it is written out again.
-import { ID, ID_COUNT, idOf } from "./header-names.ts";
+import { ID, ID_COUNT, idOf, NAMES } from "./header-names.ts";
 
 /** A field that an edit put on top of what was received. Values are Latin-1 text without CR, LF or NUL. */
 export interface AddedField {
@@ -121,6 +121,18 @@ export class HeaderBlock {
     return all.length === 0 ? null : all.length === 1 ? all[0]! : all.join(", ");
   }
 
+  /** As `get`, for a known name; costs next to nothing when the field was not received and nothing was added. */
+  getById(id: number): string | null {
+    if (this.added !== null) return this.get(NAMES[id]!);
+    if (!this.received(id)) return null;
+    let value: string | null = null;
+    for (let at = 0; at < this.count; at += 1) {
+      if (this.ids[at] !== id || this.removed[at] !== 0) continue;
+      value = value === null ? this.valueAt(at) : `${value}, ${this.valueAt(at)}`;
+    }
+    return value;
+  }
+
   has(name: string): boolean {
     return this.get(name) !== null;
   }
@@ -206,12 +218,14 @@ export class HeaderBlock {
 
   /**
    * Writes the lines that stand into `out` from `at` on and returns where they end. `skip[id] === 1` leaves out received
-   * fields of that id; added ones go out unless they would meddle with the framing. Room needed: `maxLength()` bytes.
+   * fields of that id; added ones go out unless they would meddle with the framing.
+   * `lineAt` is where a start line begins that lies just before the fields and is to be copied with them; -1 for none.
+   * Room needed: `maxLength()` bytes, and those of the start line.
    */
-  writeTo(out: Buffer, at: number, skip: Uint8Array): number {
+  writeTo(out: Buffer, at: number, skip: Uint8Array, lineAt = -1): number {
     const { bytes, ids, removed, count, marks } = this;
     let to = at;
-    let from = -1; // start of a run of lines to copy as one range
+    let from = lineAt; // start of a run of lines to copy as one range
     for (let i = 0; i < count; i += 1) {
       if (skip[ids[i]!] === 1 || removed[i] === 1) {
         if (from >= 0) {

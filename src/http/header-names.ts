@@ -1,6 +1,7 @@
 // Field names that the proxy itself acts on get a small integer, so that the hot path compares numbers, not text.
 
-const NAMES = [
+/** Every known name by its id. */
+export const NAMES = [
   "", // 0: a name that nothing here knows
   // Framing and hop-by-hop fields (RFC 9110 §7.6.1, RFC 9112 §6).
   "connection",

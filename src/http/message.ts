@@ -12,8 +12,14 @@ export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";
 export class RequestHead {
   method = "GET";
   form: TargetForm = "origin";
-  /** The target as the client wrote it, without the scheme and authority of an absolute one: `/a?b`, `*`, `host:443`. */
-  target = "/";
+  /** Where the request line begins in `headers.bytes` if it may be forwarded byte by byte; -1 otherwise. */
+  lineAt = -1;
+  /** The target's bytes in `headers.bytes`, while nobody has asked for its text. */
+  targetAt = 0;
+  targetEnd = 0;
+  /** The path holds nothing that normalisation would look at: no `%`, `.` or `/` behind a `/`, nothing unusual. */
+  plainPath = false;
+  #target: string | null = "/";
   /** Offset of the `?` in `target`; -1 without one. */
   queryAt = -1;
   /** The authority that the request is for, lower-case, port included: `example.com:8080`. Empty in HTTP/1.0 without Host. */
@@ -36,6 +42,8 @@ export class RequestHead {
 
   reset(): void {
     this.#path = undefined;
+    this.lineAt = -1;
+    this.plainPath = false;
     // A head that is refused early must not look like the one before it, in its answer or in the log.
     this.method = "GET";
     this.target = "";
@@ -51,10 +59,43 @@ export class RequestHead {
     this.connectionNamesFields = false;
   }
 
+  /** The target as the client wrote it, without the scheme and authority of an absolute one: `/a?b`, `*`, `host:443`. */
+  get target(): string {
+    let target = this.#target;
+    if (target === null) {
+      target = this.headers.bytes.latin1Slice(this.targetAt, this.targetEnd);
+      this.#target = target;
+    }
+    return target;
+  }
+  set target(target: string) {
+    this.#target = target;
+    this.#path = undefined;
+    this.plainPath = false;
+    this.lineAt = -1;
+  }
+  /** The target stands in `headers.bytes`; it becomes text when somebody asks. */
+  setTargetBytes(at: number, end: number): void {
+    this.#target = null;
+    this.targetAt = at;
+    this.targetEnd = end;
+  }
+  /** Bytes of the target. */
+  get targetLength(): number {
+    return this.#target === null ? this.targetEnd - this.targetAt : this.#target.length;
+  }
+  /** The target is ambiguous or malformed as a path and must be refused. */
+  get badPath(): boolean {
+    return !this.plainPath && this.path === null;
+  }
+
   /** The path for matching: normalised once (path.ts); null when it is ambiguous and must be refused. */
   get path(): string | null {
     let path = this.#path;
-    if (path === undefined) {
+    if (path === undefined && this.plainPath) {
+      path = this.rawPath;
+      this.#path = path;
+    } else if (path === undefined) {
       path = this.form === "origin" || this.form === "absolute" ? normalizePath(this.rawPath) : this.target;
       this.#path = path;
     }
@@ -85,6 +126,8 @@ export class ResponseHead {
   status = 200;
   reason = "";
   version: 10 | 11 | 20 | 30 = 11;
+  /** Where the status line begins in `headers.bytes` if it may be forwarded byte by byte; -1 otherwise. */
+  lineAt = -1;
   readonly headers: HeaderBlock = new HeaderBlock();
   body: BodyKind = "none";
   length = 0;
@@ -94,6 +137,7 @@ export class ResponseHead {
   connectionNamesFields = false;
 
   reset(): void {
+    this.lineAt = -1;
     this.body = "none";
     this.length = 0;
     this.keepAlive = true;

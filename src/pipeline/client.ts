@@ -9,10 +9,10 @@ const REQUEST_ID_LENGTH_MAX = 128;
 /** Fills in address, scheme and request id. `trusted` are the networks of proxies whose word counts. */
 export function identifyClient(x: Exchange, trusted: CidrSet | null): void {
   const { headers } = x.request;
-  if (trusted !== null && (x.peer === "" || trusted.has(x.peer))) {
+  if (trusted !== null && (x.client.address === "" || trusted.has(x.client.address))) {
     x.trusted = true;
     const chain = headers.received(ID["x-forwarded-for"]) ? headers.get("x-forwarded-for") : null;
-    if (chain !== null) x.ip = clientOf(chain, trusted) ?? x.peer;
+    if (chain !== null) x.ip = clientOf(chain, trusted) ?? x.client.address;
     const scheme = headers.received(ID["x-forwarded-proto"]) ? headers.get("x-forwarded-proto") : null;
     if (scheme === "https" || scheme === "http") x.scheme = scheme;
     const id = headers.received(ID["x-request-id"]) ? headers.get("x-request-id") : null;

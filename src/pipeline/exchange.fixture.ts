@@ -1,6 +1,7 @@
 // Exchanges for tests of filters and templates: a request head as if it had come off the wire, and nobody downstream.
 import { idOf } from "../http/header-names.ts";
 import { RequestHead, ResponseHead } from "../http/message.ts";
+import { ClientInfo } from "./client-info.ts";
 import { type Downstream, Exchange } from "./exchange.ts";
 
 export interface ExchangeOptions {
@@ -36,7 +37,7 @@ export function exchangeOf(options: ExchangeOptions = {}): Exchange {
     request.headers.push(idOf(name.toLowerCase()), at, at + name.length, valueAt, end - 2, end);
     at = end;
   }
-  const x = new Exchange(request, new ResponseHead(), NOBODY, "192.0.2.1", ":8080", 0);
+  const x = new Exchange(request, new ResponseHead(), NOBODY, new ClientInfo("192.0.2.1"), ":8080", 0);
   x.params = options.params ?? null;
   x.requestId = "id-1";
   return x;

@@ -3,6 +3,7 @@
 import type { Fault } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
+import type { ClientInfo } from "./client-info.ts";
 import { type Reply, reply } from "./reply.ts";
 
 /** The server of an upstream that a request went to. */
@@ -64,8 +65,8 @@ export class Exchange {
   readonly downstream: Downstream;
   /** Address of the client: the peer's, or what a trusted proxy said. IPv4 in dotted form. */
   ip: string;
-  /** Address of the peer itself. */
-  readonly peer: string;
+  /** The peer of the connection itself. */
+  readonly client: ClientInfo;
   /** The peer is one of `trustedProxies`: what it says of the client is believed. */
   trusted = false;
   scheme: "http" | "https" = "http";
@@ -99,15 +100,15 @@ export class Exchange {
     request: RequestHead,
     response: ResponseHead,
     downstream: Downstream,
-    ip: string,
+    client: ClientInfo,
     listener: string,
     startedAt: number,
   ) {
     this.request = request;
     this.response = response;
     this.downstream = downstream;
-    this.ip = ip;
-    this.peer = ip;
+    this.ip = client.address;
+    this.client = client;
     this.listener = listener;
     this.startedAt = startedAt;
   }

@@ -1,16 +1,16 @@
 // An HTTP/1 client: its socket, its reader, and one exchange at a time (RFC 9112 §9). Pipelined requests wait in the
 // connection until the one before them is answered.
-import { monotonic } from "../core/clock.ts";
+import { turnTime } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
 import { uuidV7 } from "../core/request-id.ts";
 import { Timer } from "../core/timers.ts";
 import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
-import type { HeadLimits } from "../http/h1/limits.ts";
 import { RequestReader } from "../http/h1/request-reader.ts";
 import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
 import { CHUNK_FRAME_BYTES_MAX, lastChunkMax, writeChunkHead, writeCrlf, writeLastChunk } from "../http/h1/writer.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
+import { ClientInfo } from "../pipeline/client-info.ts";
 import { errorReply } from "../pipeline/error-reply.ts";
 import { type Downstream, Exchange, type RequestSink, type TunnelEnd } from "../pipeline/exchange.ts";
 import type { Reply } from "../pipeline/reply.ts";
@@ -45,6 +45,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   readonly connection: Connection;
   readonly #listener: ListenerContext;
   readonly #timer: Timer;
+  readonly #client: ClientInfo;
   #state = IDLE;
   #reader: RequestReader | null = null;
   #exchange: Exchange | null = null;
@@ -72,6 +73,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   constructor(connection: Connection, listener: ListenerContext) {
     this.connection = connection;
     this.#listener = listener;
+    this.#client = new ClientInfo(connection.remoteAddress);
     this.#timer = new Timer(() => this.#onTimer());
     listener.wheel.arm(this.#timer, listener.options.timeouts.header);
   }
@@ -155,11 +157,10 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   }
 
   #takeReader(): RequestReader {
-    const { limits, underscoreHeaders } = this.#listener.options;
-    const headLimits: HeadLimits = { startLine: limits.requestLine, section: limits.headers, fields: limits.fields };
+    const { headLimits } = this.#listener;
     const reader = readers.pop() ?? new RequestReader(headLimits);
     reader.limits = headLimits;
-    reader.dropUnderscores = !underscoreHeaders;
+    reader.dropUnderscores = !this.#listener.options.underscoreHeaders;
     this.#reader = reader;
     return reader;
   }
@@ -177,9 +178,9 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
       reader.head,
       NO_RESPONSE,
       this,
-      this.connection.remoteAddress,
+      this.#client,
       this.#listener.name,
-      monotonic(),
+      turnTime(),
     );
     this.#exchange = x;
     this.#state = EXCHANGE;

@@ -27,6 +27,12 @@ function writePersistence(out: Buffer, at: number, persistence: Persistence): nu
   return writeText(out, at, persistence === "close" ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
 }
 
+/** Whether the status line at `lineAt` (`HTTP/1.1 200 …`) has this status: a plugin may have set another. */
+function saysStatus(bytes: Buffer, lineAt: number, status: number): boolean {
+  const digits = bytes[lineAt + 9]! * 100 + bytes[lineAt + 10]! * 10 + bytes[lineAt + 11]!;
+  return digits - 0x30 * 111 === status;
+}
+
 /** Writes the head of a forwarded response; returns where it ends. Room: `headers.maxLength()` and HEAD_EXTRA_BYTES and the reason. */
 export function writeResponseHead(
   out: Buffer,
@@ -37,14 +43,16 @@ export function writeResponseHead(
 ): number {
   const { headers, status } = head;
   if (head.connectionNamesFields) removeNamedFields(headers);
-  let to = writeStatusLine(out, at, status, head.reason);
+  // The server's own status line goes along with the fields where it can: one copy for all.
+  const whole = head.lineAt >= 0 && headers.count > 0 && saysStatus(headers.bytes, head.lineAt, status);
+  let to = whole ? at : writeStatusLine(out, at, status, head.reason);
   // A Content-Length may stay where it tells the truth: with that many bytes, or about what a HEAD or 304 leaves out.
   const lengthGoes = framing === "chunked" || framing === "close" || status < 200 || status === 204;
-  to = headers.writeTo(out, to, lengthGoes ? SKIP_LENGTH_TOO : SKIP);
+  to = headers.writeTo(out, to, lengthGoes ? SKIP_LENGTH_TOO : SKIP, whole ? head.lineAt : -1);
   to = writeText(out, to, viaLine(head.version));
   if (status < 200)
     return writeText(out, to, status === 101 ? `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n` : "\r\n");
-  if (!headers.received(ID.date) && !headers.has("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
+  if (!headers.received(ID.date) && !headers.hasAdded("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
   if (framing === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
   else if (framing === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0) {
     to = writeText(out, to, `Content-Length: ${head.length}\r\n`); // an edit took it away

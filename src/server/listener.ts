@@ -2,7 +2,13 @@
 
 import type { ListenerConfig } from "../config/schema.ts";
 import type { TimerWheel } from "../core/timers.ts";
+import type { HeadLimits } from "../http/h1/limits.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+
+/** The limits of a listener's options in the codec's words. */
+export function headLimitsOf({ limits }: ListenerConfig): HeadLimits {
+  return { startLine: limits.requestLine, section: limits.headers, fields: limits.fields };
+}
 
 /** What stands behind the connections: takes every request that they read. */
 export interface ExchangeHandler {
@@ -15,7 +21,9 @@ export interface ExchangeHandler {
 export interface ListenerContext {
   /** The address as configured: the listener's name in logs and metrics. */
   readonly name: string;
-  options: ListenerConfig;
+  readonly options: ListenerConfig;
+  /** The options' limits in the codec's words. */
+  readonly headLimits: HeadLimits;
   readonly handler: ExchangeHandler;
   readonly wheel: TimerWheel;
   /** No further requests on open connections: answers carry `Connection: close`. */

@@ -1,4 +1,5 @@
-// Two connections that are each other's peer, without a system in between: tests drive the proxy through them.
+// Two connections that are each other's peer, without a system in between: tests drive the proxy through them. They
+// behave as sockets do (connection.test.ts holds both to one contract); events come in microtasks, never inside a call.
 import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
@@ -14,12 +15,15 @@ export class MemoryConnection implements Connection {
   peer!: MemoryConnection;
   /** Bytes that the other side may have in flight before this one's writes are queued, as a socket buffer would. */
   window = HIGH_WATER;
-  #queue = new OutputQueue();
+  readonly #queue = new OutputQueue();
   #incoming: Buffer[] = [];
   #incomingBytes = 0;
   #paused = false;
   #wasFull = false;
-  #ending = false;
+  /** What to do once the queue is empty: nothing, close our side, close both. */
+  #after: "" | "end" | "close" = "";
+  /** Our end stands behind the last byte that the peer has yet to read. */
+  #finished = false;
   #endTold = false;
   #scheduled = false;
 
@@ -31,7 +35,7 @@ export class MemoryConnection implements Connection {
   }
 
   send(bytes: Buffer, start: number, end: number, _copy: boolean): void {
-    if (this.closed || this.#ending) return;
+    if (this.closed || this.#after !== "") return;
     this.#queue.push(bytes, start, end, true);
     this.#pump();
     if (this.full) this.#wasFull = true;
@@ -46,52 +50,62 @@ export class MemoryConnection implements Connection {
   }
   end(): void {
     if (inOutbox(this)) flushOutbox();
-    this.#ending = true;
+    if (this.closed || this.#after !== "") return;
+    this.#after = "end";
     this.#pump();
   }
   close(): void {
-    this.end();
+    if (inOutbox(this)) flushOutbox();
+    if (this.closed || this.#after === "close") return;
+    this.#after = "close";
     const { handler } = this;
     this.handler = { ...NOBODY, onClose: (error) => handler.onClose(error) };
-    this.#closeWhenSent();
+    this.resume();
+    this.#pump();
   }
   destroy(reset = false): void {
     if (this.closed) return;
+    this.#after = "close";
+    this.handler = { ...NOBODY, onClose: this.handler.onClose.bind(this.handler) };
     this.#queue.clear();
-    this.#gone(null);
-    const { peer } = this;
-    queueMicrotask(() => peer.#gone(reset ? new Error("ECONNRESET") : null));
+    if (reset) this.peer.#reset();
+    this.#schedule();
   }
 
-  #closeWhenSent(): void {
-    if (this.#queue.length === 0) queueMicrotask(() => this.destroy());
-    else queueMicrotask(() => this.#closeWhenSent());
+  /** The peer is gone while bytes are on their way to or from it. */
+  #reset(): void {
+    this.#incoming = [];
+    this.#incomingBytes = 0;
+    queueMicrotask(() => this.#gone(new Error("ECONNRESET")));
   }
 
   #gone(error: Error | null): void {
     if (this.closed) return;
-    if (!this.#paused) this.#deliver();
     this.closed = true;
-    this.handler.onClose(error);
+    this.#finished = true;
+    this.#queue.clear();
+    this.#turn(() => this.handler.onClose(error));
+    const { peer } = this;
+    if (this.#incomingBytes > 0 || peer.#queue.length > 0) peer.#reset();
+    else peer.#schedule();
   }
 
   /** Moves queued bytes to the peer as far as its window allows. */
   #pump(): void {
     const { peer } = this;
+    if (peer.closed && this.#queue.length > 0) {
+      this.#reset();
+      return;
+    }
     this.#queue.drainTo((piece) => {
-      const taken = Math.min(piece.length, this.window - peer.#incomingBytes);
-      if (taken > 0) {
-        peer.#incoming.push(piece.subarray(0, taken) as Buffer);
-        peer.#incomingBytes += taken;
-        this.sent += taken;
-      }
-      return Math.max(0, taken);
+      const taken = Math.max(0, Math.min(piece.length, this.window - peer.#incomingBytes));
+      if (taken > 0) peer.#incoming.push(piece.subarray(0, taken) as Buffer);
+      peer.#incomingBytes += taken;
+      this.sent += taken;
+      return taken;
     });
     peer.#schedule();
-    if (this.#wasFull && this.#queue.length <= LOW_WATER) {
-      this.#wasFull = false;
-      queueMicrotask(() => this.#turn(() => this.handler.onDrain()));
-    }
+    this.#schedule();
   }
 
   #schedule(): void {
@@ -99,29 +113,35 @@ export class MemoryConnection implements Connection {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      this.#deliver();
+      this.#look();
     });
   }
 
-  #deliver(): void {
+  /** Tells everything that can be told by now. */
+  #look(): void {
+    const { peer } = this;
     while (!this.#paused && !this.closed && this.#incoming.length > 0) {
       const chunk = this.#incoming.shift()!;
       this.#incomingBytes -= chunk.length;
       this.#turn(() => this.handler.onData(chunk));
     }
-    const { peer } = this;
-    if (peer.#queue.length > 0) peer.#pump();
-    if (
-      peer.#ending &&
-      !this.#paused &&
-      !this.#endTold &&
-      !this.closed &&
-      this.#incoming.length === 0 &&
-      peer.#queue.length === 0
-    ) {
+    if (peer.#queue.length > 0 && this.#incomingBytes < peer.window && !peer.closed) peer.#pump();
+    if (this.closed) return;
+    if (this.#wasFull && this.#queue.length <= LOW_WATER) {
+      this.#wasFull = false;
+      this.#turn(() => this.handler.onDrain());
+    }
+    if (this.#after !== "" && this.#queue.length === 0 && !this.#finished) {
+      this.#finished = true;
+      peer.#schedule();
+    }
+    const isPeersEndRead = !this.#paused && this.#incoming.length === 0 && peer.#finished && peer.#queue.length === 0;
+    if (isPeersEndRead && !this.#endTold) {
       this.#endTold = true;
       this.#turn(() => this.handler.onEnd());
     }
+    const isClosed = this.#after === "close" && this.#queue.length === 0;
+    if (isClosed || (isPeersEndRead && this.#finished)) this.#gone(null);
   }
 
   #turn(run: () => void): void {

@@ -1,5 +1,6 @@
 // One buffer per thread in which heads and small bodies are put together, so that they leave in one system call. It
 // belongs to one connection at a time and is emptied at the end of every turn of the event loop that wrote to it.
+import { beginTurnTime, endTurnTime } from "../core/clock.ts";
 import type { Connection } from "./connection.ts";
 
 /** Room for a head of the largest allowed size and a first piece of body. */
@@ -64,9 +65,11 @@ function flushScheduled(): void {
 
 /** Called by transports around every event: what the event wrote leaves when it is over. */
 export function beginTurn(): void {
+  beginTurnTime();
   inTurn = true;
 }
 export function endTurn(): void {
+  endTurnTime();
   inTurn = false;
   if (owner !== null) flushOutbox();
 }

@@ -3,6 +3,9 @@ import { Timer, type TimerWheel } from "../core/timers.ts";
 import type { Connection, ConnectionHandler } from "./connection.ts";
 import { write } from "./outbox.ts";
 
+/** Once a tunnel is over, a side that takes nothing of what is queued for it within this time is cut off. */
+const FLUSH_MS = 10_000;
+
 class Half implements ConnectionHandler {
   readonly from: Connection;
   readonly to: Connection;
@@ -45,6 +48,7 @@ export class Tunnel {
   readonly #timer: Timer;
   readonly #closed: (fromA: number, fromB: number) => void;
   #over = false;
+  #sentAtCheck = -1;
 
   /**
    * Joins `a` and `b`. `earlyA` and `earlyB` are bytes of each that arrived before. After `idleMs` without a byte in
@@ -62,7 +66,7 @@ export class Tunnel {
     this.#wheel = wheel;
     this.#idleMs = idleMs;
     this.#closed = closed;
-    this.#timer = new Timer(() => this.close());
+    this.#timer = new Timer(() => this.#onTimer());
     this.#a = new Half(a, b, this);
     this.#b = new Half(b, a, this);
     a.handler = this.#a;
@@ -83,20 +87,41 @@ export class Tunnel {
   }
 
   gone(half: Half): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#wheel.drop(this.#timer);
-    half.to.close();
-    this.#closed(this.#a.bytes, this.#b.bytes);
+    if (this.#over) this.#flushed();
+    else this.#finish(half.to, null);
   }
 
   /** Ends both sides. */
   close(): void {
-    if (this.#over) return;
+    if (!this.#over) this.#finish(this.#a.from, this.#b.from);
+  }
+
+  #finish(one: Connection, other: Connection | null): void {
     this.#over = true;
-    this.#wheel.drop(this.#timer);
-    this.#a.from.close();
-    this.#b.from.close();
+    one.close();
+    other?.close();
     this.#closed(this.#a.bytes, this.#b.bytes);
+    this.#flushed();
+  }
+
+  /** What is queued still leaves, but nobody else looks after a peer that does not read it. */
+  #flushed(): void {
+    if (this.#a.from.closed && this.#b.from.closed) this.#wheel.drop(this.#timer);
+    else this.#wheel.arm(this.#timer, FLUSH_MS);
+  }
+
+  #onTimer(): void {
+    if (!this.#over) {
+      this.close();
+      return;
+    }
+    const sent = this.#a.from.sent + this.#b.from.sent;
+    if (sent !== this.#sentAtCheck) {
+      this.#sentAtCheck = sent;
+      this.#wheel.arm(this.#timer, FLUSH_MS);
+      return;
+    }
+    this.#a.from.destroy();
+    this.#b.from.destroy();
   }
 }

@@ -1,5 +1,5 @@
 // One exchange's way to an upstream and back: the only place where a request is tried again.
-import { monotonic } from "../core/clock.ts";
+import { turnTime } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
@@ -57,7 +57,8 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   #requestEnded = false;
   #requestTrailers: HeaderBlock | null = null;
   /** Pieces of the body sent so far; null once they are too many to keep. */
-  #replay: { bytes: Buffer; from: number; to: number }[] | null = [];
+  #replay: { bytes: Buffer; from: number; to: number }[] | null = null;
+  #replayable = true;
   #replayBytes = 0;
   #responseEnded = false;
   #over = false;
@@ -92,7 +93,7 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     const x = this.#x;
     const server = this.#server!;
     this.#client = client;
-    this.#attemptAt = monotonic();
+    this.#attemptAt = turnTime();
     const host = this.#upstream.hostFor(server) ?? (x.request.authority === "" ? serverHost(server) : null);
     client.start(this, x, host, this.#responseMs);
     if (this.#bodyOpened) return this.#sendAgain(client);
@@ -122,10 +123,14 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   }
 
   #keep(bytes: Buffer, from: number, to: number): void {
-    if (this.#replay === null) return;
+    if (!this.#replayable) return;
     this.#replayBytes += to - from;
-    if (this.#replayBytes > REPLAY_BYTES_MAX || !this.#idempotent) this.#replay = null;
-    else this.#replay.push({ bytes, from, to });
+    // What comes between two attempts has not been sent to anybody yet: it must be kept, however much it is.
+    const unsent = this.#client === null;
+    if ((this.#replayBytes > REPLAY_BYTES_MAX && !unsent) || !this.#idempotent) {
+      this.#replay = null;
+      this.#replayable = false;
+    } else (this.#replay ??= []).push({ bytes, from, to });
   }
 
   onRequestEnd(trailers: HeaderBlock | null): void {
@@ -162,9 +167,11 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   onResponse(head: ResponseHead): boolean {
     const x = this.#x;
     x.response = head;
-    x.responseAt = monotonic();
+    x.responseAt = turnTime();
+    x.fault = null; // of an attempt before this one
     this.#attempted(head.status);
     this.#replay = null;
+    this.#replayable = false;
     if (head.status === 101) {
       this.#switchProtocols(head);
       return true;
@@ -220,14 +227,14 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   }
 
   #attempted(status: number): void {
-    this.#env.attempted(this.#x, this.#upstream, this.#server!, status, monotonic() - this.#attemptAt);
+    this.#env.attempted(this.#x, this.#upstream, this.#server!, status, turnTime() - this.#attemptAt);
   }
 
   /** Tries again where that can do no harm; otherwise the client is told. */
   #failed(cause: Fault): void {
     const { retry } = specOf(cause);
     const repeatable = retry === "always" || (retry === "idempotent" && this.#idempotent);
-    if (repeatable && this.#replay !== null && this.#attempts < ATTEMPTS_MAX + 1 && !this.#x.downstream.answered) {
+    if (repeatable && this.#replayable && this.#attempts < ATTEMPTS_MAX + 1 && !this.#x.downstream.answered) {
       this.#x.fault = cause;
       if (cause.code === "upstream.reset_on_reuse") {
         // The server itself may be well: only this connection was too old. The same server gets a new one.

@@ -6,6 +6,7 @@ import { ResponseReader } from "../http/h1/response-reader.ts";
 import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
 import { CHUNK_FRAME_BYTES_MAX, lastChunkMax, writeChunkHead, writeCrlf, writeLastChunk } from "../http/h1/writer.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
+import { ID } from "../http/header-names.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
@@ -240,7 +241,7 @@ export class H1Client implements ConnectionHandler, BodySink {
 
   /** A server that says how long it keeps a connection is believed (de facto `Keep-Alive: timeout=5`). */
   #readKeepAlive(head: ResponseHead): void {
-    const value = head.headers.get("keep-alive");
+    const value = head.headers.getById(ID["keep-alive"]);
     if (value === null) return;
     const seconds = /timeout=(\d{1,6})/.exec(value)?.[1];
     if (seconds !== undefined)

@@ -2,7 +2,7 @@
 // with what the proxy has to say of it.
 
 import { removeNamedFields } from "../http/h1/framing.ts";
-import { writeRequestLine, writeText } from "../http/h1/writer.ts";
+import { writeCrlf, writeRequestLine, writeText } from "../http/h1/writer.ts";
 import { HOP_BY_HOP, skipTable } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
@@ -28,11 +28,17 @@ const SKIP_TRUSTED_HOST = skipTable(...HOP_BY_HOP, ID["x-forwarded-for"], ID.hos
 /** Room for the lines that the proxy adds, apart from texts of the client. */
 const ADDED_BYTES = 512;
 
+/** Whether the request line at `lineAt` has this method: a plugin may have set another. */
+function saysMethod(bytes: Buffer, lineAt: number, method: string): boolean {
+  for (let i = 0; i < method.length; i += 1) if (bytes[lineAt + i] !== method.charCodeAt(i)) return false;
+  return bytes[lineAt + method.length] === 0x20;
+}
+
 /** Most bytes that `writeRequestHead` writes. */
 export function requestHeadMax(x: Exchange, host: string | null): number {
   const { request } = x;
   const forwardedFor = x.trusted ? request.headers.maxLength() : 0;
-  const target = x.rewrittenTarget === "" ? request.target.length : x.rewrittenTarget.length;
+  const target = x.rewrittenTarget === "" ? request.targetLength : x.rewrittenTarget.length;
   return (
     request.headers.maxLength() +
     forwardedFor +
@@ -55,18 +61,27 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
   // Asked before the fields that Connection names go: TE must be one of them (RFC 9110 §10.1.4).
   const trailers = headers.received(ID.te) && takesTrailers(headers.get("te") ?? "");
   if (request.connectionNamesFields) removeNamedFields(headers);
-  let to = writeRequestLine(out, at, request.method, x.rewrittenTarget === "" ? request.target : x.rewrittenTarget);
   const newHost = host ?? (request.form === "absolute" ? request.authority : null);
   const edited = headers.added !== null;
+  // The client's own request line goes along with the fields where it can: one copy for all.
+  const whole =
+    request.lineAt >= 0 &&
+    x.rewrittenTarget === "" &&
+    newHost === null &&
+    headers.count > 0 &&
+    saysMethod(headers.bytes, request.lineAt, request.method);
+  const lineAt = whole ? request.lineAt : -1;
+  let to = at;
+  if (!whole)
+    to = writeRequestLine(out, to, request.method, x.rewrittenTarget === "" ? request.target : x.rewrittenTarget);
   if (newHost !== null && !(edited && headers.hasAdded("host"))) to = writeText(out, to, `Host: ${newHost}\r\n`);
   if (x.trusted) {
-    to = headers.writeTo(out, to, newHost === null ? SKIP_TRUSTED : SKIP_TRUSTED_HOST);
+    to = headers.writeTo(out, to, newHost === null ? SKIP_TRUSTED : SKIP_TRUSTED_HOST, lineAt);
     to = writeTrusted(out, to, x);
   } else {
-    to = headers.writeTo(out, to, newHost === null ? SKIP_UNTRUSTED : SKIP_UNTRUSTED_HOST);
-    to = edited ? writeUnlessEdited(out, to, x) : writeText(out, to, forwardedLines(x));
+    to = headers.writeTo(out, to, newHost === null ? SKIP_UNTRUSTED : SKIP_UNTRUSTED_HOST, lineAt);
+    to = edited ? writeUnlessEdited(out, to, x) : writeForwarded(out, to, x);
   }
-  to = writeText(out, to, viaLine(request.version));
   if (request.upgrade !== "") to = writeText(out, to, `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`);
   else if (trailers) to = writeText(out, to, "TE: trailers\r\nConnection: TE\r\n");
   if (request.body === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
@@ -74,21 +89,26 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
     // An edit took it away: without it the body would be read as the next request.
     to = writeText(out, to, `Content-Length: ${request.length}\r\n`);
   }
-  return writeText(out, to, "\r\n");
+  return writeCrlf(out, to);
 }
 
 const takesTrailers = (te: string): boolean => /(?:^|,)[ \t]*trailers[ \t]*(?:$|,)/i.test(te);
 
-function forwardedLines(x: Exchange): string {
-  const from = x.peer === "" ? "" : `X-Forwarded-For: ${x.peer}\r\n`;
-  return `${from}X-Forwarded-Proto: ${x.scheme}\r\nX-Forwarded-Host: ${x.request.authority}\r\nX-Request-Id: ${x.requestId}\r\n`;
+/** The usual case: all but the request id is the same for every request of a connection, and lies ready as bytes. */
+function writeForwarded(out: Buffer, at: number, x: Exchange): number {
+  const lines = x.client.forwardedLines(x.request.authority, x.scheme, viaLine(x.request.version));
+  lines.copy(out, at);
+  const to = at + lines.length;
+  return writeCrlf(out, to + out.latin1Write(x.requestId, to));
 }
 
 /** What a route's edits set stays as they set it. */
 function writeUnlessEdited(out: Buffer, at: number, x: Exchange): number {
   const { headers } = x.request;
-  let to = at;
-  if (x.peer !== "" && !headers.hasAdded("x-forwarded-for")) to = writeText(out, to, `X-Forwarded-For: ${x.peer}\r\n`);
+  const { address } = x.client;
+  let to = writeText(out, at, viaLine(x.request.version));
+  if (address !== "" && !headers.hasAdded("x-forwarded-for"))
+    to = writeText(out, to, `X-Forwarded-For: ${address}\r\n`);
   if (!headers.hasAdded("x-forwarded-proto")) to = writeText(out, to, `X-Forwarded-Proto: ${x.scheme}\r\n`);
   if (!headers.hasAdded("x-forwarded-host")) to = writeText(out, to, `X-Forwarded-Host: ${x.request.authority}\r\n`);
   if (!headers.hasAdded("x-request-id")) to = writeText(out, to, `X-Request-Id: ${x.requestId}\r\n`);
@@ -98,10 +118,10 @@ function writeUnlessEdited(out: Buffer, at: number, x: Exchange): number {
 /** A trusted peer's fields stay, and what is missing is added. */
 function writeTrusted(out: Buffer, at: number, x: Exchange): number {
   const { headers } = x.request;
-  let to = at;
+  let to = writeText(out, at, viaLine(x.request.version));
   if (!headers.hasAdded("x-forwarded-for")) {
     const before = headers.get("x-forwarded-for");
-    const chain = [before, x.peer].filter((part) => part !== null && part !== "").join(", ");
+    const chain = [before, x.client.address].filter((part) => part !== null && part !== "").join(", ");
     if (chain !== "") to = writeText(out, to, `X-Forwarded-For: ${chain}\r\n`);
   }
   if (!headers.has("x-forwarded-proto")) to = writeText(out, to, `X-Forwarded-Proto: ${x.scheme}\r\n`);

@@ -24,7 +24,13 @@ export class ProxyProcess implements AsyncDisposable {
       stderr: "inherit",
     });
     const { value } = await child.stdout.getReader().read();
-    const port = Number(Buffer.from(value ?? []).toString().trim().split(":").at(-1));
+    const port = Number(
+      Buffer.from(value ?? [])
+        .toString()
+        .trim()
+        .split(":")
+        .at(-1),
+    );
     if (!Number.isInteger(port) || port === 0) throw new Error("the proxy's process did not start");
     return new ProxyProcess(port, child);
   }

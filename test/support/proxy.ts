@@ -1,5 +1,7 @@
 // The proxy under test, in this very process.
 import { type ConfigInput, createProxy, type Proxy as Sluice } from "../../src/index.ts";
+import { request } from "./message.ts";
+import { exchange } from "./peer.ts";
 
 type Listener = ConfigInput["listeners"][number];
 
@@ -44,3 +46,14 @@ export async function startProxy(config: ProxyUnderTest): Promise<TestProxy> {
 /** A proxy whose every request goes to `to`. */
 export const proxyTo = (to: string | string[], config: Omit<ProxyUnderTest, "routes"> = {}): Promise<TestProxy> =>
   startProxy({ ...config, routes: [{ to }] });
+
+/** A route for `proxyHasRead`. */
+export const MARKER = { name: "marker", match: { path: "/marker" }, respond: {} };
+
+/**
+ * Resolves when the proxy, which has the route `MARKER`, has read what clients sent before: it has answered requests that
+ * came later, the second of them in another turn of its event loop.
+ */
+export async function proxyHasRead(port: number): Promise<void> {
+  for (let i = 0; i < 2; i += 1) await exchange(port, request("/marker"));
+}

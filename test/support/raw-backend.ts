@@ -68,7 +68,10 @@ export class RawBackend implements AsyncDisposable {
 
   /** Waits for that many requests in all. */
   async received(count: number): Promise<void> {
-    await until(() => this.requests.length >= count, `${count} requests at a backend; there are ${this.requests.length}`);
+    await until(
+      () => this.requests.length >= count,
+      `${count} requests at a backend; there are ${this.requests.length}`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,7 @@
 // Drives the HTTP/1 readers as a connection does, and tells what they said as short texts that do not depend on where the
 // bytes were cut.
 import type { HeaderBlock } from "../header-block.ts";
-import type { RequestHead, ResponseHead } from "../message.ts";
+import { type BodyKind, RequestHead, type ResponseHead } from "../message.ts";
 import { BodyReader } from "./body-reader.ts";
 import type { HeadLimits } from "./limits.ts";
 import { RequestReader } from "./request-reader.ts";
@@ -14,22 +14,44 @@ export const DEFAULT_LIMITS: HeadLimits = { startLine: 8192, section: 32_768, fi
 /** The bytes of a text, one for each character. */
 export const wireOf = (text: string): Buffer => Buffer.from(text, "latin1");
 
-export interface Message<Head> {
+/** What a head said, kept when its reader has gone on. */
+export interface Facts {
+  readonly method: string;
+  readonly form: string;
+  readonly target: string;
+  readonly authority: string;
+  /** What routes see; null when it is refused. */
+  readonly path: string | null;
+  readonly status: number;
+  readonly reason: string;
+  readonly version: number;
+  readonly body: BodyKind;
+  readonly keepAlive: boolean;
+  readonly expectContinue: boolean;
+  readonly connectionNamesFields: boolean;
+}
+
+export interface Message {
   /** `head …`, `field …`, `data …`, `trailer …`, `end`; the last message may stop before its end. */
   readonly events: string[];
-  readonly head: Head;
+  readonly facts: Facts;
   readonly fields: readonly [name: string, value: string][];
   body: string;
   trailers: readonly [name: string, value: string][];
+  trailerBlock: HeaderBlock | null;
   complete: boolean;
 }
 
 export interface Heard<Head> {
-  readonly messages: Message<Head>[];
+  readonly messages: Message[];
+  /** The head itself of the message that came last. */
+  readonly head: Head;
   /** How it ended: `open` between messages, `incomplete` inside one, `close` when the last says so, `fault CODE`. */
   readonly end: string;
   /** Everything as one list; data of one message in one piece. */
   readonly events: string[];
+  /** Bytes of an unfinished head, which a reader has to hold. */
+  readonly held: number;
 }
 
 interface Reader<Head> {
@@ -39,18 +61,31 @@ interface Reader<Head> {
   read(chunk: Buffer, at: number): number;
 }
 
+function factsOf(head: RequestHead | ResponseHead): Facts {
+  const { version, body, keepAlive, connectionNamesFields } = head;
+  const both = { version, body, keepAlive, connectionNamesFields };
+  if (head instanceof RequestHead) {
+    const { method, form, target, authority, path, expectContinue } = head;
+    return { ...both, method, form, target, authority, path, expectContinue, status: 0, reason: "" };
+  }
+  const { status, reason } = head;
+  const asked = { method: "", form: "", target: "", authority: "", path: null, expectContinue: false };
+  return { ...both, ...asked, status, reason };
+}
+
 const pairsOf = (block: HeaderBlock | null): [string, string][] => block?.entries() ?? [];
 
 class Feed<Head extends RequestHead | ResponseHead> {
-  readonly messages: Message<Head>[] = [];
+  readonly messages: Message[] = [];
   end = "";
   readonly #reader: Reader<Head>;
   readonly #begin: (chunk: Buffer) => boolean;
   readonly #describe: (head: Head) => string;
   readonly #codeOf: (code: string) => string;
   readonly #body = new BodyReader();
-  #open: Message<Head> | null = null;
+  #open: Message | null = null;
   #begun = false;
+  #held = 0;
 
   /** `begin` starts the reader on a new message, or says that none is expected. */
   constructor(
@@ -87,7 +122,8 @@ class Feed<Head extends RequestHead | ResponseHead> {
       if (complete) message.events.push("end");
       return message.events;
     });
-    return { messages: this.messages, end: this.end, events: [...events, this.end] };
+    const { head } = this.#reader;
+    return { messages: this.messages, head, end: this.end, events: [...events, this.end], held: this.#held };
   }
 
   #readHead(chunk: Buffer, at: number): number {
@@ -98,6 +134,7 @@ class Feed<Head extends RequestHead | ResponseHead> {
     this.#begun = true;
     const reader = this.#reader;
     const end = reader.read(chunk, at);
+    this.#held = end === NEED_MORE ? this.#held + chunk.length - at : 0;
     if (end === NEED_MORE) return NEED_MORE;
     if (end === FAILED) {
       this.end = `fault ${this.#codeOf(reader.fault?.code ?? "")}`;
@@ -107,9 +144,7 @@ class Feed<Head extends RequestHead | ResponseHead> {
     const { head } = reader;
     const fields = pairsOf(head.headers);
     const events = [`head ${this.#describe(head)}`, ...fields.map(([name, value]) => `field ${name}: ${value}`)];
-    // The reader writes over its head: what tests look at later is copied.
-    const kept = Object.assign(Object.create(Object.getPrototypeOf(head)), head) as Head;
-    this.#open = { events, head: kept, fields, body: "", trailers: [], complete: false };
+    this.#open = { events, facts: factsOf(head), fields, body: "", trailers: [], trailerBlock: null, complete: false };
     this.messages.push(this.#open);
     this.#body.start(head.body, head.length);
     if (this.#body.done) this.#over();
@@ -130,6 +165,7 @@ class Feed<Head extends RequestHead | ResponseHead> {
       return FAILED;
     }
     if (body.done) {
+      open.trailerBlock = body.trailers;
       open.trailers = pairsOf(body.trailers);
       this.#over();
     }
@@ -140,7 +176,7 @@ class Feed<Head extends RequestHead | ResponseHead> {
     const open = this.#open!;
     open.complete = true;
     this.#open = null;
-    if (!open.head.keepAlive) this.end = "close";
+    if (!open.facts.keepAlive) this.end = "close";
   }
 }
 

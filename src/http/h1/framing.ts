@@ -41,7 +41,7 @@ const USUAL: ReadonlyMap<string, ConnectionOptions> = new Map([
 
 /** Reads every Connection field (RFC 9110 §7.6.1); null when one is not a list of tokens. */
 export function connectionOptions(headers: HeaderBlock): ConnectionOptions | null {
-  const value = headers.get("connection") ?? "";
+  const value = headers.getById(ID.connection) ?? "";
   const usual = USUAL.get(value);
   if (usual !== undefined) return usual;
   const read = { close: false, keepAlive: false, upgrade: false, namesFields: false };

@@ -1,6 +1,6 @@
 // Reads the head of an HTTP/1 request (RFC 9112 §3) and decides how its body is delimited. What two parsers could read
 // in two ways is refused: that is what request smuggling lives on.
-import { CR, isAuthority, LF, listMembers, SP, TARGET_BYTE, TCHAR } from "../grammar.ts";
+import { CR, isAuthority, LF, listMembers, PATH_BYTE, SP, TARGET_BYTE, TCHAR } from "../grammar.ts";
 import { ID } from "../header-names.ts";
 import { RequestHead } from "../message.ts";
 import { connectionOptions, contentLength, transferCoding } from "./framing.ts";
@@ -8,6 +8,8 @@ import { type HeadLimits, LEADING_EMPTY_BYTES_MAX, METHOD_BYTES_MAX } from "./li
 import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
 
 const METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+const SLASH = 0x2f;
+const QUESTION = 0x3f;
 const VERSION = Buffer.from("HTTP/1.");
 
 export class RequestReader extends SectionReader {
@@ -19,6 +21,7 @@ export class RequestReader extends SectionReader {
   #defaultPort = ":80";
   // The authority of the last request, kept as text: clients send the same one over and over.
   #authority = "";
+  #hostBytes: Buffer = Buffer.alloc(0);
 
   constructor(limits: HeadLimits) {
     const head = new RequestHead();
@@ -63,17 +66,36 @@ export class RequestReader extends SectionReader {
     i += 1;
     const targetAt = i;
     let queryAt = -1;
-    while (i < end && TARGET_BYTE[bytes[i]!] === 1) {
-      if (bytes[i] === 0x3f && queryAt < 0) queryAt = i;
+    let needs = 0; // what the path's bytes need (grammar.ts)
+    let before = 0;
+    while (i < end) {
+      const byte = bytes[i]!;
+      if (TARGET_BYTE[byte] === 0) break;
+      if (byte === QUESTION) {
+        queryAt = i;
+        break;
+      }
+      const need = PATH_BYTE[byte]!;
+      needs |= need === 2 && before === SLASH ? 4 : need;
+      before = byte;
       i += 1;
     }
+    while (i < end && TARGET_BYTE[bytes[i]!] === 1) i += 1;
     if (i >= end) return this.#unfinished(to, limitAt);
     if (bytes[i] !== SP || i === targetAt) return this.fail("h1.bad_request", "invalid byte in the request target");
     const targetEnd = i;
     const next = this.#version(bytes, i + 1, end);
     if (next === NEED_MORE) return this.#unfinished(to, limitAt);
     if (next === FAILED) return FAILED;
-    this.head.method = methodName(bytes, at, methodEnd);
+    const head = this.head;
+    head.method = methodName(bytes, at, methodEnd);
+    if (bytes[targetAt] === SLASH && head.method !== "CONNECT") {
+      head.setTargetBytes(targetAt, targetEnd);
+      head.queryAt = queryAt < 0 ? -1 : queryAt - targetAt;
+      head.plainPath = (needs & 4) === 0;
+      if (head.version === 11) head.lineAt = at;
+      return next;
+    }
     return this.#target(bytes, targetAt, targetEnd, queryAt) ? next : FAILED;
   }
 
@@ -104,7 +126,7 @@ export class RequestReader extends SectionReader {
     return at + 10;
   }
 
-  /** The four forms of a target (RFC 9112 §3.2). */
+  /** The forms of a target other than the usual one (RFC 9112 §3.2). */
   #target(bytes: Buffer, at: number, end: number, queryAt: number): boolean {
     const head = this.head;
     const target = bytes.latin1Slice(at, end);
@@ -118,7 +140,6 @@ export class RequestReader extends SectionReader {
       this.#defaultPort = ":443"; // what CONNECT is for, and what clients then leave out of Host
       return true;
     }
-    if (bytes[at] === 0x2f) return true;
     if (target === "*") {
       head.form = "asterisk";
       return head.method === "OPTIONS" || this.#refuse("`*` is for OPTIONS");
@@ -171,10 +192,19 @@ export class RequestReader extends SectionReader {
 
   #readHost(at: number): boolean {
     const headers = this.head.headers;
+    if (this.#isLastHost(headers.bytes, headers.valueStart(at), headers.valueEnd(at))) return true;
     const text = headers.valueAt(at);
-    if (text === this.#authority && text !== "") return true; // validated before
     if (!isAuthority(text)) return this.#refuse("invalid Host");
     this.#authority = text.toLowerCase();
+    this.#hostBytes = Buffer.from(text, "latin1");
+    return true;
+  }
+
+  /** The same bytes as the last time have been checked, and are text already. */
+  #isLastHost(bytes: Buffer, start: number, end: number): boolean {
+    const last = this.#hostBytes;
+    if (end - start !== last.length || last.length === 0) return false;
+    for (let i = 0; i < last.length; i += 1) if (bytes[start + i] !== last[i]) return false;
     return true;
   }
 

@@ -10,7 +10,7 @@ for (const [kind, rows] of [
     test(`refused ${kind}: ${name}`, () => {
       const whole = hearResponses([wireOf(wire)], methods);
       expect(whole.end).toBe("fault upstream.bad_response");
-      expect(whole.messages.some((message) => message.complete && message.head.status >= 200)).toBe(false);
+      expect(whole.messages.some((message) => message.complete && message.facts.status >= 200)).toBe(false);
       for (const [cut, pieces] of everyCut(wireOf(wire)))
         expect({ cut, events: hearResponses(pieces, methods).events }).toEqual({ cut, events: whole.events });
     });

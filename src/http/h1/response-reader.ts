@@ -66,6 +66,7 @@ export class ResponseReader extends SectionReader {
     if (bytes[i] !== CR || bytes[i + 1] !== LF) return this.#bad("status line not ended by CRLF");
     this.head.version = bytes[at + 7] === 0x31 ? 11 : 10;
     this.head.status = status;
+    if (bytes[at + 7] === 0x31 && reasonAt > at + STATUS_LINE_MIN) this.head.lineAt = at;
     this.head.reason =
       i - reasonAt === 2 && bytes[reasonAt] === 0x4f && bytes[reasonAt + 1] === 0x4b
         ? "OK"
@@ -114,7 +115,7 @@ export class ResponseReader extends SectionReader {
     if (options === null) return this.#bad("invalid Connection") !== FAILED;
     head.keepAlive = head.body !== "close" && !options.close && (head.version === 11 || options.keepAlive);
     head.connectionNamesFields = options.namesFields;
-    if (options.upgrade) head.upgrade = (head.headers.get("upgrade") ?? "").toLowerCase();
+    if (options.upgrade) head.upgrade = (head.headers.getById(ID.upgrade) ?? "").toLowerCase();
     return true;
   }
 
