@@ -1,5 +1,6 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
+import { UPSTREAM_DEFAULTS } from "./defaults.ts";
 import { byteCount, millis, parseDataRate, parseDuration, parseSize } from "../core/units.ts";
 
 /** A duration as users write it (`5s`), in milliseconds once parsed. */
@@ -103,12 +104,12 @@ export const serverSchema = z.strictObject({
 });
 
 const upstreamTimeouts = {
-  connect: duration.default(millis(2000)).describe("From the start of a connect to its end."),
+  connect: duration.default(UPSTREAM_DEFAULTS.timeouts.connect).describe("From the start of a connect to its end."),
   response: duration
-    .default(millis(60_000))
+    .default(UPSTREAM_DEFAULTS.timeouts.response)
     .describe("From the sent request to the head of its answer, and between two reads of the answer's body."),
   idle: duration
-    .default(millis(60_000))
+    .default(UPSTREAM_DEFAULTS.timeouts.idle)
     .describe("How long an unused connection is kept (a shorter `Keep-Alive: timeout` of the server wins)."),
 };
 
@@ -120,24 +121,24 @@ export const upstreamSchema = z.strictObject({
   timeouts: z.strictObject(upstreamTimeouts).prefault({}).describe("How long servers may take."),
   limits: z
     .strictObject({
-      connections: z.int().min(1).default(512).describe("Connections to each server, for each worker."),
+      connections: z.int().min(1).default(UPSTREAM_DEFAULTS.limits.connections).describe("Connections to each server, for each worker."),
       queue: z
         .int()
         .min(0)
-        .default(1024)
+        .default(UPSTREAM_DEFAULTS.limits.queue)
         .describe("Requests that may wait for a connection, for each server and worker; 503 above it."),
-      queueTimeout: duration.default(millis(1000)).describe("Longest wait in that queue; then 503."),
+      queueTimeout: duration.default(UPSTREAM_DEFAULTS.limits.queueTimeout).describe("Longest wait in that queue; then 503."),
       requestsPerConnection: z
         .int()
         .min(1)
-        .default(100_000)
+        .default(UPSTREAM_DEFAULTS.limits.requestsPerConnection)
         .describe("Requests sent over one connection before it is replaced."),
     })
     .prefault({})
     .describe("How much each server gets."),
   hostHeader: z
     .string()
-    .default("preserve")
+    .default(UPSTREAM_DEFAULTS.hostHeader)
     .describe(
       "The Host that servers see: `preserve` (the client's), `upstream` (the server's own), or a literal name.",
     ),

@@ -2,14 +2,8 @@
 import { looksLikeUrl } from "../config/address.ts";
 import { CompileError, within } from "../config/compile-error.ts";
 import { type Problem, problem, showPath } from "../config/diagnostic.ts";
-import {
-  type Config,
-  type PolicyConfig,
-  policySchema,
-  type RouteConfig,
-  type UpstreamConfig,
-  upstreamSchema,
-} from "../config/schema.ts";
+import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
+import type { Config, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
@@ -77,8 +71,7 @@ function* sameNames(sources: readonly RouteSource<Route>[]): Generator<number> {
   }
 }
 
-const POLICY_KEYS = Object.keys(policySchema.shape) as (keyof PolicyConfig)[];
-const isPolicyKey = (key: unknown): key is keyof PolicyConfig => (POLICY_KEYS as unknown[]).includes(key);
+const isPolicyKey = (key: unknown): key is keyof PolicyConfig => (POLICY_KEYS as readonly unknown[]).includes(key);
 
 /** The policies of a route: its own key replaces the default as a whole, `false` turns it off. */
 function mergePolicies(defaults: PolicyConfig, route: PolicyConfig): Policies {
@@ -174,6 +167,6 @@ function upstreamName(text: string, upstreams: Map<string, UpstreamConfig>): str
 /** An upstream for URLs, which are its name as well, so that routes with the same ones share its connections. */
 function anonymous(urls: readonly string[], upstreams: Map<string, UpstreamConfig>): string {
   const name = urls.join(", ");
-  if (!upstreams.has(name)) upstreams.set(name, upstreamSchema.parse({ servers: urls }));
+  if (!upstreams.has(name)) upstreams.set(name, { servers: [...urls], ...UPSTREAM_DEFAULTS });
   return name;
 }

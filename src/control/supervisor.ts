@@ -132,6 +132,7 @@ export class Supervisor implements AdminBackend {
     }
     this.#state = "ready";
     if (this.#options.watch === true) this.#watch();
+    Bun.gc(true); // what loading and checking left behind would otherwise stay for as long as nothing happens here
   }
 
   #workerCount(): number {

@@ -1,6 +1,5 @@
 // The entry of a worker thread: a data plane that does what the supervisor says.
 import { parentPort, workerData } from "node:worker_threads";
-import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { createLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
@@ -28,7 +27,10 @@ let prepared: Prepared | null = null;
 process.on("unhandledRejection", (error) => log.error("a promise was rejected and nobody looked", { error: String(error) }));
 
 async function configOf(source: ConfigSource): Promise<Config> {
-  return source.kind === "config" ? source.config : (await loadConfig(source.path)).config;
+  if (source.kind === "config") return source.config;
+  // Loaded only where it is needed: the schema and the parsers behind it are most of a thread's memory.
+  const { loadConfig } = await import("../config/load.ts");
+  return (await loadConfig(source.path)).config;
 }
 
 async function prepare(source: ConfigSource, ports: ReadonlyMap<string, number>): Promise<void> {

@@ -1,6 +1,6 @@
 // The supervisor's side of metrics: the pages of all threads, summed up and rendered for Prometheus. Only the main
 // thread imports this file, so that workers do not load prom-client.
-import { type Metric, Registry } from "prom-client";
+import type { Metric } from "prom-client";
 import { BUCKETS, HISTOGRAM_SLOTS, METRICS, type MetricName, slotsOf } from "./metric-table.ts";
 import { type MetricsMessage, PAGE_SLOTS } from "./metrics-page.ts";
 
@@ -22,7 +22,7 @@ type SeriesMessage = Extract<MetricsMessage, { kind: "metrics-series" }>;
 
 export class MetricsStore {
   /** Of Content-Type, for what `render` returns. */
-  readonly contentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
+  readonly contentType: string = "text/plain; version=0.0.4; charset=utf-8";
   readonly #open = new Set<Source>();
   readonly #retained: SeriesMap = new Map();
   readonly #collectors: (() => void)[] = [];
@@ -51,6 +51,8 @@ export class MetricsStore {
       if (family === undefined) families.set(series.name, [series]);
       else family.push(series);
     }
+    // Loaded at the first scrape: many proxies never see one.
+    const { Registry } = await import("prom-client");
     const registry = new Registry();
     for (const [name, family] of families) registry.registerMetric(summed(name, family));
     return registry.metrics();
