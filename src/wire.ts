@@ -44,8 +44,6 @@ export interface UpstreamObserver {
 export class Wire implements ExchangeHandler, ForwardEnvironment {
   plan: WirePlan;
   accessLog: AccessLog = NO_ACCESS_LOG;
-  /** Requests being served now. */
-  active = 0;
   readonly wheel: TimerWheel;
   readonly tunnels: Set<Tunnel> = new Set();
   readonly #log: Log;
@@ -61,7 +59,6 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   /** A request has come: find its route, run its filters, and do what the route says. */
   handle(x: Exchange): void {
     const { plan } = this;
-    this.active += 1;
     identifyClient(x, plan.trustedProxies);
     const refusal = refusalOf(x);
     if (refusal !== null) return x.downstream.fail(refusal);
@@ -116,7 +113,7 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (route.responseFilters.length === 0) return x.downstream.reply(outcome);
     const head = new ResponseHead();
     head.status = outcome.status;
-    outcome.headers.forEach((name, value) => head.headers.add(name, value));
+    for (const [name, value] of outcome.headers.entries()) head.headers.add(name, value);
     x.response = head;
     const send = (): void => x.downstream.reply({ status: head.status, headers: head.headers, body: outcome.body });
     const proceed = this.respond(x, { responsePhaseOver: (go) => go && !x.over && send() });
@@ -175,7 +172,6 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   }
 
   finished(x: Exchange): void {
-    this.active -= 1;
     x.over = true;
     const ms = turnTime() - x.startedAt;
     this.plan.requests.record(x.route === null ? -1 : x.route.index, methodId(x.request.method), x.status, ms);

@@ -32,18 +32,32 @@ export interface ConnectionOptions {
   readonly namesFields: boolean;
 }
 
-// The usual values are answered from here: the same few come with almost every request that has the field at all.
-const USUAL: ReadonlyMap<string, ConnectionOptions> = new Map([
-  ["keep-alive", { close: false, keepAlive: true, upgrade: false, namesFields: false }],
-  ["Keep-Alive", { close: false, keepAlive: true, upgrade: false, namesFields: false }],
-  ["close", { close: true, keepAlive: false, upgrade: false, namesFields: false }],
-]);
+// The usual values are answered from here, by their bytes: they come with almost every message that has the field at all.
+const KEEP_ALIVE: ConnectionOptions = { close: false, keepAlive: true, upgrade: false, namesFields: false };
+const CLOSE: ConnectionOptions = { close: true, keepAlive: false, upgrade: false, namesFields: false };
+
+/** Whether `bytes[start, end)` is this lower-case text in any case. */
+function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let i = 0; i < text.length; i += 1) if ((bytes[start + i]! | 0x20) !== text.charCodeAt(i)) return false;
+  return true;
+}
+
+/** The options of a single field with one of the usual values; null for all else. */
+function usualOptions(headers: HeaderBlock): ConnectionOptions | null {
+  const at = headers.indexOf(ID.connection);
+  if (at < 0 || headers.indexOf(ID.connection, at + 1) >= 0) return null;
+  const start = headers.valueStart(at);
+  const end = headers.valueEnd(at);
+  if (isText(headers.bytes, start, end, "keep-alive")) return KEEP_ALIVE;
+  return isText(headers.bytes, start, end, "close") ? CLOSE : null;
+}
 
 /** Reads every Connection field (RFC 9110 §7.6.1); null when one is not a list of tokens. */
 export function connectionOptions(headers: HeaderBlock): ConnectionOptions | null {
+  const usual = usualOptions(headers);
+  if (usual !== null) return usual;
   const value = headers.getById(ID.connection) ?? "";
-  const usual = USUAL.get(value);
-  if (usual !== undefined) return usual;
   const read = { close: false, keepAlive: false, upgrade: false, namesFields: false };
   for (const option of listMembers(value)) {
     if (option === "close") read.close = true;
