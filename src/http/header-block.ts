@@ -36,19 +36,13 @@ export class HeaderBlock {
   /** Starts anew over `bytes`, so that the arrays are used again. */
   reset(bytes: Buffer): void {
     this.bytes = bytes;
+    if (this.removedCount > 0) this.removed.fill(0);
     this.count = 0;
     this.end = 0;
     this.removedCount = 0;
     this.added = null;
     this.#presentLow = 0;
     this.#presentHigh = 0;
-  }
-
-  /** Points the offsets at the same text elsewhere: `bytes[i]` now stands at `bytes[i + shift]`. */
-  rebase(bytes: Buffer, shift: number): void {
-    this.bytes = bytes;
-    this.end += shift;
-    for (let i = this.count * STRIDE - 1; i >= 0; i -= 1) this.marks[i] = this.marks[i]! + shift;
   }
 
   /** Adds a received line; only the head readers call this. */
@@ -62,7 +56,6 @@ export class HeaderBlock {
     marks[m + 2] = valueStart;
     marks[m + 3] = valueEnd;
     this.ids[at] = id;
-    this.removed[at] = 0;
     this.count = at + 1;
     this.end = lineEnd;
     if (id < 32) this.#presentLow |= 1 << id;
@@ -217,17 +210,20 @@ export class HeaderBlock {
   }
 
   /**
-   * Writes the lines that stand into `out` from `at` on and returns where they end. `skip[id] === 1` leaves out received
-   * fields of that id; added ones go out unless they would meddle with the framing.
+   * Writes the lines that stand into `out` from `at` on and returns where they end. Received fields in `skip` are left
+   * out; added ones go out unless they would meddle with the framing.
    * `lineAt` is where a start line begins that lies just before the fields and is to be copied with them; -1 for none.
    * Room needed: `maxLength()` bytes, and those of the start line.
    */
-  writeTo(out: Buffer, at: number, skip: Uint8Array, lineAt = -1): number {
+  writeTo(out: Buffer, at: number, skip: SkipSet, lineAt = -1): number {
     const { bytes, ids, removed, count, marks } = this;
     let to = at;
     let from = lineAt; // start of a run of lines to copy as one range
-    for (let i = 0; i < count; i += 1) {
-      if (skip[ids[i]!] === 1 || removed[i] === 1) {
+    const whole = this.removedCount === 0 && (this.#presentLow & skip.low) === 0 && (this.#presentHigh & skip.high) === 0;
+    if (whole && from < 0 && count > 0) from = marks[0]!;
+    const { table } = skip;
+    for (let i = whole ? count : 0; i < count; i += 1) {
+      if (table[ids[i]!] === 1 || removed[i] === 1) {
         if (from >= 0) {
           const stop = marks[i * STRIDE]!;
           bytes.copy(out, to, from, stop);
@@ -242,7 +238,7 @@ export class HeaderBlock {
     }
     if (this.added !== null) {
       for (const field of this.added) {
-        if (NEVER_ADDED[idOf(field.name.toLowerCase())] === 0) to = writeField(out, to, field.name, field.value);
+        if (NEVER_ADDED.table[idOf(field.name.toLowerCase())] === 0) to = writeField(out, to, field.name, field.value);
       }
     }
     return to;
@@ -275,11 +271,24 @@ export function writeField(out: Buffer, at: number, name: string, value: string)
   return to + 2;
 }
 
-/** A table for `writeTo` that leaves out the fields of these ids. */
-export function skipTable(...ids: readonly number[]): Uint8Array {
+/** Known names to leave out when a block is written: a table by id, and the same as bits for "surely none of them". */
+export interface SkipSet {
+  readonly table: Uint8Array;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The set of these ids. */
+export function skipSet(...ids: readonly number[]): SkipSet {
   const table = new Uint8Array(ID_COUNT);
-  for (const id of ids) table[id] = 1;
-  return table;
+  let low = 0;
+  let high = 0;
+  for (const id of ids) {
+    table[id] = 1;
+    if (id < 32) low |= 1 << id;
+    else high |= 1 << (id - 32);
+  }
+  return { table, low, high };
 }
 
 /** Fields that belong to one connection and never cross the proxy (RFC 9110 §7.6.1); `Connection` may name more. */
@@ -298,7 +307,7 @@ export const HOP_BY_HOP: readonly number[] = [
 ];
 
 // Framing and the connection are the codec's alone, whatever an edit says.
-const NEVER_ADDED = skipTable(...HOP_BY_HOP, ID["content-length"]);
+const NEVER_ADDED = skipSet(...HOP_BY_HOP, ID["content-length"]);
 
 /** RFC 9110 §5.6.2: one or more token characters. */
 export function isFieldName(name: string): boolean {

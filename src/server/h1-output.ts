@@ -2,14 +2,14 @@
 import { httpDate } from "../core/clock.ts";
 import { removeNamedFields } from "../http/h1/framing.ts";
 import { reasonOf, writeStatusLine, writeText } from "../http/h1/writer.ts";
-import { HOP_BY_HOP, skipTable } from "../http/header-block.ts";
+import { HOP_BY_HOP, skipSet } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import { viaLine } from "../pipeline/via.ts";
 
-const SKIP = skipTable(...HOP_BY_HOP);
-const SKIP_LENGTH_TOO = skipTable(...HOP_BY_HOP, ID["content-length"]);
+const SKIP = skipSet(...HOP_BY_HOP);
+const SKIP_LENGTH_TOO = skipSet(...HOP_BY_HOP, ID["content-length"]);
 
 /** What a head needs beside its fields: status line, Via, Date, Connection, framing. */
 export const HEAD_EXTRA_BYTES = 256;

@@ -3,7 +3,7 @@
 
 import { removeNamedFields } from "../http/h1/framing.ts";
 import { writeCrlf, writeRequestLine, writeText } from "../http/h1/writer.ts";
-import { HOP_BY_HOP, skipTable } from "../http/header-block.ts";
+import { HOP_BY_HOP, skipSet } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { viaLine } from "../pipeline/via.ts";
@@ -20,10 +20,10 @@ const FORWARDED = [
   ID["x-real-ip"],
   ID["x-request-id"],
 ];
-const SKIP_UNTRUSTED = skipTable(...HOP_BY_HOP, ...FORWARDED);
-const SKIP_UNTRUSTED_HOST = skipTable(...HOP_BY_HOP, ...FORWARDED, ID.host);
-const SKIP_TRUSTED = skipTable(...HOP_BY_HOP, ID["x-forwarded-for"]);
-const SKIP_TRUSTED_HOST = skipTable(...HOP_BY_HOP, ID["x-forwarded-for"], ID.host);
+const SKIP_UNTRUSTED = skipSet(...HOP_BY_HOP, ...FORWARDED);
+const SKIP_UNTRUSTED_HOST = skipSet(...HOP_BY_HOP, ...FORWARDED, ID.host);
+const SKIP_TRUSTED = skipSet(...HOP_BY_HOP, ID["x-forwarded-for"]);
+const SKIP_TRUSTED_HOST = skipSet(...HOP_BY_HOP, ID["x-forwarded-for"], ID.host);
 
 /** Room for the lines that the proxy adds, apart from texts of the client. */
 const ADDED_BYTES = 512;

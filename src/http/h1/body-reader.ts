@@ -1,7 +1,7 @@
 // Reads a message's body as its framing says (RFC 9112 §6, §7): tells which bytes are content and where the message ends.
 import { type Fault, fault } from "../../core/faults.ts";
 import { CR, FIELD_BYTE, HEX_VALUE, LF } from "../grammar.ts";
-import { HeaderBlock } from "../header-block.ts";
+import { HeaderBlock, skipSet } from "../header-block.ts";
 import type { BodyKind } from "../message.ts";
 import { CHUNK_EXTENSION_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, TRAILER_LIMITS } from "./limits.ts";
 import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
@@ -23,7 +23,7 @@ const TRAILERS = 7;
 
 class TrailerReader extends SectionReader {
   constructor() {
-    super(new HeaderBlock(), TRAILER_LIMITS);
+    super(new HeaderBlock(), TRAILER_LIMITS, skipSet().table);
   }
   begin(chunk: Buffer): void {
     this.restart();

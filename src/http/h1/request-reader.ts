@@ -1,6 +1,7 @@
 // Reads the head of an HTTP/1 request (RFC 9112 §3) and decides how its body is delimited. What two parsers could read
 // in two ways is refused: that is what request smuggling lives on.
 import { CR, isAuthority, LF, listMembers, PATH_BYTE, SP, TARGET_BYTE, TCHAR } from "../grammar.ts";
+import { skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";
 import { RequestHead } from "../message.ts";
 import { connectionOptions, contentLength, transferCoding } from "./framing.ts";
@@ -10,6 +11,7 @@ import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
 const METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
+const LOOKED = skipSet(ID.host, ID["content-length"], ID["transfer-encoding"], ID.expect).table;
 const VERSION = Buffer.from("HTTP/1.");
 
 export class RequestReader extends SectionReader {
@@ -25,7 +27,7 @@ export class RequestReader extends SectionReader {
 
   constructor(limits: HeadLimits) {
     const head = new RequestHead();
-    super(head.headers, limits);
+    super(head.headers, limits, LOOKED);
     this.head = head;
   }
 

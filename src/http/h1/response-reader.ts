@@ -1,11 +1,13 @@
 // Reads the head of an HTTP/1 response (RFC 9112 §4) as strictly as a request: a broken answer must not poison the next.
 import { CR, FIELD_BYTE, isDigit, LF, SP } from "../grammar.ts";
+import { skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";
 import { ResponseHead } from "../message.ts";
 import { connectionOptions, contentLength, transferCoding } from "./framing.ts";
 import { RESPONSE_LIMITS } from "./limits.ts";
 import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
 
+const LOOKED = skipSet(ID["content-length"], ID["transfer-encoding"]).table;
 const VERSION = Buffer.from("HTTP/1.");
 const STATUS_LINE_MIN = 12; // "HTTP/1.1 200"
 
@@ -18,7 +20,7 @@ export class ResponseReader extends SectionReader {
 
   constructor() {
     const head = new ResponseHead();
-    super(head.headers, RESPONSE_LIMITS);
+    super(head.headers, RESPONSE_LIMITS, LOOKED);
     this.head = head;
   }
 

@@ -28,16 +28,19 @@ export abstract class SectionReader {
   #searched = 0;
   #fieldsAt = -1;
 
-  constructor(block: HeaderBlock, limits: HeadLimits) {
+  constructor(block: HeaderBlock, limits: HeadLimits, looked: Uint8Array) {
     this.block = block;
     this.limits = limits;
+    this.looked = looked;
   }
 
   /**
    * Reads the start line in `bytes[at, end)`. Returns the offset behind its CRLF, NEED_MORE, or `this.fail(…)`.
    */
   protected abstract startLine(bytes: Buffer, at: number, end: number): number;
-  /** A field whose name is known has been added to the block. Returns false after `this.fail(…)`. */
+  /** 1 for the ids that `knownField` is called with. */
+  protected readonly looked: Uint8Array;
+  /** A field whose name is in `looked` has been added to the block. Returns false after `this.fail(…)`. */
   protected abstract knownField(id: number, at: number): boolean;
   /** The section is complete. Returns false after `this.fail(…)`. */
   protected abstract complete(): boolean;
@@ -141,7 +144,7 @@ export abstract class SectionReader {
   #fields(bytes: Buffer, to: number): number {
     const limitAt = this.#fieldsAt + this.limits.section;
     const end = to < limitAt ? to : limitAt;
-    const block = this.block;
+    const { block, looked } = this;
     let at = this.#lineAt;
     for (;;) {
       if (at >= end) break;
@@ -179,7 +182,7 @@ export abstract class SectionReader {
       if (underscore && this.dropUnderscores) block.removeAt(index);
       at = i + 2;
       this.#lineAt = at;
-      if (id !== 0 && !this.knownField(id, index)) return FAILED;
+      if (looked[id] === 1 && !this.knownField(id, index)) return FAILED;
     }
     this.#searched = to;
     return end === limitAt ? this.fail("h1.head_too_large", "header section over its limit") : NEED_MORE;

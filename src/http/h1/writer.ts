@@ -1,5 +1,5 @@
 // Writes HTTP/1 messages: bytes into a buffer that the caller provides, nothing else.
-import { type HeaderBlock, skipTable } from "../header-block.ts";
+import { type HeaderBlock, skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";
 
 const CRLF_TEXT = "\r\n";
@@ -90,7 +90,7 @@ export function writeCrlf(out: Buffer, at: number): number {
 }
 
 // RFC 9110 §6.5.1: trailers never carry framing, routing, credentials or what a recipient must know before the content.
-const NOT_IN_TRAILERS = skipTable(
+const NOT_IN_TRAILERS = skipSet(
   ID.connection,
   ID["keep-alive"],
   ID["proxy-connection"],
