@@ -1,12 +1,11 @@
 // The admin listener: an HTTP server of its own on the main thread, away from proxied traffic.
-import { lstatSync, rmSync } from "node:fs";
-import { connect } from "node:net";
 import { type Address, parseListen } from "../config/address.ts";
 import type { Log } from "../observe/log.ts";
 import { problem } from "./admin-answers.ts";
 import type { AdminBackend } from "./admin-backend.ts";
 import { ENDPOINTS, type Endpoint } from "./admin-endpoints.ts";
 import { AdminGuard, isLocalAddress } from "./admin-guard.ts";
+import { isSocketInUse } from "./claim.ts";
 
 export interface AdminOptions {
   /** `host:port`, `:port`, `[::1]:port` or `unix:/path.sock`; port 0 lets the system choose. */
@@ -84,7 +83,8 @@ async function listen(
       const host = address.host.includes(":") ? `[${address.host}]` : address.host;
       return { bound: `${host}:${server.port}`, stop: () => server.stop() };
     }
-    await removeStaleSocket(address.path);
+    // One that is in use stays, and the listen below fails.
+    await isSocketInUse(address.path);
     const umask = process.umask(SOCKET_UMASK);
     try {
       const server = Bun.serve({ ...base, unix: address.path });
@@ -111,19 +111,6 @@ function explainListenError(error: NodeJS.ErrnoException): string {
     default:
       return error.message;
   }
-}
-
-/** A socket file that nobody listens on was left behind by a process that was killed. */
-async function removeStaleSocket(path: string): Promise<void> {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
-  const refused = await new Promise<boolean>((resolve) => {
-    const socket = connect(path);
-    socket
-      .once("connect", () => resolve(false))
-      .once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-    socket.once("connect", () => socket.destroy());
-  });
-  if (refused) rmSync(path);
 }
 
 async function answer(request: Request, guard: AdminGuard, backend: AdminBackend, log: Log): Promise<Response> {

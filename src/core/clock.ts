@@ -5,8 +5,8 @@ export const monotonic = (): number => performance.now();
 let turnMs = 0;
 
 /**
- * The monotonic clock as it stood when this turn of the event loop first asked: reading it costs as much as parsing fifty
- * bytes, and what happens within a turn takes no time worth measuring.
+ * The monotonic clock as it stood when this turn of the event loop first asked: reading it costs as much as parsing
+ * fifty bytes, and what happens within a turn takes no time worth measuring.
  */
 export function turnTime(): number {
   if (turnMs === 0) {

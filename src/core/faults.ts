@@ -1,4 +1,5 @@
-// Every way in which a request can fail: one row each. Answers, logs, metrics, documentation and the retry loop read it.
+// Every way in which a request can fail: one row each. Answers, logs, metrics, documentation and the retry loop read
+// it.
 
 export interface FaultSpec {
   /** Status of the answer that Sluice makes (RFC 9110); 0 when nobody is left to read one. */

@@ -34,8 +34,8 @@ export const FIELD_BYTE: Uint8Array = byteClass("\t", [0x20, 0x7e], [0x80, 0xff]
  */
 export const TARGET_BYTE: Uint8Array = byteClass([0x21, 0x22], [0x24, 0x7e]);
 /**
- * For each byte of a path what it may need: bit 1 nothing, if it stands alone; bit 2 a look at the byte before it (slash
- * and dot); bit 4 normalisation (percent and what RFC 3986 §3.3 does not allow in a path).
+ * For each byte of a path what it may need: bit 1 nothing, if it stands alone; bit 2 a look at the byte before it
+ * (slash and dot); bit 4 normalisation (percent and what RFC 3986 §3.3 does not allow in a path).
  */
 export const PATH_BYTE: Uint8Array = new Uint8Array(256).fill(4);
 for (const char of `${ALPHA}${DIGIT}-_~!$&'()*+,;=:@`) PATH_BYTE[char.charCodeAt(0)] = 1;

@@ -205,7 +205,9 @@ export class HeaderBlock {
   /** The fields that stand, as pairs. */
   entries(): [name: string, value: string][] {
     const pairs: [string, string][] = [];
-    this.forEach((name, value) => pairs.push([name, value]));
+    this.forEach((name, value) => {
+      pairs.push([name, value]);
+    });
     return pairs;
   }
 
@@ -219,7 +221,8 @@ export class HeaderBlock {
     const { bytes, ids, removed, count, marks } = this;
     let to = at;
     let from = lineAt; // start of a run of lines to copy as one range
-    const whole = this.removedCount === 0 && (this.#presentLow & skip.low) === 0 && (this.#presentHigh & skip.high) === 0;
+    const whole =
+      this.removedCount === 0 && (this.#presentLow & skip.low) === 0 && (this.#presentHigh & skip.high) === 0;
     if (whole && from < 0 && count > 0) from = marks[0]!;
     const { table } = skip;
     for (let i = whole ? count : 0; i < count; i += 1) {
@@ -304,6 +307,19 @@ export const HOP_BY_HOP: readonly number[] = [
   ID["proxy-authorization"],
   ID["proxy-authentication-info"],
   ID["http2-settings"],
+];
+
+/** What proxies say of the hops before them; believed only from trusted peers (RFC 7239 §8.1). */
+export const FORWARDING: readonly number[] = [
+  ID.forwarded,
+  ID["x-forwarded-for"],
+  ID["x-forwarded-proto"],
+  ID["x-forwarded-host"],
+  ID["x-forwarded-port"],
+  ID["x-forwarded-prefix"],
+  ID["x-forwarded-server"],
+  ID["x-real-ip"],
+  ID["x-request-id"],
 ];
 
 // Framing and the connection are the codec's alone, whatever an edit says.

@@ -16,6 +16,11 @@ export interface Log {
   with(fields: LogFields): Log;
 }
 
+/** A log whose level a reload may change; what `with` made of it before follows. */
+export interface AdjustableLog extends Log {
+  setLevel(level: LogLevel): void;
+}
+
 export interface LogOptions {
   /** Default `text`. */
   readonly format?: "text" | "json";
@@ -34,31 +39,42 @@ const STDERR = 2;
 const WRITE_ATTEMPTS = 20;
 
 /** A log that writes lines of `level` and above. Every thread makes its own: a line is one system call, so none is torn. */
-export function createLog(level: LogLevel, options: LogOptions = {}): Log {
+export function createLog(level: LogLevel, options: LogOptions = {}): AdjustableLog {
   const write = options.write ?? writeToStderr;
   const now = options.now ?? wallClock;
   const format = options.format === "json" ? jsonLine : textLine;
-  return makeLog(
-    RANK[level],
+  const threshold: Threshold = { rank: RANK[level] };
+  const log = makeLog(
+    threshold,
     (name, message, fields) => write(fitted(format, new Date(now()).toISOString(), name, message, fields)),
     {},
   );
+  return {
+    ...log,
+    setLevel: (next) => {
+      threshold.rank = RANK[next];
+    },
+  };
 }
 
+/** What a log and everything made from it share. */
+interface Threshold {
+  rank: number;
+}
 type Emit = (level: LogLevel, message: string, fields: LogFields) => void;
 type Format = (time: string, level: LogLevel, message: string, fields: LogFields, textMax: number) => string;
 
-function makeLog(rank: number, emit: Emit, base: LogFields): Log {
+function makeLog(threshold: Threshold, emit: Emit, base: LogFields): Log {
   const at = (level: LogLevel) => (message: string, fields?: LogFields) => {
-    if (RANK[level] >= rank) emit(level, message, fields === undefined ? base : { ...base, ...fields });
+    if (RANK[level] >= threshold.rank) emit(level, message, fields === undefined ? base : { ...base, ...fields });
   };
   return {
-    enabled: (level) => RANK[level] >= rank,
+    enabled: (level) => RANK[level] >= threshold.rank,
     debug: at("debug"),
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    with: (fields) => makeLog(rank, emit, { ...base, ...fields }),
+    with: (fields) => makeLog(threshold, emit, { ...base, ...fields }),
   };
 }
 

@@ -26,8 +26,8 @@ export function identifyClient(x: Exchange, trusted: CidrSet | null): void {
 }
 
 /**
- * Walks X-Forwarded-For from the right: the first address that is not a trusted proxy is the client (RFC 7239 §8.1: what
- * stands further left is only hearsay). Null when an entry is no address.
+ * Walks X-Forwarded-For from the right: the first address that is not a trusted proxy is the client (RFC 7239 §8.1:
+ * what stands further left is only hearsay). Null when an entry is no address.
  */
 function clientOf(chain: string, trusted: CidrSet): string | null {
   const hops = chain.split(",");

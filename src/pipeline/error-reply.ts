@@ -1,10 +1,12 @@
-// The answers to what goes wrong: Proxy-Status (RFC 9209), and a body in the form the client prefers (RFC 9457 or HTML).
+// The answers to what goes wrong: Proxy-Status (RFC 9209), and a body in the form the client prefers (RFC 9457 or
+// HTML).
 import { type Fault, specOf } from "../core/faults.ts";
 import { reasonOf } from "../http/h1/writer.ts";
 import { HeaderBlock } from "../http/header-block.ts";
 import type { Reply } from "./reply.ts";
 
-const RETRY_AFTER_SECONDS = "1"; // overload passes quickly or not at all; clients with back-off of their own wait longer
+/** Overload passes quickly or not at all; clients with back-off of their own wait longer. */
+const RETRY_AFTER_SECONDS = "1";
 
 /** Whether the client would rather see a page than JSON: a browser names text/html, programs do not. */
 function prefersHtml(accept: string | null): boolean {
@@ -28,7 +30,8 @@ export function errorReply(fault: Fault, requestId: string, accept: string | nul
     body = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${status} ${reason}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;color:#222}small{color:#777}</style></head>
-<body><h1>${status} ${reason}</h1><p>${escapeHtml(spec.title)}</p><p><small>Request ${escapeHtml(requestId)}</small></p></body></html>
+<body><h1>${status} ${reason}</h1><p>${escapeHtml(spec.title)}</p>
+<p><small>Request ${escapeHtml(requestId)}</small></p></body></html>
 `;
   } else {
     headers.add("content-type", "application/problem+json");

@@ -431,7 +431,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   // ——— the end of an exchange and of the connection
 
   #finishIfOver(): void {
-    if (!this.#responseDone) return;
+    // Without an exchange: the sink has answered, and so ended it, while it was told of the request's end.
+    if (!this.#responseDone || this.#exchange === null) return;
     if (!this.#requestDone) {
       if (this.#discarding && !this.#persist) this.#linger();
       return;

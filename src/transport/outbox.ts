@@ -34,7 +34,8 @@ export function openOutbox(connection: Connection, bytes: number): Buffer {
 function makeRoom(connection: Connection, bytes: number): void {
   flushOutbox();
   owner = connection;
-  if (bytes > buffer.length) buffer = Buffer.allocUnsafeSlow(bytes); // a head that edits made larger than any that is read
+  // A head that edits made larger than any that is read.
+  if (bytes > buffer.length) buffer = Buffer.allocUnsafeSlow(bytes);
 }
 
 /** Where the next byte goes. */

@@ -216,6 +216,16 @@ export function listenOn(
   return { port: listener.port, stop: () => listener.stop() };
 }
 
+/** Whether somebody listens on a TCP address already, even somebody who would share it. */
+export function isTaken(host: string, port: number): boolean {
+  try {
+    Bun.listen({ hostname: host, port, socket: { data() {} } }).stop(true);
+    return false;
+  } catch (error) {
+    return (error as { code?: string }).code === "EADDRINUSE";
+  }
+}
+
 const NOBODY: ConnectionHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
 /** A connect under way. */

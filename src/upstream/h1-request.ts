@@ -1,27 +1,15 @@
-// The head of a request as it goes to an HTTP/1.1 server: what the client sent, less what belongs to its connection, and
-// with what the proxy has to say of it.
+// The head of a request as it goes to an HTTP/1.1 server: what the client sent, less what belongs to its connection,
+// and with what the proxy has to say of it.
 
 import { removeNamedFields } from "../http/h1/framing.ts";
 import { writeCrlf, writeRequestLine, writeText } from "../http/h1/writer.ts";
-import { HOP_BY_HOP, skipSet } from "../http/header-block.ts";
+import { FORWARDING, HOP_BY_HOP, skipSet } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { viaLine } from "../pipeline/via.ts";
 
-// What an untrusted peer says of other hops is nobody's business behind the proxy (RFC 7239 §8.1).
-const FORWARDED = [
-  ID.forwarded,
-  ID["x-forwarded-for"],
-  ID["x-forwarded-proto"],
-  ID["x-forwarded-host"],
-  ID["x-forwarded-port"],
-  ID["x-forwarded-prefix"],
-  ID["x-forwarded-server"],
-  ID["x-real-ip"],
-  ID["x-request-id"],
-];
-const SKIP_UNTRUSTED = skipSet(...HOP_BY_HOP, ...FORWARDED);
-const SKIP_UNTRUSTED_HOST = skipSet(...HOP_BY_HOP, ...FORWARDED, ID.host);
+const SKIP_UNTRUSTED = skipSet(...HOP_BY_HOP, ...FORWARDING);
+const SKIP_UNTRUSTED_HOST = skipSet(...HOP_BY_HOP, ...FORWARDING, ID.host);
 const SKIP_TRUSTED = skipSet(...HOP_BY_HOP, ID["x-forwarded-for"]);
 const SKIP_TRUSTED_HOST = skipSet(...HOP_BY_HOP, ID["x-forwarded-for"], ID.host);
 

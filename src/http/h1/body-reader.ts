@@ -1,4 +1,5 @@
-// Reads a message's body as its framing says (RFC 9112 §6, §7): tells which bytes are content and where the message ends.
+// Reads a message's body as its framing says (RFC 9112 §6, §7): tells which bytes are content and where the message
+// ends.
 import { type Fault, fault } from "../../core/faults.ts";
 import { CR, FIELD_BYTE, HEX_VALUE, LF } from "../grammar.ts";
 import { HeaderBlock, skipSet } from "../header-block.ts";

@@ -1,5 +1,5 @@
-// Drives the HTTP/1 readers as a connection does, and tells what they said as short texts that do not depend on where the
-// bytes were cut.
+// Drives the HTTP/1 readers as a connection does, and tells what they said as short texts that do not depend on where
+// the bytes were cut.
 import type { HeaderBlock } from "../header-block.ts";
 import { type BodyKind, RequestHead, type ResponseHead } from "../message.ts";
 import { BodyReader } from "./body-reader.ts";

@@ -32,7 +32,8 @@ export interface ConnectionOptions {
   readonly namesFields: boolean;
 }
 
-// The usual values are answered from here, by their bytes: they come with almost every message that has the field at all.
+// The usual values are answered from here, by their bytes: they come with almost every message that has the field at
+// all.
 const KEEP_ALIVE: ConnectionOptions = { close: false, keepAlive: true, upgrade: false, namesFields: false };
 const CLOSE: ConnectionOptions = { close: true, keepAlive: false, upgrade: false, namesFields: false };
 

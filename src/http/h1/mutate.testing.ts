@@ -1,4 +1,5 @@
-// Breaks messages the way attackers do: line ends, framing fields, white space, lengths and second requests in odd places.
+// Breaks messages the way attackers do: line ends, framing fields, white space, lengths and second requests in odd
+// places.
 import type { Rng } from "../../core/fuzz.testing.ts";
 
 const MORSELS: readonly string[] = [

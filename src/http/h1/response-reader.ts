@@ -1,4 +1,5 @@
-// Reads the head of an HTTP/1 response (RFC 9112 §4) as strictly as a request: a broken answer must not poison the next.
+// Reads the head of an HTTP/1 response (RFC 9112 §4) as strictly as a request: a broken answer must not poison the
+// next.
 import { CR, FIELD_BYTE, isDigit, LF, SP } from "../grammar.ts";
 import { skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";

@@ -1,5 +1,5 @@
 // Writes HTTP/1 messages: bytes into a buffer that the caller provides, nothing else.
-import { type HeaderBlock, skipSet } from "../header-block.ts";
+import { FORWARDING, type HeaderBlock, HOP_BY_HOP, skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";
 
 const CRLF_TEXT = "\r\n";
@@ -91,44 +91,20 @@ export function writeCrlf(out: Buffer, at: number): number {
 
 // RFC 9110 §6.5.1: trailers never carry framing, routing, credentials or what a recipient must know before the content.
 const NOT_IN_TRAILERS = skipSet(
-  ID.connection,
-  ID["keep-alive"],
-  ID["proxy-connection"],
-  ID.te,
-  ID.trailer,
-  ID["transfer-encoding"],
-  ID.upgrade,
-  ID["proxy-authenticate"],
-  ID["proxy-authorization"],
-  ID["proxy-authentication-info"],
-  ID["http2-settings"],
-  ID["content-length"],
-  ID.host,
-  ID.expect,
-  ID.via,
-  ID.forwarded,
-  ID["x-forwarded-for"],
-  ID["x-forwarded-proto"],
-  ID["x-forwarded-host"],
-  ID["x-forwarded-port"],
-  ID["x-forwarded-prefix"],
-  ID["x-forwarded-server"],
-  ID["x-real-ip"],
-  ID["x-request-id"],
-  ID.authorization,
-  ID.cookie,
-  ID["set-cookie"],
-  ID["content-type"],
-  ID["content-encoding"],
-  ID.location,
-  ID["cache-control"],
-  ID.range,
-  ID["if-none-match"],
-  ID["if-modified-since"],
-  ID.age,
-  ID.vary,
-  ID["retry-after"],
-  ID["max-forwards"],
+  ...HOP_BY_HOP,
+  ...FORWARDING,
+  ...[
+    ID["content-length"],
+    ID.host,
+    ID.expect,
+    ID.via,
+    ID.authorization,
+    ID.cookie,
+    ID["set-cookie"],
+    ID["content-type"],
+  ],
+  ...[ID["content-encoding"], ID.location, ID["cache-control"], ID.range, ID["if-none-match"], ID["if-modified-since"]],
+  ...[ID.age, ID.vary, ID["retry-after"], ID["max-forwards"]],
 );
 
 /** Most bytes that `writeLastChunk` takes. */

@@ -1,0 +1,19 @@
+// What listeners are called in logs, metrics and reloads.
+
+/**
+ * A name for each listener, in the same order: its address, numbered from the second on where several ask the system for
+ * a port with the same words (`127.0.0.1:0`, `127.0.0.1:0 (2)`).
+ */
+export function listenerNames(listeners: readonly { readonly address: string }[]): string[] {
+  const seen = new Map<string, number>();
+  return listeners.map(({ address }) => {
+    const count = (seen.get(address) ?? 0) + 1;
+    seen.set(address, count);
+    return count === 1 ? address : `${address} (${count})`;
+  });
+}
+
+/** Where a listener really is: its address, with the port that the system chose in place of 0. */
+export function boundAddress(address: string, port: number | undefined): string {
+  return address.startsWith("unix:") || port === undefined ? address : address.replace(/\d+$/, String(port));
+}
