@@ -4,6 +4,7 @@
 // allocates per field.
 import { configSchema } from "../src/config/schema.ts";
 import { compilePlan } from "../src/control/compile.ts";
+import { upstreamObserver } from "../src/control/data-plane.ts";
 import { TimerWheel } from "../src/core/timers.ts";
 import { createLog } from "../src/observe/log.ts";
 import { Metrics } from "../src/observe/metrics.ts";
@@ -14,7 +15,6 @@ import { beginTurn, endTurn } from "../src/transport/outbox.ts";
 import { H1Client } from "../src/upstream/h1-client.ts";
 import { Resolver } from "../src/upstream/resolver.ts";
 import { Upstream } from "../src/upstream/upstream.ts";
-import { upstreamObserver } from "../src/control/data-plane.ts";
 import { Wire } from "../src/wire.ts";
 
 class Sink implements Connection {
@@ -39,12 +39,24 @@ class Sink implements Connection {
 }
 
 const BROWSER = [
-  "GET /index.html HTTP/1.1", "Host: 127.0.0.1:8080", "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
-  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", "Accept-Language: en-US,en;q=0.9,de;q=0.8",
-  "Accept-Encoding: gzip, deflate, br", "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1", "Referer: https://example.com/some/page?with=query",
-  "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: same-origin", "Upgrade-Insecure-Requests: 1", "Cache-Control: max-age=0", "", "",
+  "GET /index.html HTTP/1.1",
+  "Host: 127.0.0.1:8080",
+  "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+  "Accept-Language: en-US,en;q=0.9,de;q=0.8",
+  "Accept-Encoding: gzip, deflate, br",
+  "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1",
+  "Referer: https://example.com/some/page?with=query",
+  "Sec-Fetch-Dest: document",
+  "Sec-Fetch-Mode: navigate",
+  "Sec-Fetch-Site: same-origin",
+  "Upgrade-Insecure-Requests: 1",
+  "Cache-Control: max-age=0",
+  "",
+  "",
 ].join("\r\n");
-const ANSWER = "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 34\r\nConnection: keep-alive\r\n\r\nhello, this is 34 bytes of content";
+const ANSWER =
+  "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 34\r\nConnection: keep-alive\r\n\r\nhello, this is 34 bytes of content";
 
 const config = configSchema.parse({
   listeners: [{ address: "127.0.0.1:0" }],
@@ -57,10 +69,26 @@ const metrics = new Metrics(() => {});
 const resolver = new Resolver({ minTtl: 1000, maxTtl: 1000 });
 const upstreams = new Map([...plan.upstreams].map(([name, each]) => [name, new Upstream(name, each, resolver, wheel)]));
 const wire = new Wire(
-  { table: plan.table, upstreams, trustedProxies: null, requests: metrics.requests(["route-1"]), tunnelIdle: new Map() },
-  wheel, createLog("error"), upstreamObserver(metrics),
+  {
+    table: plan.table,
+    upstreams,
+    trustedProxies: null,
+    requests: metrics.requests(["route-1"]),
+    tunnelIdle: new Map(),
+  },
+  wheel,
+  createLog("error"),
+  upstreamObserver(metrics),
 );
-const listener: ListenerContext = { name: "bench", options: config.listeners[0]!, headLimits: headLimitsOf(config.listeners[0]!), handler: wire, wheel, draining: false, closed() {} };
+const listener: ListenerContext = {
+  name: "bench",
+  options: config.listeners[0]!,
+  headLimits: headLimitsOf(config.listeners[0]!),
+  handler: wire,
+  wheel,
+  draining: false,
+  closed() {},
+};
 const server = [...upstreams.values()][0]!.servers[0]!;
 const toServer = new Sink();
 const client = new H1Client(toServer, server, wheel, 60_000);

@@ -1,15 +1,18 @@
 // The public API: typed configuration, plugins, and the proxy inside a program.
 import { randomBytes } from "node:crypto";
 import { checkConfig } from "./config/load.ts";
-import type { ConfigInput } from "./config/schema.ts";
-import { DataPlane, type Prepared } from "./control/data-plane.ts";
+import type { Config, ConfigInput } from "./config/schema.ts";
+import { claimAddresses } from "./control/claim.ts";
+import { planProblems } from "./control/compile.ts";
+import { DataPlane } from "./control/data-plane.ts";
+import { boundAddress, listenerNames } from "./control/listener-names.ts";
 import { createLog } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { setViaPseudonym } from "./pipeline/via.ts";
 
 export { ConfigError, type Diagnostic } from "./config/diagnostic.ts";
 export type { Config, ConfigInput } from "./config/schema.ts";
-export { ListenError } from "./control/data-plane.ts";
+export { ListenError } from "./control/listen-error.ts";
 export { defineConfig, definePlugin } from "./control/sluice-module.ts";
 export type { RequestHead, ResponseHead } from "./http/message.ts";
 export type { Exchange } from "./pipeline/exchange.ts";
@@ -23,7 +26,10 @@ const VIA = `sluice-${randomBytes(4).toString("hex")}`;
 export interface Proxy {
   /** Where it listens, in the order of the configuration: `host:port` with the port that was chosen for `:0`. */
   readonly addresses: readonly string[];
-  /** Puts another configuration into use without losing a request. Rejects, and nothing has changed, when it is not valid. */
+  /**
+   * Puts another configuration into use without losing a request. Rejects, and nothing has changed, when it is not valid,
+   * when an address cannot be had, or when the proxy was closed.
+   */
   reload(config: ConfigInput): Promise<void>;
   /** Stops: requests in flight are answered first, for at most the configured drain time. */
   close(): Promise<void>;
@@ -35,22 +41,59 @@ export interface Proxy {
  */
 export async function createProxy(config: ConfigInput): Promise<Proxy> {
   setViaPseudonym(VIA);
-  const first = checkConfig(config).config;
-  const plane = new DataPlane({ log: createLog(first.log.level), metrics: new Metrics(() => {}), primary: true });
-  let current: Prepared = plane.prepare(first, new Map());
-  plane.commit(current);
-  return {
-    get addresses() {
-      const ports = plane.ports(current);
-      return current.config.listeners.map(({ address }) =>
-        address.startsWith("unix:") ? address : address.replace(/\d+$/, String(ports.get(address))),
-      );
-    },
-    async reload(next) {
-      const prepared = plane.prepare(checkConfig(next).config, plane.ports(current));
-      plane.commit(prepared);
-      current = prepared;
-    },
-    close: () => plane.drain(current.config.shutdown.drain),
-  };
+  const proxy = new EmbeddedProxy(check(config));
+  await proxy.start();
+  return proxy;
+}
+
+const check = (input: ConfigInput): Config => checkConfig(input, { verify: planProblems }).config;
+
+class EmbeddedProxy implements Proxy {
+  readonly #log;
+  readonly #plane: DataPlane;
+  #config: Config;
+  #ports: ReadonlyMap<string, number> = new Map();
+  /** What is begun is done before the next thing begins. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.#log = createLog(config.log.level);
+    this.#plane = new DataPlane({ log: this.#log, metrics: new Metrics(() => {}), primary: true });
+  }
+
+  get addresses(): readonly string[] {
+    const names = listenerNames(this.#config.listeners);
+    return this.#config.listeners.map(({ address }, at) => boundAddress(address, this.#ports.get(names[at]!)));
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#use(this.#config, []);
+    } catch (error) {
+      await this.#plane.drain(0);
+      throw error;
+    }
+  }
+
+  reload(input: ConfigInput): Promise<void> {
+    const next = this.#last.then(() => this.#use(check(input), this.#config.listeners));
+    this.#last = next.catch(() => undefined);
+    return next;
+  }
+
+  async #use(config: Config, held: Config["listeners"]): Promise<void> {
+    const addresses = (listeners: Config["listeners"]): string[] => listeners.map(({ address }) => address);
+    await claimAddresses(addresses(config.listeners), addresses(held));
+    const prepared = this.#plane.prepare(config, this.#ports);
+    this.#plane.commit(prepared);
+    this.#ports = this.#plane.ports(prepared);
+    this.#log.setLevel(config.log.level);
+    this.#config = config;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#plane.drain(this.#config.shutdown.drain);
+  }
 }

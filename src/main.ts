@@ -12,14 +12,18 @@ import { register as schema } from "./cli/schema.ts";
 import { register as status } from "./cli/status.ts";
 import { register as version } from "./cli/version.ts";
 import { offerSluiceModule } from "./control/sluice-module.ts";
+import { VERSION } from "./control/version.ts";
 
 const EXIT_USAGE = 2;
 
 const program = new Command("sluice").description("a reverse proxy: strict, typed, and as cheap per request as C");
-for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, schema, version]) register(program);
+for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, schema, version])
+  register(program);
+program.version(VERSION, "--version", "print the version of Sluice");
 program.showHelpAfterError("(sluice --help shows the commands)");
 program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
-for (const command of program.commands) command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+for (const command of program.commands)
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
 offerSluiceModule();
 await program.parseAsync();

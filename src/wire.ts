@@ -173,7 +173,11 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   finished(x: Exchange): void {
     x.over = true;
     const ms = turnTime() - x.startedAt;
-    this.plan.requests.record(x.route === null ? -1 : x.route.index, methodId(x.request.method), x.status, ms);
+    const { requests } = this.plan;
+    const method = methodId(x.request.method);
+    // The route may be one of a plan that a reload has replaced since.
+    if (x.route === null) requests.record(-1, method, x.status, ms);
+    else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
 

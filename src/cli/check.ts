@@ -1,9 +1,8 @@
 // `sluice check`: is this configuration one that can be run?
 import type { Command } from "commander";
-import { ConfigError, type Diagnostic, type Problem, renderDiagnostic } from "../config/diagnostic.ts";
+import { ConfigError, type Diagnostic, renderDiagnostic } from "../config/diagnostic.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
-import type { Config } from "../config/schema.ts";
-import { compilePlan, PlanError } from "../control/compile.ts";
+import { planProblems } from "../control/compile.ts";
 
 interface CheckOptions {
   readonly config?: string;
@@ -46,17 +45,6 @@ async function check(options: CheckOptions): Promise<void> {
   if (loaded === null)
     process.stderr.write(`${count(errors, "error")}: nothing can be started with this configuration\n`);
   else process.stdout.write(`${loaded.path}: fine (${summary(loaded)})\n`);
-}
-
-/** What only compiling the routes finds. */
-function planProblems(config: Config): readonly Problem[] {
-  try {
-    compilePlan(config);
-    return [];
-  } catch (error) {
-    if (error instanceof PlanError) return error.problems;
-    throw error;
-  }
 }
 
 function summary({ config, diagnostics }: Loaded): string {

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { ConfigError, renderDiagnostic } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
+import { planProblems } from "../control/compile.ts";
 import { type Explanation, explain, explanationText } from "../control/explain.ts";
 
 const EXIT_INVALID = 1;
@@ -21,7 +22,12 @@ export function register(program: Command): void {
     .argument("<method-or-url>", "the URL, or the method before it (default: GET)")
     .argument("[url]", "http://host/path, or /path")
     .option("-c, --config <file>", "the configuration (default: the first found here or in /etc/sluice)")
-    .option("-H, --header <field>", "a request field, `name: value`; may be given again", (field: string, all: readonly string[]) => [...all, field], [])
+    .option(
+      "-H, --header <field>",
+      "a request field, `name: value`; may be given again",
+      (field: string, all: readonly string[]) => [...all, field],
+      [],
+    )
     .option("--ip <address>", "the client's address (default: 127.0.0.1)")
     .option("--json", "print the result as JSON")
     .action((first: string, second: string | undefined, options: ExplainOptions) => run(first, second, options));
@@ -30,7 +36,9 @@ export function register(program: Command): void {
 async function run(first: string, second: string | undefined, options: ExplainOptions): Promise<void> {
   try {
     const explanation = await explainFromFile(second === undefined ? "GET" : first, second ?? first, options);
-    process.stdout.write(options.json === true ? `${JSON.stringify(explanation, null, 2)}\n` : `${explanationText(explanation)}\n`);
+    process.stdout.write(
+      options.json === true ? `${JSON.stringify(explanation, null, 2)}\n` : `${explanationText(explanation)}\n`,
+    );
   } catch (error) {
     if (error instanceof ConfigError) {
       for (const diagnostic of error.diagnostics) process.stderr.write(`${renderDiagnostic(diagnostic)}\n`);
@@ -48,6 +56,6 @@ async function explainFromFile(method: string, url: string, options: ExplainOpti
     if (colon <= 0) throw new RangeError(`"${field}" is not a field: write it like "name: value"`);
     return [field.slice(0, colon).trim(), field.slice(colon + 1).trim()];
   });
-  const { config } = await loadConfig(options.config);
+  const { config } = await loadConfig(options.config, { verify: planProblems });
   return explain(config, { method, url, headers, ip: options.ip ?? null });
 }

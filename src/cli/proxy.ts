@@ -1,5 +1,8 @@
 // `sluice proxy`: a proxy without any file.
 import type { Command } from "commander";
+import { ConfigError, type ConfigPath } from "../config/diagnostic.ts";
+import { checkConfig } from "../config/load.ts";
+import type { ConfigInput } from "../config/schema.ts";
 import { isFree } from "./free-port.ts";
 import { FlagError, type ProxyFlags, proxyConfig } from "./proxy-config.ts";
 import { runForeground } from "./run.ts";
@@ -32,6 +35,7 @@ async function proxy(flags: ProxyFlags): Promise<void> {
   const adminDefault = (await isFree(ADMIN_HOST, ADMIN_PORT)) ? `${ADMIN_HOST}:${ADMIN_PORT}` : false;
   try {
     const input = proxyConfig(flags, adminDefault);
+    checkFlags(input);
     if (flags.admin === undefined && adminDefault === false) {
       process.stderr.write(
         `port ${ADMIN_PORT} is taken: there is no admin API (--admin ADDRESS gives it another place)\n`,
@@ -42,5 +46,32 @@ async function proxy(flags: ProxyFlags): Promise<void> {
     if (!(error instanceof FlagError)) throw error;
     process.stderr.write(`sluice proxy: ${error.message}\n`);
     process.exitCode = EXIT_USAGE;
+  }
+}
+
+/** Throws FlagError with everything that is wrong, in terms of the flags. */
+function checkFlags(input: ConfigInput): void {
+  try {
+    checkConfig(input);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const lines = error.diagnostics.map(
+      ({ path, message, hint }) => `${flagOf(path)}: ${message}${hint === undefined ? "" : `\n  hint: ${hint}`}`,
+    );
+    throw new FlagError(lines.join("\n"));
+  }
+}
+
+/** The flag that has set what stands at this path (proxy-config.ts). */
+function flagOf(path: ConfigPath): string {
+  switch (path[0]) {
+    case "listeners":
+      return "--from";
+    case "admin":
+      return "--admin";
+    case "workers":
+      return "--workers";
+    default:
+      return path.includes("hostHeader") ? "--host-header" : "--to";
   }
 }

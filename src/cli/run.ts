@@ -1,11 +1,13 @@
 // `sluice run`: the proxy in the foreground, until a signal ends it.
 import type { Command } from "commander";
 import { ConfigError, renderDiagnostic } from "../config/diagnostic.ts";
-import { StartError, startSupervisor, type Supervisor, type SupervisorOptions } from "../control/supervisor.ts";
+import { StartError, type Supervisor, type SupervisorOptions, startSupervisor } from "../control/supervisor.ts";
 
 const EXIT_INVALID = 1;
 const EXIT_USAGE = 2;
 const EXIT_START = 3;
+/** As in the schema's `workers`. */
+const WORKERS_MAX = 256;
 
 interface RunOptions {
   readonly config?: string;
@@ -22,8 +24,10 @@ export function register(program: Command): void {
     .option("--watch", "reload when a file of the configuration changes")
     .action(async (options: RunOptions) => {
       const workers = options.workers === undefined ? undefined : Number(options.workers);
-      if (workers !== undefined && !(Number.isInteger(workers) && workers >= 1 && workers <= 256)) {
-        process.stderr.write(`sluice run: --workers takes a whole number from 1 to 256, not "${options.workers}"\n`);
+      if (workers !== undefined && !(/^\d+$/.test(options.workers!) && workers >= 1 && workers <= WORKERS_MAX)) {
+        process.stderr.write(
+          `sluice run: --workers takes a whole number from 1 to ${WORKERS_MAX}, not "${options.workers}"\n`,
+        );
         process.exitCode = EXIT_USAGE;
         return;
       }
@@ -39,8 +43,14 @@ export function register(program: Command): void {
  * Runs until a signal or the admin API stops it, then exits the process: 0, 1 for an invalid configuration, 3 when
  * something could not be bound or started. `started` is called once everything accepts, before `sluice ready` is printed.
  */
-export async function runForeground(options: SupervisorOptions, started: (supervisor: Supervisor) => void = () => {}): Promise<void> {
-  let supervisor: Supervisor;
+export async function runForeground(
+  options: SupervisorOptions,
+  started: (supervisor: Supervisor) => void = () => {},
+): Promise<void> {
+  let supervisor: Supervisor | null = null;
+  // From the start, as an early one would end the process.
+  process.on("SIGHUP", () => void supervisor?.reload());
+  process.on("SIGUSR1", () => supervisor?.reopenLogs());
   try {
     supervisor = await startSupervisor(options);
   } catch (error) {
@@ -51,6 +61,12 @@ export async function runForeground(options: SupervisorOptions, started: (superv
   if (supervisor.adminAddress !== null) process.stdout.write(`admin API on ${supervisor.adminAddress}\n`);
   started(supervisor);
   process.stdout.write("sluice ready\n");
+  stopOnSignal(supervisor);
+  await supervisor.stopped;
+  process.exit(0);
+}
+
+function stopOnSignal(supervisor: Supervisor): void {
   let stopping = false;
   const stop = (): void => {
     if (stopping) process.exit(0); // the second signal does not wait
@@ -60,10 +76,6 @@ export async function runForeground(options: SupervisorOptions, started: (superv
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  process.on("SIGHUP", () => void supervisor.reload());
-  process.on("SIGUSR1", () => supervisor.reopenLogs());
-  await supervisor.stopped;
-  process.exit(0);
 }
 
 function explainFailure(error: unknown): number {

@@ -9,7 +9,10 @@ export function register(program: Command): void {
     .option("--json", "print them as JSON")
     .action((options: { readonly json?: boolean }) => {
       const versions = { sluice: VERSION, bun: Bun.version, platform: `${process.platform}-${process.arch}` };
-      const text = options.json === true ? JSON.stringify(versions) : `sluice ${versions.sluice} (bun ${versions.bun}, ${versions.platform})`;
+      const text =
+        options.json === true
+          ? JSON.stringify(versions)
+          : `sluice ${versions.sluice} (bun ${versions.bun}, ${versions.platform})`;
       process.stdout.write(`${text}\n`);
     });
 }

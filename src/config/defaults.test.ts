@@ -3,7 +3,7 @@ import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "./defaults.ts";
 import { policySchema, upstreamSchema } from "./schema.ts";
 
 test("the policies known to workers are those of the schema", () => {
-  expect([...POLICY_KEYS].sort()).toEqual(Object.keys(policySchema.shape).sort() as typeof POLICY_KEYS[number][]);
+  expect([...POLICY_KEYS].sort()).toEqual(Object.keys(policySchema.shape).sort() as (typeof POLICY_KEYS)[number][]);
 });
 
 test("an upstream that workers make is what the schema would make", () => {

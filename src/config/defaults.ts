@@ -18,4 +18,12 @@ export const UPSTREAM_DEFAULTS: {
 };
 
 /** The keys of the policies, which `defaults` and every route may have. */
-export const POLICY_KEYS = ["limits", "redirect", "rewrite", "requestHeaders", "responseHeaders", "timeouts", "use"] as const;
+export const POLICY_KEYS = [
+  "limits",
+  "redirect",
+  "rewrite",
+  "requestHeaders",
+  "responseHeaders",
+  "timeouts",
+  "use",
+] as const;

@@ -1,7 +1,7 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
-import { UPSTREAM_DEFAULTS } from "./defaults.ts";
 import { byteCount, millis, parseDataRate, parseDuration, parseSize } from "../core/units.ts";
+import { UPSTREAM_DEFAULTS } from "./defaults.ts";
 
 /** A duration as users write it (`5s`), in milliseconds once parsed. */
 const duration = z
@@ -121,13 +121,19 @@ export const upstreamSchema = z.strictObject({
   timeouts: z.strictObject(upstreamTimeouts).prefault({}).describe("How long servers may take."),
   limits: z
     .strictObject({
-      connections: z.int().min(1).default(UPSTREAM_DEFAULTS.limits.connections).describe("Connections to each server, for each worker."),
+      connections: z
+        .int()
+        .min(1)
+        .default(UPSTREAM_DEFAULTS.limits.connections)
+        .describe("Connections to each server, for each worker."),
       queue: z
         .int()
         .min(0)
         .default(UPSTREAM_DEFAULTS.limits.queue)
         .describe("Requests that may wait for a connection, for each server and worker; 503 above it."),
-      queueTimeout: duration.default(UPSTREAM_DEFAULTS.limits.queueTimeout).describe("Longest wait in that queue; then 503."),
+      queueTimeout: duration
+        .default(UPSTREAM_DEFAULTS.limits.queueTimeout)
+        .describe("Longest wait in that queue; then 503."),
       requestsPerConnection: z
         .int()
         .min(1)

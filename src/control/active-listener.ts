@@ -27,9 +27,10 @@ export class ActiveListener implements ListenerContext {
   readonly #gauge: Gauge;
   #socket: SocketListener | null = null;
   #options: ListenerConfig;
+  #serving = false;
 
-  constructor(options: ListenerConfig, handler: ExchangeHandler, wheel: TimerWheel, gauge: Gauge) {
-    this.name = options.address;
+  constructor(name: string, options: ListenerConfig, handler: ExchangeHandler, wheel: TimerWheel, gauge: Gauge) {
+    this.name = name;
     this.#options = options;
     this.headLimits = headLimitsOf(options);
     this.handler = handler;
@@ -51,13 +52,23 @@ export class ActiveListener implements ListenerContext {
     return this.#socket?.port ?? 0;
   }
 
-  /** Begins to accept, on `port` in place of a configured 0. Throws the system's error. */
+  /**
+   * Begins to accept, on `port` in place of a configured 0. Nothing is read before `serve()`: the plan that answers is not
+   * in use yet. Throws the system's error.
+   */
   listen(port: number): void {
     const address = parseListen(this.options.address);
     if (address === null) throw new Error(`not an address: ${this.options.address}`);
     if (address.kind === "unix") removeStaleSocket(address.path);
     const bound: Address = address.kind === "tcp" && address.port === 0 ? { ...address, port } : address;
     this.#socket = listenAnywhere(bound, (connection) => this.#accept(connection));
+  }
+
+  /** Reads what the connections accepted so far have sent, and from now on all others at once. */
+  serve(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    for (const client of [...this.connections]) client.connection.resume();
   }
 
   #accept(connection: Connection): H1Connection | null {
@@ -71,6 +82,7 @@ export class ActiveListener implements ListenerContext {
     this.connections.add(client);
     this.#byConnection.set(connection, client);
     this.#gauge.add(1);
+    if (!this.#serving) connection.pause();
     return client;
   }
 
@@ -111,7 +123,7 @@ function listenAnywhere(address: Address, accept: (connection: Connection) => H1
   }
 }
 
-/** A socket file that an ended process left behind would keep us from listening. */
+/** A socket file that an ended process or thread left behind would keep us from listening; claim.ts knows that one has. */
 function removeStaleSocket(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.isSocket()) unlinkSync(path);

@@ -1,8 +1,8 @@
 // From a checked configuration to the plan that workers run: the route table, and for each route only what it uses.
 import { looksLikeUrl } from "../config/address.ts";
 import { CompileError, within } from "../config/compile-error.ts";
-import { type Problem, problem, showPath } from "../config/diagnostic.ts";
 import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
+import { type Problem, problem, showPath } from "../config/diagnostic.ts";
 import type { Config, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
@@ -54,6 +54,17 @@ export function compilePlan(config: Config): Plan {
   }
   if (problems.size > 0) throw new PlanError([...problems.values()]);
   return { table: compileRoutes(sources), routes: sources.map((source) => source.value), sources, upstreams };
+}
+
+/** What only compiling the routes finds, as `loadConfig` and `checkConfig` want it for `verify`. */
+export function planProblems(config: Config): readonly Problem[] {
+  try {
+    compilePlan(config);
+    return [];
+  } catch (error) {
+    if (error instanceof PlanError) return error.problems;
+    throw error;
+  }
 }
 
 /** A policy that the route does not have itself comes from the defaults. */

@@ -7,14 +7,15 @@ import { CidrSet } from "../core/ip.ts";
 import { Timer, TimerWheel } from "../core/timers.ts";
 import { type AccessLog, createAccessLog } from "../observe/access-log.ts";
 import type { Log } from "../observe/log.ts";
-import type { Metrics, ServerMetrics, UpstreamMetrics } from "../observe/metrics.ts";
+import type { Metrics, UpstreamMetrics } from "../observe/metrics.ts";
 import { onHandlerException } from "../transport/socket.ts";
-import type { Server } from "../upstream/pool.ts";
 import { Resolver } from "../upstream/resolver.ts";
 import { Upstream } from "../upstream/upstream.ts";
 import { type UpstreamObserver, Wire, type WirePlan } from "../wire.ts";
 import { ActiveListener } from "./active-listener.ts";
 import { compilePlan, type Plan } from "./compile.ts";
+import { ListenError } from "./listen-error.ts";
+import { listenerNames } from "./listener-names.ts";
 
 export interface DataPlaneOptions {
   readonly log: Log;
@@ -31,19 +32,6 @@ export interface Prepared {
   readonly accessLog: AccessLog | null;
 }
 
-/** Why a listener could not be opened. */
-export class ListenError extends Error {
-  readonly address: string;
-  readonly code: string;
-  constructor(address: string, cause: unknown) {
-    const { code = "", message = String(cause) } = cause as { code?: string; message?: string };
-    super(`cannot listen on ${address}: ${code === "" ? message : code}`);
-    this.name = "ListenError";
-    this.address = address;
-    this.code = code;
-  }
-}
-
 export class DataPlane {
   readonly wheel: TimerWheel = new TimerWheel();
   readonly #wire: Wire;
@@ -54,6 +42,7 @@ export class DataPlane {
   #upstreams = new Map<string, Upstream>();
   #resolver: Resolver | null = null;
   #config: Config | null = null;
+  #drained: Promise<void> | null = null;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
@@ -67,13 +56,19 @@ export class DataPlane {
 
   /**
    * Builds everything that can fail beside what runs, new listeners included (on `ports[address]` where 0 is configured).
-   * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened.
+   * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened, and
+   * then nothing is left open.
    */
   prepare(config: Config, ports: ReadonlyMap<string, number>): Prepared {
     const plan = compilePlan(config);
+    if (this.#drained !== null) throw new Error("the proxy is stopping");
     const accessLog = this.#newAccessLog(config);
-    const opened = this.#openListeners(config, ports);
-    return { config, plan, opened, accessLog };
+    try {
+      return { config, plan, opened: this.#openListeners(config, ports), accessLog };
+    } catch (error) {
+      void accessLog?.close();
+      throw error;
+    }
   }
 
   /** Takes a prepared configuration back. */
@@ -82,8 +77,9 @@ export class DataPlane {
     void prepared.accessLog?.close();
   }
 
-  /** Puts a prepared configuration into use. Cannot fail. */
+  /** Puts a prepared configuration into use. Cannot fail; once the proxy stops it is taken back instead. */
   commit(prepared: Prepared): void {
+    if (this.#drained !== null) return this.discard(prepared);
     const { config } = prepared;
     this.#setResolver(config);
     const retired = this.#setPlan(prepared);
@@ -91,10 +87,14 @@ export class DataPlane {
       void this.#wire.accessLog.close();
       this.#wire.accessLog = prepared.accessLog;
     }
-    for (const listener of prepared.opened) this.#listeners.set(listener.name, listener);
-    for (const options of config.listeners) this.#listeners.get(options.address)!.options = options;
+    for (const listener of prepared.opened) {
+      this.#listeners.set(listener.name, listener);
+      listener.serve();
+    }
+    const names = listenerNames(config.listeners);
+    for (const [at, name] of names.entries()) this.#listeners.get(name)!.options = config.listeners[at]!;
     for (const [name, listener] of this.#listeners) {
-      if (config.listeners.some((each) => each.address === name)) continue;
+      if (names.includes(name)) continue;
       this.#listeners.delete(name);
       this.#leave(listener, config.shutdown.drain);
     }
@@ -104,17 +104,14 @@ export class DataPlane {
 
   #openListeners(config: Config, ports: ReadonlyMap<string, number>): ActiveListener[] {
     const opened: ActiveListener[] = [];
-    for (const options of config.listeners) {
-      if (this.#listeners.has(options.address)) continue;
+    for (const [at, name] of listenerNames(config.listeners).entries()) {
+      if (this.#listeners.has(name)) continue;
+      const options = config.listeners[at]!;
       const unix = parseListen(options.address)?.kind === "unix";
-      const listener = new ActiveListener(
-        options,
-        this.#wire,
-        this.wheel,
-        this.#options.metrics.connections(options.address),
-      );
+      const gauge = this.#options.metrics.connections(name);
+      const listener = new ActiveListener(name, options, this.#wire, this.wheel, gauge);
       try {
-        if (!unix || this.#options.primary) listener.listen(ports.get(options.address) ?? 0);
+        if (!unix || this.#options.primary) listener.listen(ports.get(name) ?? 0);
       } catch (error) {
         for (const each of opened) each.drain();
         throw new ListenError(options.address, error);
@@ -144,7 +141,9 @@ export class DataPlane {
       upstreams: kept,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
-      tunnelIdle: new Map(config.listeners.map((listener) => [listener.address, listener.timeouts.tunnel])),
+      tunnelIdle: new Map(
+        listenerNames(config.listeners).map((name, at) => [name, config.listeners[at]!.timeouts.tunnel]),
+      ),
     };
     this.#wire.plan = wirePlan;
     return retired;
@@ -174,7 +173,7 @@ export class DataPlane {
     this.wheel.arm(timer, drainMs);
   }
 
-  /** Where it listens, by configured address, what is prepared included. */
+  /** The port of each listener by name (listener-names.ts), what is prepared included; 0 for unix sockets. */
   ports(prepared: Prepared): Map<string, number> {
     return new Map([...this.#listeners.values(), ...prepared.opened].map((listener) => [listener.name, listener.port]));
   }
@@ -213,7 +212,12 @@ export class DataPlane {
    * Stops: no new connections, idle ones are closed, requests in flight are answered with `Connection: close`, tunnels go
    * on. Resolves when all are through, or after `drainMs`, when the rest is cut.
    */
-  async drain(drainMs: number): Promise<void> {
+  drain(drainMs: number): Promise<void> {
+    this.#drained ??= this.#drain(drainMs);
+    return this.#drained;
+  }
+
+  async #drain(drainMs: number): Promise<void> {
     for (const listener of this.#listeners.values()) {
       listener.drain();
       this.#leaving.add(listener);
@@ -249,19 +253,16 @@ function compilePlanless(metrics: Metrics): WirePlan {
 
 /** Keeps the series of each upstream and server at hand, so that counting looks nothing up by text. */
 export function upstreamObserver(metrics: Metrics): UpstreamObserver {
-  const upstreams = new WeakMap<Upstream, UpstreamMetrics>();
-  const servers = new WeakMap<Server, ServerMetrics>();
   const of = (upstream: Upstream): UpstreamMetrics => {
-    let found = upstreams.get(upstream);
-    if (found === undefined) upstreams.set(upstream, (found = metrics.upstream(upstream.name)));
-    return found;
+    upstream.metrics ??= metrics.upstream(upstream.name);
+    return upstream.metrics;
   };
   return {
     attempted(upstream, server, status, ms) {
-      let counts = servers.get(server);
-      if (counts === undefined) servers.set(server, (counts = of(upstream).server(server.name)));
-      counts.count(status);
-      if (status !== 0) of(upstream).duration.observe(ms / 1000);
+      const counts = of(upstream);
+      server.metrics ??= counts.server(server.name);
+      server.metrics.count(status);
+      if (status !== 0) counts.duration.observe(ms / 1000);
     },
     retried: (upstream) => of(upstream).retries.add(1),
     tunnels: (listener, change) => metrics.tunnels(listener).add(change),

@@ -8,7 +8,14 @@ import type { ExplainQuery } from "./admin-backend.ts";
 import { compilePlan } from "./compile.ts";
 
 export interface Explanation {
-  readonly request: { readonly method: string; readonly host: string; readonly path: string | null; readonly query: string; readonly ip: string; readonly trusted: boolean };
+  readonly request: {
+    readonly method: string;
+    readonly host: string;
+    readonly path: string | null;
+    readonly query: string;
+    readonly ip: string;
+    readonly trusted: boolean;
+  };
   /** Address of the listener that would take it: the one with the URL's port, else every one. */
   readonly listeners: readonly string[];
   /** Every route up to the one that matches. */
@@ -40,19 +47,32 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
   const { action } = hit ?? { action: null };
   return {
     request: {
-      method: head.method, host: head.host, path: head.path, query: head.query, ip,
+      method: head.method,
+      host: head.host,
+      path: head.path,
+      query: head.query,
+      ip,
       trusted: new CidrSet(config.trustedProxies).has(ip),
     },
     listeners: listenersFor(config, head.authority),
     routes,
-    match: hit === null || action === null ? null : {
-      route: hit.name,
-      requestFilters: hit.requestFilters.map((filter) => filter.name),
-      responseFilters: hit.responseFilters.map((filter) => filter.name),
-      action: action.kind,
-      upstreams: hit.upstreams.map((name) => ({ name, servers: (plan.upstreams.get(name)?.servers ?? []).map((server) => (typeof server === "string" ? server : server.url)) })),
-    },
-    refused: head.path === null ? "the path is ambiguous or malformed: 400" : hit === null ? "no route matches: 404" : null,
+    match:
+      hit === null || action === null
+        ? null
+        : {
+            route: hit.name,
+            requestFilters: hit.requestFilters.map((filter) => filter.name),
+            responseFilters: hit.responseFilters.map((filter) => filter.name),
+            action: action.kind,
+            upstreams: hit.upstreams.map((name) => ({
+              name,
+              servers: (plan.upstreams.get(name)?.servers ?? []).map((server) =>
+                typeof server === "string" ? server : server.url,
+              ),
+            })),
+          },
+    refused:
+      head.path === null ? "the path is ambiguous or malformed: 400" : hit === null ? "no route matches: 404" : null,
   };
 }
 
@@ -88,9 +108,12 @@ export function explanationText(explanation: Explanation): string {
     `${request.method} ${request.host === "" ? "" : `http://${request.host}`}${request.path ?? "?"}${request.query === "" ? "" : `?${request.query}`} from ${request.ip}${request.trusted ? " (trusted proxy)" : ""}`,
     `listener   ${listeners.join(", ")}`,
   ];
-  for (const verdict of routes) lines.push(`route      ${verdict.route}: ${verdict.matched ? "matches" : "no"}: ${verdict.text}`);
+  for (const verdict of routes)
+    lines.push(`route      ${verdict.route}: ${verdict.matched ? "matches" : "no"}: ${verdict.text}`);
   if (match !== null) {
-    lines.push(`filters    ${[...match.requestFilters, ...match.responseFilters.map((name) => `${name} (response)`)].join(", ") || "none"}`);
+    lines.push(
+      `filters    ${[...match.requestFilters, ...match.responseFilters.map((name) => `${name} (response)`)].join(", ") || "none"}`,
+    );
     if (match.action === "reply") lines.push("action     answered by Sluice");
     for (const upstream of match.upstreams) lines.push(`upstream   ${upstream.name}: ${upstream.servers.join(", ")}`);
   }

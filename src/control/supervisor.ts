@@ -1,27 +1,28 @@
-// The main thread of `sluice run`: loads configurations, keeps the worker threads alive, swaps plans, and stops gracefully.
-import { availableParallelism } from "node:os";
+// The main thread of `sluice run`: loads configurations, has the worker threads swap plans, and stops gracefully.
 import { randomBytes } from "node:crypto";
-import { ConfigError, type Diagnostic, fileError } from "../config/diagnostic.ts";
-import { checkConfig, loadConfig } from "../config/load.ts";
-import type { Config, ConfigInput } from "../config/schema.ts";
-import { monotonic, wallClock } from "../core/clock.ts";
-import { createLog, type Log } from "../observe/log.ts";
+import { availableParallelism } from "node:os";
+import { ConfigError, type Diagnostic } from "../config/diagnostic.ts";
+import type { Config } from "../config/schema.ts";
+import { wallClock } from "../core/clock.ts";
+import { type AdjustableLog, createLog, type Log } from "../observe/log.ts";
 import { MetricsPage } from "../observe/metrics-page.ts";
 import { MetricsStore } from "../observe/metrics-store.ts";
 import { processMetrics } from "../observe/thread-metrics.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
-import { compilePlan, PlanError } from "./compile.ts";
+import { claimAddresses } from "./claim.ts";
+import { compilePlan } from "./compile.ts";
+import { type Change, Crew } from "./crew.ts";
 import { explain } from "./explain.ts";
+import { boundAddress, listenerNames } from "./listener-names.ts";
+import { type ConfigOrigin, type LoadedConfig, loadForWorkers } from "./load.ts";
+import { readinessReasons } from "./readiness.ts";
 import { upstreamTotals } from "./upstream-totals.ts";
 import { VERSION } from "./version.ts";
 import { watchFiles } from "./watch.ts";
-import { WorkerError, WorkerHandle } from "./worker-handle.ts";
-import type { ConfigSource } from "./worker-messages.ts";
 
 export interface SupervisorOptions {
-  /** A file (found as `loadConfig` does when absent), or a configuration given in code. */
-  readonly config: { readonly file: string | undefined } | { readonly input: ConfigInput };
+  readonly config: ConfigOrigin;
   /** In place of the configuration's `workers`. */
   readonly workers?: number;
   /** Reload when a file of the configuration changes. */
@@ -31,63 +32,29 @@ export interface SupervisorOptions {
 /** Something could not be bound or started: exit code 3. */
 export class StartError extends Error {}
 
-/** A worker that lived shorter than this did not work at all: the next one waits. */
-const HEALTHY_MS = 5000;
-const RESTART_DELAY_MS = 1000;
-/** What a worker gets beyond the drain time before it is ended. */
+/** What workers get beyond the drain time before they are ended. */
 const DRAIN_GRACE_MS = 2000;
-
-interface LoadedConfig {
-  readonly config: Config;
-  readonly source: ConfigSource;
-  readonly path: string;
-  readonly files: readonly string[];
-  readonly diagnostics: readonly Diagnostic[];
-}
+/** How long answers of the admin API may take to leave at the very end. */
+const ADMIN_CLOSE_MS = 1000;
 
 /** Loads, checks and starts everything. Rejects with ConfigError or StartError, and then nothing runs. */
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
-  const loaded = await load(options);
-  const supervisor = new Supervisor(options, loaded);
+  const supervisor = new Supervisor(options, await loadForWorkers(options.config));
   await supervisor.start();
   return supervisor;
 }
 
-async function load(options: SupervisorOptions): Promise<LoadedConfig> {
-  if ("input" in options.config) {
-    const { config, diagnostics } = checkConfig(options.config.input);
-    return { config, source: { kind: "config", config }, path: "", files: [], diagnostics };
-  }
-  const { config, diagnostics, path, files } = await loadConfig(options.config.file);
-  try {
-    compilePlan(config);
-  } catch (error) {
-    if (error instanceof PlanError) throw fileError(path, error.message);
-    throw error;
-  }
-  return { config, source: usesPlugins(config) ? { kind: "file", path } : { kind: "config", config }, path, files, diagnostics };
-}
-
-/** Plugins are functions, and functions cannot be sent to a thread. */
-function usesPlugins(config: Config): boolean {
-  const uses = (use: unknown): boolean => Array.isArray(use) && use.length > 0;
-  return uses(config.defaults.use) || config.routes.some((route) => uses(route.use));
-}
-
 export class Supervisor implements AdminBackend {
-  readonly log: Log;
   /** Resolves when everything has stopped. */
   readonly stopped: Promise<void>;
+  readonly #log: AdjustableLog;
   readonly #options: SupervisorOptions;
-  readonly #via = `sluice-${randomBytes(4).toString("hex")}`;
   readonly #store = new MetricsStore();
   readonly #page: MetricsPage;
-  readonly #workers = new Map<number, WorkerHandle>();
-  readonly #restarts = new Map<number, number>();
+  readonly #crew: Crew;
   readonly #startedAt = new Date(wallClock());
   #loaded: LoadedConfig;
   #loadedAt = this.#startedAt;
-  #ports: ReadonlyMap<string, number> = new Map();
   #admin: AdminServer | null = null;
   #state: "starting" | "ready" | "draining" = "starting";
   #unwatch: () => void = () => {};
@@ -97,15 +64,25 @@ export class Supervisor implements AdminBackend {
   constructor(options: SupervisorOptions, loaded: LoadedConfig) {
     this.#options = options;
     this.#loaded = loaded;
-    this.log = createLog(loaded.config.log.level);
+    const { level } = loaded.config.log;
+    this.#log = createLog(level);
     const own = this.#store.source();
     this.#page = new MetricsPage((message) => own.receive(message));
     this.#store.onCollect(processMetrics(this.#page));
+    const restarts = this.#page.cell("sluice_worker_restarts_total", []);
+    const via = `sluice-${randomBytes(4).toString("hex")}`;
+    this.#crew = new Crew(
+      { via, level, log: this.#log, store: this.#store, onRestart: () => restarts.add(1) },
+      loaded.source,
+    );
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
   }
 
+  get log(): Log {
+    return this.#log;
+  }
   /** Where it listens: `http://host:port`, in the order of the configuration. */
   get addresses(): string[] {
     return this.status().listeners.map(({ bound }) => bound);
@@ -115,136 +92,113 @@ export class Supervisor implements AdminBackend {
     return this.#admin?.address ?? null;
   }
   get warnings(): readonly Diagnostic[] {
-    return this.#loaded.diagnostics.filter(({ severity }) => severity === "warning");
+    return this.#loaded.diagnostics;
   }
 
   async start(): Promise<void> {
+    const { config } = this.#loaded;
     try {
-      await this.#startAdmin(this.#loaded.config);
-      const count = this.#workerCount();
-      // The first worker's ports are everybody's, where the system was to choose one.
-      const first = await this.#startWorker(0);
-      const others = Array.from({ length: count - 1 }, (_, i) => this.#startWorker(i + 1));
-      await Promise.all([first, ...others]);
+      await claimAddresses(addressesOf(config), []);
+      this.#admin = await this.#openAdmin(config);
+      await this.#crew.start(this.#wantedWorkers(config));
     } catch (error) {
       await this.#stopAll();
-      throw error instanceof StartError ? error : new StartError(error instanceof Error ? error.message : String(error));
+      throw new StartError(messageOf(error));
     }
     this.#state = "ready";
-    if (this.#options.watch === true) this.#watch();
+    this.#watch([]);
     Bun.gc(true); // what loading and checking left behind would otherwise stay for as long as nothing happens here
   }
 
-  #workerCount(): number {
-    const { workers } = this.#loaded.config;
+  #wantedWorkers({ workers }: Config): number {
     return this.#options.workers ?? (workers === "auto" ? availableParallelism() : workers);
   }
 
-  async #startAdmin(config: Config): Promise<void> {
-    if (config.admin === false) return;
-    try {
-      this.#admin = await startAdmin({ address: config.admin.address, token: config.admin.token, log: this.log }, this);
-    } catch (error) {
-      throw new StartError(error instanceof Error ? error.message : String(error));
-    }
+  async #openAdmin({ admin }: Config): Promise<AdminServer | null> {
+    if (admin === false) return null;
+    return startAdmin({ address: admin.address, token: admin.token, log: this.#log }, this);
   }
 
-  async #startWorker(id: number): Promise<void> {
-    const startedAt = monotonic();
-    const worker = new WorkerHandle({ id, primary: id === 0, via: this.#via }, this.#store.source(), (error) => this.#ended(id, startedAt, error));
-    this.#workers.set(id, worker);
-    this.#ports = await worker.prepare(this.#loaded.source, this.#ports);
-    await worker.commit();
-  }
-
-  /** A worker has ended: unless we are stopping, another takes its place. */
-  #ended(id: number, startedAt: number, error: Error | null): void {
-    this.#workers.delete(id);
-    if (this.#state !== "ready") return;
-    const lived = monotonic() - startedAt;
-    this.log.error("a worker ended; it is replaced", { worker: id, error: error?.stack ?? error?.message ?? "no exception" });
-    this.#page.cell("sluice_worker_restarts_total", []).add(1);
-    this.#restarts.set(id, (this.#restarts.get(id) ?? 0) + 1);
-    const start = (): void => {
-      if (this.#state === "ready") void this.#startWorker(id).catch((cause: Error) => this.#workerFailed(id, cause));
-    };
-    if (lived >= HEALTHY_MS) start();
-    else setTimeout(start, lived < RESTART_DELAY_MS ? RESTART_DELAY_MS : 0);
-  }
-
-  /** It could not begin; its end brings the next try. */
-  #workerFailed(id: number, cause: Error): void {
-    this.log.error("a worker could not start", { worker: id, error: cause.message });
-    void this.#workers.get(id)?.terminate();
-  }
-
-  #watch(): void {
+  /** `more` are files that may hold what a reload failed for. */
+  #watch(more: readonly string[]): void {
+    if (this.#options.watch !== true) return;
     this.#unwatch();
-    this.#unwatch = watchFiles(this.#loaded.files, () => {
-      void this.reload();
-    });
+    this.#unwatch = watchFiles([...new Set([...this.#loaded.files, ...more])], () => void this.reload());
   }
 
   /** Reads the configuration again. Reloads follow one another; a bad configuration changes nothing. */
   reload(): Promise<ReloadResult> {
-    const next = this.#reloading.then(() => this.#reload(this.#options));
+    const next = this.#reloading.then(() => this.#reload());
     this.#reloading = next.catch(() => undefined);
     return next;
   }
 
-  /** Puts a configuration given in code into use. */
-  reloadWith(input: ConfigInput): Promise<ReloadResult> {
-    const next = this.#reloading.then(() => this.#reload({ ...this.#options, config: { input } }));
-    this.#reloading = next.catch(() => undefined);
-    return next;
-  }
-
-  async #reload(options: SupervisorOptions): Promise<ReloadResult> {
-    const result = await this.#tryReload(options);
+  async #reload(): Promise<ReloadResult> {
+    const result = await this.#tryReload();
     this.#page.cell("sluice_config_reloads_total", [result.ok ? "ok" : "failed"]).add(1);
-    if (result.ok) this.log.info("configuration reloaded", { file: this.#loaded.path });
-    else for (const { message, file, line } of result.diagnostics) this.log.error("configuration not reloaded", { message, file, line });
-    if (this.#options.watch === true && this.#state === "ready") this.#watch();
+    for (const { severity, message, file, line, column } of result.diagnostics) {
+      const text = severity === "error" ? "configuration not reloaded" : "configuration reloaded with a warning";
+      this.#log[severity === "error" ? "error" : "warn"](text, { message, file, line, column });
+    }
+    if (result.ok) this.#log.info("configuration reloaded", { file: this.#loaded.path });
+    if (this.#state === "ready") this.#watch(result.diagnostics.map(({ file }) => file).filter((file) => file !== ""));
     return result;
   }
 
-  async #tryReload(options: SupervisorOptions): Promise<ReloadResult> {
+  async #tryReload(): Promise<ReloadResult> {
     if (this.#state !== "ready") return failed("the proxy is stopping");
     let loaded: LoadedConfig;
     try {
-      loaded = await load(options);
+      loaded = await loadForWorkers(this.#options.config);
     } catch (error) {
       if (error instanceof ConfigError) return { ok: false, diagnostics: error.diagnostics };
       throw error;
     }
-    const workers = [...this.#workers.values()].filter(({ state }) => state === "ready");
-    const prepared: WorkerHandle[] = [];
+    let change: Change;
+    let admin = this.#admin;
     try {
-      let ports = this.#ports;
-      for (const worker of workers) {
-        ports = await worker.prepare(loaded.source, ports);
-        prepared.push(worker);
-      }
-      this.#ports = ports;
+      await claimAddresses(addressesOf(loaded.config), addressesOf(this.#loaded.config));
+      if (adminAddressOf(loaded.config) !== adminAddressOf(this.#loaded.config))
+        admin = await this.#openAdmin(loaded.config);
+      change = await this.#crew.prepare(loaded.source, listenerNames(loaded.config.listeners));
     } catch (error) {
-      for (const worker of prepared) worker.discard();
-      if (error instanceof WorkerError) return failed(error.message, loaded.path);
-      return failed(`a worker ended during the reload: ${String(error)}`, loaded.path);
+      if (admin !== this.#admin) void admin?.close();
+      return failed(messageOf(error), loaded.path);
     }
-    this.#setAdminToken(loaded.config);
-    this.#loaded = loaded;
-    this.#loadedAt = new Date(wallClock());
-    await Promise.all(workers.map((worker) => worker.commit().catch(() => undefined)));
-    return { ok: true, diagnostics: loaded.diagnostics };
+    return this.#adopt(loaded, change, admin);
   }
 
-  #setAdminToken(config: Config): void {
-    if (config.admin === false || this.#admin === null) return;
-    try {
-      this.#admin.setToken(config.admin.token);
-    } catch (error) {
-      this.log.warn("the admin token stays as it was", { error: String(error) });
+  /** Everything is ready: puts it into use. */
+  async #adopt(loaded: LoadedConfig, change: Change, admin: AdminServer | null): Promise<ReloadResult> {
+    const { config } = loaded;
+    if (this.#state !== "ready") {
+      change.discard();
+      if (admin !== this.#admin) void admin?.close();
+      return failed("the proxy is stopping");
     }
+    const previous = this.#admin;
+    this.#admin = admin;
+    if (admin === previous && config.admin !== false) admin?.setToken(config.admin.token);
+    this.#loaded = loaded;
+    this.#loadedAt = new Date(wallClock());
+    this.#log.setLevel(config.log.level);
+    await change.commit();
+    // Not waited for: the answer to this very reload may have to leave through it.
+    if (previous !== admin) void previous?.close();
+    return { ok: true, diagnostics: [...loaded.diagnostics, ...this.#setWorkers(loaded)] };
+  }
+
+  /**
+   * More workers are started at once. Fewer would lose requests: the system has spread connections over all of them that
+   * some have not accepted yet.
+   */
+  #setWorkers({ config, path }: LoadedConfig): Diagnostic[] {
+    const wanted = this.#wantedWorkers(config);
+    const running = this.#crew.wanted;
+    this.#crew.grow(wanted);
+    if (wanted >= running) return [];
+    const message = `${running} workers go on: fewer (${wanted}) take a restart`;
+    return [{ severity: "warning", message, file: path, line: 0, column: 0, path: ["workers"] }];
   }
 
   /** Stops gracefully: requests in flight are answered, tunnels get the drain time. Resolves when all is through. */
@@ -253,43 +207,44 @@ export class Supervisor implements AdminBackend {
     this.#state = "draining";
     this.#unwatch();
     const ms = this.#loaded.config.shutdown.drain;
-    const late = new Promise<void>((resolve) => setTimeout(resolve, ms + DRAIN_GRACE_MS).unref());
-    await Promise.race([Promise.all([...this.#workers.values()].map((worker) => worker.drain(ms))), late]);
+    await Promise.race([this.#crew.drain(ms), Bun.sleep(ms + DRAIN_GRACE_MS)]);
     await this.#stopAll();
     this.#resolveStopped();
   }
 
   async #stopAll(): Promise<void> {
     this.#state = "draining";
-    await Promise.all([...this.#workers.values()].map((worker) => worker.terminate()));
-    await this.#admin?.close();
+    await this.#crew.terminate();
+    await Promise.race([this.#admin?.close(), Bun.sleep(ADMIN_CLOSE_MS)]);
     this.#admin = null;
   }
 
   reopenLogs(): void {
-    for (const worker of this.#workers.values()) worker.reopenLogs();
+    this.#crew.reopenLogs();
   }
 
   // ——— AdminBackend
 
   status(): ProxyStatus {
-    const workers = [...this.#workers.values()].sort((a, b) => a.id - b.id);
+    const { config, path } = this.#loaded;
+    const names = listenerNames(config.listeners);
     return {
       version: VERSION,
       pid: process.pid,
       state: this.#state,
       startedAt: this.#startedAt.toISOString(),
-      configFile: this.#loaded.path,
+      configFile: path,
       configLoadedAt: this.#loadedAt.toISOString(),
-      listeners: this.#loaded.config.listeners.map(({ address }) => ({ address, bound: this.#bound(address) })),
-      workers: workers.map(({ id, state, connections }) => ({ id, state, connections, restarts: this.#restarts.get(id) ?? 0 })),
+      listeners: config.listeners.map(({ address }, at) => ({ address, bound: this.#bound(address, names[at]!) })),
+      workers: this.#crew.workers.map(({ id, state, connections }) => {
+        return { id, state, connections, restarts: this.#crew.restartsOf(id) };
+      }),
     };
   }
 
-  #bound(address: string): string {
+  #bound(address: string, name: string): string {
     if (address.startsWith("unix:")) return address;
-    const port = this.#ports.get(address);
-    const real = port === undefined ? address : address.replace(/\d+$/, String(port));
+    const real = boundAddress(address, this.#crew.ports.get(name));
     return `http://${real.startsWith(":") ? `0.0.0.0${real}` : real}`;
   }
 
@@ -310,7 +265,7 @@ export class Supervisor implements AdminBackend {
   }
 
   upstreams(): unknown {
-    return upstreamTotals([...this.#workers.values()].map((worker) => worker.upstreams));
+    return upstreamTotals(this.#crew.workers.map((worker) => worker.upstreams));
   }
 
   drain(): void {
@@ -318,10 +273,7 @@ export class Supervisor implements AdminBackend {
   }
 
   ready(): Readiness {
-    const reasons: string[] = [];
-    if (this.#state !== "ready") reasons.push(this.#state === "draining" ? "the proxy is draining" : "the proxy is starting");
-    const ready = [...this.#workers.values()].filter(({ state }) => state === "ready").length;
-    if (this.#state === "ready" && ready === 0) reasons.push("no worker accepts connections");
+    const reasons = readinessReasons(this.#state, this.#loaded.config, this.#crew.ready);
     return { ready: reasons.length === 0, reasons };
   }
 
@@ -334,11 +286,13 @@ export class Supervisor implements AdminBackend {
   }
 
   restartWorker(id: number): boolean {
-    const worker = this.#workers.get(id);
-    void worker?.terminate();
-    return worker !== undefined;
+    return this.#crew.restart(id);
   }
 }
+
+const addressesOf = (config: Config): string[] => config.listeners.map(({ address }) => address);
+const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function failed(message: string, file = ""): ReloadResult {
   return { ok: false, diagnostics: [{ severity: "error", message, file, line: 0, column: 0, path: [] }] };

@@ -9,14 +9,19 @@ export function upstreamTotals(workers: readonly (readonly UpstreamState[])[]): 
     totals.set(name, sums);
     for (const server of servers) {
       const before = sums.get(server.name);
-      sums.set(server.name, before === undefined ? server : {
-        name: server.name,
-        weight: server.weight,
-        open: before.open + server.open,
-        idle: before.idle + server.idle,
-        queued: before.queued + server.queued,
-        failing: before.failing || server.failing,
-      });
+      sums.set(
+        server.name,
+        before === undefined
+          ? server
+          : {
+              name: server.name,
+              weight: server.weight,
+              open: before.open + server.open,
+              idle: before.idle + server.idle,
+              queued: before.queued + server.queued,
+              failing: before.failing || server.failing,
+            },
+      );
     }
   }
   return [...totals].map(([name, servers]) => ({ name, servers: [...servers.values()] }));

@@ -1,30 +1,42 @@
-// Tells when one of some files has changed, however editors write them: in place, or by renaming a new one over it.
-import { type FSWatcher, watch } from "node:fs";
-import { basename, dirname } from "node:path";
+// Tells when one of some files has changed, however it was written: in place, by renaming a new one over it, or behind a
+// symbolic link (as Kubernetes swaps mounted files).
+import { type FSWatcher, statSync, watch } from "node:fs";
+import { dirname } from "node:path";
 
-/** Editors write in several steps; one change within this time is told once. */
+/** Editors write in several steps; what changes within this time is told once. */
 const QUIET_MS = 100;
 
 /** Calls `changed` after changes to any of the files. Returns what stops it. */
 export function watchFiles(files: readonly string[], changed: () => void): () => void {
-  const byFolder = new Map<string, Set<string>>();
-  for (const file of files) {
-    const names = byFolder.get(dirname(file)) ?? new Set();
-    byFolder.set(dirname(file), names.add(basename(file)));
-  }
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let before = files.map(signature);
+  const look = (): void => {
+    const now = files.map(signature);
+    const same = now.every((each, at) => each === before[at]);
+    before = now;
+    if (!same) changed();
+  };
   const watchers: FSWatcher[] = [];
-  for (const [folder, names] of byFolder) {
-    watchers.push(
-      watch(folder, (_event, name) => {
-        if (name !== null && !names.has(name)) return;
-        clearTimeout(timer);
-        timer = setTimeout(changed, QUIET_MS);
-      }),
-    );
+  for (const folder of new Set(files.map(dirname))) {
+    try {
+      watchers.push(
+        watch(folder, () => {
+          clearTimeout(timer);
+          timer = setTimeout(look, QUIET_MS);
+        }),
+      );
+    } catch {
+      // The folder is gone: so is the file, and that was told when it was loaded.
+    }
   }
   return () => {
     clearTimeout(timer);
     for (const watcher of watchers) watcher.close();
   };
+}
+
+/** Other than before when the file at that path is another one or was written to; "" when there is none. */
+function signature(file: string): string {
+  const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
+  return stat === undefined ? "" : `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
 }

@@ -3,27 +3,31 @@ import { Worker } from "node:worker_threads";
 import type { MetricsSource } from "../observe/metrics-store.ts";
 import type { ConfigSource, FromWorker, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
 
-/** A worker could not do what it was told; `cannotListen` when an address was the reason. */
-export class WorkerError extends Error {
-  readonly cannotListen: boolean;
-  constructor(message: string, cannotListen: boolean) {
-    super(message);
-    this.name = "WorkerError";
-    this.cannotListen = cannotListen;
-  }
-}
+/** A worker could not prepare what it was told to. */
+export class WorkerError extends Error {}
 
-type Awaited = "prepared" | "committed" | "drained";
+/** What a worker says when it is through with something. */
+type Answer = Extract<FromWorker, { kind: "prepared" | "committed" | "drained" }>;
+
+interface Waiter {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
 
 export class WorkerHandle {
   readonly id: number;
   state: "starting" | "ready" | "draining" = "starting";
   connections = 0;
   upstreams: readonly UpstreamState[] = [];
+  /** The configuration that it was last told to put into use. */
+  source: ConfigSource | null = null;
+  /** It is ended on purpose: nothing is wrong with it. */
+  dismissed = false;
   readonly #worker: Worker;
   readonly #metrics: MetricsSource;
-  /** What is waited for; a worker does one thing at a time. */
-  #waiting: { kind: Awaited; resolve: (message: FromWorker) => void; reject: (error: Error) => void } | null = null;
+  /** A drain may begin while a configuration is prepared, so each kind of answer has its own waiter. */
+  readonly #waiting = new Map<Answer["kind"], Waiter>();
+  #preparing: ConfigSource | null = null;
   #failure: Error | null = null;
   #gone = false;
 
@@ -39,11 +43,15 @@ export class WorkerHandle {
     this.#worker.on("exit", () => {
       this.#gone = true;
       metrics.close();
-      const waiting = this.#waiting;
-      this.#waiting = null;
-      waiting?.reject(this.#failure ?? new Error(`worker ${this.id} ended`));
+      const waiting = [...this.#waiting.values()];
+      this.#waiting.clear();
+      for (const { reject } of waiting) reject(this.#end());
       ended(this.#failure);
     });
+  }
+
+  #end(): Error {
+    return this.#failure ?? new Error(`worker ${this.id} ended`);
   }
 
   #receive(message: FromWorker): void {
@@ -55,30 +63,28 @@ export class WorkerHandle {
         this.connections = message.connections;
         this.upstreams = message.upstreams;
         return;
-      case "failed": {
-        const waiting = this.#waiting;
-        this.#waiting = null;
-        waiting?.reject(new WorkerError(message.message, message.cannotListen));
-        return;
-      }
-      default: {
-        const waiting = this.#waiting;
-        if (waiting === null || waiting.kind !== message.kind) return;
-        this.#waiting = null;
-        waiting.resolve(message);
-      }
+      case "failed":
+        return this.#take("prepared")?.reject(new WorkerError(message.message));
+      default:
+        return this.#take(message.kind)?.resolve(message);
     }
+  }
+
+  #take(kind: Answer["kind"]): Waiter | undefined {
+    const waiter = this.#waiting.get(kind);
+    this.#waiting.delete(kind);
+    return waiter;
   }
 
   #tell(message: ToWorker): void {
     if (!this.#gone) this.#worker.postMessage(message);
   }
 
-  #ask(message: ToWorker, kind: Awaited): Promise<FromWorker> {
-    const { promise, resolve, reject } = Promise.withResolvers<FromWorker>();
-    if (this.#gone) reject(this.#failure ?? new Error(`worker ${this.id} ended`));
+  #ask(message: ToWorker, kind: Answer["kind"]): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    if (this.#gone) reject(this.#end());
     else {
-      this.#waiting = { kind, resolve, reject };
+      this.#waiting.set(kind, { resolve, reject });
       this.#worker.postMessage(message);
     }
     return promise;
@@ -86,14 +92,15 @@ export class WorkerHandle {
 
   /** Makes a configuration ready. Returns the ports of all listeners. Rejects with WorkerError, or when the worker ends. */
   async prepare(source: ConfigSource, ports: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, number>> {
+    this.#preparing = source;
     const answer = await this.#ask({ kind: "prepare", source, ports }, "prepared");
     return answer.kind === "prepared" ? answer.ports : ports;
   }
 
   /** Puts what was prepared into use. Rejects only when the worker ends. */
   async commit(): Promise<void> {
+    this.source = this.#preparing;
     await this.#ask({ kind: "commit" }, "committed");
-    if (this.state === "starting") this.state = "ready";
   }
 
   discard(): void {

@@ -1,5 +1,6 @@
 // What the supervisor and its worker threads say to each other. Everything survives structured cloning.
 import type { Config } from "../config/schema.ts";
+import type { LogLevel } from "../observe/log.ts";
 import type { MetricsMessage } from "../observe/metrics-page.ts";
 
 /** A configuration with plugins holds functions, which cannot be sent: the worker loads the same file itself. */
@@ -11,6 +12,7 @@ export interface WorkerData {
   readonly id: number;
   readonly primary: boolean;
   readonly via: string;
+  readonly level: LogLevel;
 }
 
 export type ToWorker =
@@ -37,7 +39,7 @@ export interface UpstreamState {
 export type FromWorker =
   | MetricsMessage
   | { readonly kind: "prepared"; readonly ports: ReadonlyMap<string, number> }
-  | { readonly kind: "failed"; readonly message: string; readonly cannotListen: boolean }
+  | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "committed" }
   | { readonly kind: "drained" }
   | { readonly kind: "state"; readonly connections: number; readonly upstreams: readonly UpstreamState[] };

@@ -5,18 +5,19 @@ import { createLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { startThreadMetrics } from "../observe/thread-metrics.ts";
 import { setViaPseudonym } from "../pipeline/via.ts";
-import { DataPlane, ListenError, type Prepared } from "./data-plane.ts";
+import { DataPlane, type Prepared } from "./data-plane.ts";
 import { offerSluiceModule } from "./sluice-module.ts";
 import type { ConfigSource, FromWorker, ToWorker, WorkerData } from "./worker-messages.ts";
 
 const STATE_EVERY_MS = 500;
 
-const { id, primary, via } = workerData as WorkerData;
+const { id, primary, via, level } = workerData as WorkerData;
 const post = (message: FromWorker): void => parentPort!.postMessage(message);
 
 setViaPseudonym(via);
 offerSluiceModule();
-const log = createLog("info").with({ worker: id });
+const ownLog = createLog(level);
+const log = ownLog.with({ worker: id });
 const metrics = new Metrics(post);
 startThreadMetrics(metrics, String(id));
 const plane = new DataPlane({ log, metrics, primary });
@@ -24,7 +25,11 @@ let prepared: Prepared | null = null;
 
 // A plugin that forgets a promise must not take the connections of this worker along; an exception that nobody caught
 // does, as nothing is known about the state it left.
-process.on("unhandledRejection", (error) => log.error("a promise was rejected and nobody looked", { error: String(error) }));
+process.on("unhandledRejection", (error) =>
+  log.error("a promise was rejected and nobody looked", {
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  }),
+);
 
 async function configOf(source: ConfigSource): Promise<Config> {
   if (source.kind === "config") return source.config;
@@ -39,8 +44,7 @@ async function prepare(source: ConfigSource, ports: ReadonlyMap<string, number>)
     prepared = plane.prepare(config, ports);
     post({ kind: "prepared", ports: plane.ports(prepared) });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    post({ kind: "failed", message, cannotListen: error instanceof ListenError });
+    post({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
   }
 }
 
@@ -49,7 +53,10 @@ async function receive(message: ToWorker): Promise<void> {
     case "prepare":
       return prepare(message.source, message.ports);
     case "commit":
-      if (prepared !== null) plane.commit(prepared);
+      if (prepared !== null) {
+        ownLog.setLevel(prepared.config.log.level);
+        plane.commit(prepared);
+      }
       prepared = null;
       return post({ kind: "committed" });
     case "discard":
@@ -65,4 +72,7 @@ async function receive(message: ToWorker): Promise<void> {
 }
 
 parentPort!.on("message", (message: ToWorker) => void receive(message));
-setInterval(() => post({ kind: "state", connections: plane.connections, upstreams: plane.upstreamStatus() }), STATE_EVERY_MS).unref();
+setInterval(
+  () => post({ kind: "state", connections: plane.connections, upstreams: plane.upstreamStatus() }),
+  STATE_EVERY_MS,
+).unref();

@@ -1,21 +1,37 @@
-// UUIDv7 (RFC 9562 §5.7): ordered by time, made from a pool of random bytes so that one costs no system call.
+// UUIDv7 (RFC 9562 §5.7): ordered by time, made from a pool of random digits so that one costs no system call.
 import { wallClock } from "./clock.ts";
 
-const POOL_BYTES = 8192;
-const RANDOM_BYTES = 10;
+const POOL_BYTES = 4096;
+/** Digits that one id takes from the pool. */
+const DIGITS = 19;
 const HEX = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+/** For each digit the one with its low two bits and the bits of the variant: 8, 9, a or b. */
+const VARIANT = new Uint8Array(256);
+HEX.forEach((digit, value) => {
+  VARIANT[digit] = "89ab".charCodeAt(value & 3);
+});
 
-const pool = new Uint8Array(POOL_BYTES);
-let poolAt = POOL_BYTES;
-const text = Buffer.alloc(36, "-");
-// Where the 16 bytes stand in the text, dashes left out.
-const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+const random = Buffer.alloc(POOL_BYTES);
+let pool = Buffer.alloc(0);
+let poolAt = 0;
+const text = Buffer.from("00000000-0000-7000-8000-000000000000");
 let lastMs = 0;
 
-function put(index: number, byte: number): void {
-  const at = PLACES[index]!;
-  text[at] = HEX[byte >> 4]!;
-  text[at + 1] = HEX[byte & 15]!;
+/** The 48 bits of the time as 12 digits. */
+function writeTime(ms: number): void {
+  let rest = ms;
+  for (let at = 12; at >= 0; at -= 1) {
+    if (at === 8) continue;
+    const digit = rest % 16;
+    text[at] = HEX[digit]!;
+    rest = (rest - digit) / 16;
+  }
+}
+
+function refill(): void {
+  crypto.getRandomValues(random);
+  pool = Buffer.from(random.toString("hex"), "latin1");
+  poolAt = 0;
 }
 
 /** A new id, 36 characters, lower-case. */
@@ -23,22 +39,14 @@ export function uuidV7(): string {
   const ms = wallClock();
   if (ms !== lastMs) {
     lastMs = ms;
-    const high = Math.floor(ms / 0x1_0000);
-    put(0, (high >>> 24) & 255);
-    put(1, (high >>> 16) & 255);
-    put(2, (high >>> 8) & 255);
-    put(3, high & 255);
-    put(4, (ms >>> 8) & 255);
-    put(5, ms & 255);
+    writeTime(ms);
   }
-  if (poolAt + RANDOM_BYTES > POOL_BYTES) {
-    crypto.getRandomValues(pool);
-    poolAt = 0;
-  }
-  put(6, 0x70 | (pool[poolAt]! & 15));
-  put(7, pool[poolAt + 1]!);
-  put(8, 0x80 | (pool[poolAt + 2]! & 63));
-  for (let i = 3; i < RANDOM_BYTES; i += 1) put(6 + i, pool[poolAt + i]!);
-  poolAt += RANDOM_BYTES;
+  if (poolAt + DIGITS > pool.length) refill();
+  let from = poolAt;
+  poolAt += DIGITS;
+  for (let at = 15; at < 18; at += 1) text[at] = pool[from++]!;
+  text[19] = VARIANT[pool[from++]!]!;
+  for (let at = 20; at < 23; at += 1) text[at] = pool[from++]!;
+  for (let at = 24; at < 36; at += 1) text[at] = pool[from++]!;
   return text.latin1Slice(0, 36);
 }

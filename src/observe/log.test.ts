@@ -52,6 +52,17 @@ test("fields that every line carries", () => {
   );
 });
 
+test("a new level holds for what was made from the log before", () => {
+  const said: string[] = [];
+  const log = createLog("warn", { write: (line) => said.push(line) });
+  const worker = log.with({ worker: 1 });
+  worker.info("too early");
+  log.setLevel("info");
+  worker.info("now");
+  expect(worker.enabled("debug")).toBe(false);
+  expect(said.map((line) => line.slice(25))).toEqual(["info  now worker=1\n"]);
+});
+
 test("no line is longer than what a pipe takes in one piece", () => {
   const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`field${i}`, "é".repeat(99)]));
   for (const format of ["text", "json"] as const) {

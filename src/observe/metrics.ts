@@ -44,6 +44,14 @@ export class RequestMetrics {
     histogram.observe(durationMs / 1000);
   }
 
+  /** `record` for a route of this plan, or of one before it in which its index stood for another name. */
+  recordRoute(index: number, name: string, method: number, status: number, durationMs: number): void {
+    if (this.#names[index + 1] === name) return this.record(index, method, status, durationMs);
+    const code = isStatus(status) ? String(status) : "other";
+    this.#page.add(this.#page.slot("sluice_requests_total", [name, METHODS[method]!, code]), 1);
+    this.#page.histogram("sluice_request_duration_seconds", [name]).observe(durationMs / 1000);
+  }
+
   /** Counts a finished request. `routeIndex` is -1 without a route. */
   count(routeIndex: number, method: number, status: number): void {
     const code = isStatus(status) ? status : 0;

@@ -3,6 +3,7 @@ import type { Address } from "../config/address.ts";
 import type { UpstreamConfig } from "../config/schema.ts";
 import { type Fault, FaultError, fault } from "../core/faults.ts";
 import { Timer, type TimerWheel } from "../core/timers.ts";
+import type { ServerMetrics } from "../observe/metrics.ts";
 import type { ServerRef } from "../pipeline/exchange.ts";
 import type { Connection } from "../transport/connection.ts";
 import { type Dial, dial } from "../transport/socket.ts";
@@ -28,6 +29,8 @@ const FAILED_MS = 2000;
 export class Server implements ServerRef, ClientOwner {
   readonly name: string;
   readonly weight: number;
+  /** Its counts, once there are any; kept here so that counting looks nothing up. */
+  metrics: ServerMetrics | null = null;
   /** Credit of the smooth weighted round-robin (balance.ts). */
   credit = 0;
   /** On the wheel's clock: until then connects are expected to fail. */

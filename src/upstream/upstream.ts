@@ -2,11 +2,14 @@
 import { parseServer } from "../config/address.ts";
 import type { UpstreamConfig } from "../config/schema.ts";
 import type { TimerWheel } from "../core/timers.ts";
+import type { UpstreamMetrics } from "../observe/metrics.ts";
 import { Server } from "./pool.ts";
 import type { Resolver } from "./resolver.ts";
 
 export class Upstream {
   readonly name: string;
+  /** Its counts, once there are any; kept here so that counting looks nothing up. */
+  metrics: UpstreamMetrics | null = null;
   readonly config: UpstreamConfig;
   readonly servers: readonly Server[];
   readonly #wheel: TimerWheel;

@@ -1,8 +1,7 @@
 // `redirect`: answers every request of the route with another location.
 import { within } from "../../config/compile-error.ts";
 import type { PolicyConfig } from "../../config/schema.ts";
-import type { Exchange } from "../../pipeline/exchange.ts";
-import type { Filter } from "../../pipeline/exchange.ts";
+import type { Exchange, Filter } from "../../pipeline/exchange.ts";
 import { type Reply, reply } from "../../pipeline/reply.ts";
 import { compileTemplate } from "../../pipeline/template.ts";
 import type { FilterDefinition } from "../definition.ts";

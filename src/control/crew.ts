@@ -1,0 +1,195 @@
+// The worker threads together: all of them run the same configuration, and one that ends is replaced.
+import { monotonic } from "../core/clock.ts";
+import type { Log, LogLevel } from "../observe/log.ts";
+import type { MetricsStore } from "../observe/metrics-store.ts";
+import { WorkerHandle } from "./worker-handle.ts";
+import type { ConfigSource } from "./worker-messages.ts";
+
+/** A worker that lived shorter than this after its start counts as one that did not work. */
+const HEALTHY_MS = 5000;
+/** The first replacement comes at once; when that does not work either they wait, twice as long each time. */
+const BACKOFF_MS = 250;
+const BACKOFF_MAX_MS = 10_000;
+
+export interface CrewOptions {
+  readonly via: string;
+  readonly log: Log;
+  /** The level that new workers log at until they have their configuration. */
+  readonly level: LogLevel;
+  readonly store: MetricsStore;
+  /** A worker has ended and will be replaced. */
+  readonly onRestart: () => void;
+}
+
+/** A configuration that all workers have made ready. One of the two is called. */
+export interface Change {
+  /** Puts it into use. `names` are those of its listeners (listener-names.ts). */
+  commit(): Promise<void>;
+  discard(): void;
+}
+
+export class Crew {
+  readonly #options: CrewOptions;
+  readonly #workers = new Map<number, WorkerHandle>();
+  readonly #restarts = new Map<number, number>();
+  /** How many workers of that id in a row did not live long. */
+  readonly #shortLived = new Map<number, number>();
+  #source: ConfigSource;
+  #ports: ReadonlyMap<string, number> = new Map();
+  #wanted = 0;
+  #replacing = false;
+
+  constructor(options: CrewOptions, source: ConfigSource) {
+    this.#options = options;
+    this.#source = source;
+  }
+
+  /** Those that are there, by id; one that ended is missing until it is replaced. */
+  get workers(): WorkerHandle[] {
+    return [...this.#workers.values()].sort((a, b) => a.id - b.id);
+  }
+  get ready(): WorkerHandle[] {
+    return this.workers.filter(({ state }) => state === "ready");
+  }
+  /** How many there should be. */
+  get wanted(): number {
+    return this.#wanted;
+  }
+  /** The port of each listener by name. */
+  get ports(): ReadonlyMap<string, number> {
+    return this.#ports;
+  }
+  restartsOf(id: number): number {
+    return this.#restarts.get(id) ?? 0;
+  }
+
+  /** Starts the first workers. Rejects when one of them cannot start; `terminate` ends the others. */
+  async start(count: number): Promise<void> {
+    this.#wanted = count;
+    // The first worker's ports are everybody's, where the system is to choose one.
+    await this.#start(0);
+    await Promise.all(Array.from({ length: count - 1 }, (_, i) => this.#start(i + 1)));
+    this.#replacing = true;
+    this.#fill(); // one of them may have ended already
+  }
+
+  /** Starts more workers, until there are `count`. They are tried again and again, as replacements are. */
+  grow(count: number): void {
+    this.#wanted = Math.max(this.#wanted, count);
+    this.#fill();
+  }
+
+  #fill(): void {
+    for (let id = 0; id < this.#wanted; id += 1) this.#replace(id);
+  }
+
+  async #start(id: number): Promise<void> {
+    const { via, level, store } = this.#options;
+    const startedAt = monotonic();
+    const worker: WorkerHandle = new WorkerHandle({ id, primary: id === 0, via, level }, store.source(), (error) =>
+      this.#ended(worker, monotonic() - startedAt, error),
+    );
+    this.#workers.set(id, worker);
+    await this.#bring(worker);
+    if (worker.state === "starting") worker.state = "ready";
+  }
+
+  /** Gives the worker the configuration in use, which may change meanwhile. */
+  async #bring(worker: WorkerHandle): Promise<void> {
+    while (worker.source !== this.#source) {
+      const ports = await worker.prepare(this.#source, this.#ports);
+      this.#ports = new Map([...ports, ...this.#ports]);
+      await worker.commit();
+    }
+  }
+
+  #ended(worker: WorkerHandle, livedMs: number, error: Error | null): void {
+    const { id } = worker;
+    this.#workers.delete(id);
+    if (!this.#replacing) return;
+    const short = worker.dismissed || livedMs >= HEALTHY_MS ? 0 : (this.#shortLived.get(id) ?? 0) + 1;
+    this.#shortLived.set(id, short);
+    this.#restarts.set(id, this.restartsOf(id) + 1);
+    this.#options.onRestart();
+    const delayMs = short <= 1 ? 0 : Math.min(BACKOFF_MS * 2 ** (short - 2), BACKOFF_MAX_MS);
+    const fields = { worker: id, delayMs };
+    if (worker.dismissed) this.#options.log.warn("a worker was ended; it is replaced", fields);
+    else {
+      const why = error?.stack ?? error?.message ?? "no exception";
+      this.#options.log.error("a worker ended; it is replaced", { ...fields, error: why });
+    }
+    if (delayMs === 0) this.#replace(id);
+    else setTimeout(() => this.#replace(id), delayMs);
+  }
+
+  #replace(id: number): void {
+    if (!this.#replacing || this.#workers.has(id)) return;
+    this.#start(id).catch((error: Error) => {
+      const worker = this.#workers.get(id);
+      if (worker !== undefined) this.#giveUp(worker, error);
+    });
+  }
+
+  /** Its end brings the next try. */
+  #giveUp(worker: WorkerHandle, error: Error): void {
+    this.#options.log.error("a worker cannot work", { worker: worker.id, error: error.message });
+    void worker.terminate();
+  }
+
+  /** Has every worker make the configuration ready. Rejects, and nothing has changed, when one of them cannot. */
+  async prepare(source: ConfigSource, names: readonly string[]): Promise<Change> {
+    const [first, ...others] = this.ready;
+    const prepared: WorkerHandle[] = [];
+    const discard = (): void => {
+      for (const worker of prepared) worker.discard();
+    };
+    let ports = this.#ports;
+    const prepare = async (worker: WorkerHandle): Promise<void> => {
+      ports = await worker.prepare(source, ports);
+      prepared.push(worker);
+    };
+    if (first !== undefined) await prepare(first);
+    const failed = (await Promise.allSettled(others.map(prepare))).find((result) => result.status === "rejected");
+    if (failed !== undefined) {
+      discard();
+      throw failed.reason;
+    }
+    return {
+      discard,
+      commit: async () => {
+        this.#source = source;
+        this.#ports = new Map([...ports].filter(([name]) => names.includes(name)));
+        // One that has ended meanwhile is replaced by one that begins with this configuration.
+        await Promise.all(prepared.map((worker) => worker.commit().catch(() => undefined)));
+        // One that became ready meanwhile has the configuration from before.
+        await Promise.all(
+          this.ready.map((worker) => this.#bring(worker).catch((error: Error) => this.#giveUp(worker, error))),
+        );
+      },
+    };
+  }
+
+  reopenLogs(): void {
+    for (const worker of this.workers) worker.reopenLogs();
+  }
+
+  /** Ends one worker at once; another takes its place. False when there is none with that id. */
+  restart(id: number): boolean {
+    const worker = this.#workers.get(id);
+    if (worker === undefined) return false;
+    worker.dismissed = true;
+    void worker.terminate();
+    return true;
+  }
+
+  /** Ends all gracefully within `ms`. */
+  async drain(ms: number): Promise<void> {
+    this.#replacing = false;
+    await Promise.all(this.workers.map((worker) => (worker.state === "ready" ? worker.drain(ms) : worker.terminate())));
+  }
+
+  async terminate(): Promise<void> {
+    this.#replacing = false;
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
+  }
+}
