@@ -1,8 +1,7 @@
 // Nanoseconds per head that is read and per head that is written: `bun bench/h1.bench.ts`.
 // Sketch: reading looks at each byte once in a table, about 1 ns a byte, and notes four offsets for each field; writing
-// copies ranges, next to nothing a byte, and adds some lines of text at about 50 ns each. Over a budget something is made
-// for each field: a string, an object, a closure.
-
+// copies ranges, next to nothing a byte, and adds some lines of text at about 50 ns each. Over a budget something is
+// made for each field: a string, an object, a closure.
 import { BodyReader } from "../src/http/h1/body-reader.ts";
 import { RESPONSE_LIMITS } from "../src/http/h1/limits.ts";
 import { RequestReader } from "../src/http/h1/request-reader.ts";

@@ -14,6 +14,7 @@ import { methodId, type RequestMetrics } from "./observe/metrics.ts";
 import { identifyClient } from "./pipeline/client.ts";
 import type { Exchange, Route } from "./pipeline/exchange.ts";
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
+import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
 import { namesThisProxy } from "./pipeline/via.ts";
 import type { RouteTable } from "./routing/table.ts";
 import { accessEntry } from "./server/access-entry.ts";
@@ -26,11 +27,10 @@ import type { Upstream } from "./upstream/upstream.ts";
 /** What a reload exchanges as one: requests in flight keep the one that they started with. */
 export interface WirePlan {
   readonly table: RouteTable<Route>;
+  readonly routes: readonly Route[];
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly trustedProxies: CidrSet | null;
   readonly requests: RequestMetrics;
-  /** Longest silence of a tunnel in milliseconds, by listener name. */
-  readonly tunnelIdle: ReadonlyMap<string, number>;
 }
 
 /** Counts what happens to upstreams; kept apart from the plan because upstreams outlive one. */
@@ -65,6 +65,7 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (route === null) return x.downstream.fail(fault("route.none", `${x.request.authority} ${x.request.target}`));
     x.route = route;
     x.params = plan.table.params;
+    if (route.retained) x.response = new ResponseHead(); // plugins must not meet in the one that stands for none
     if (x.request.length > route.bodyMax)
       return x.downstream.fail(fault("request.body_too_large", `more than ${route.bodyMax} bytes`));
     if (route.requestFilters.length > 0) this.#filterRequest(x, route, plan, 0);
@@ -82,18 +83,20 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
       }
       if (outcome === undefined) continue;
       if (outcome instanceof Promise) {
-        outcome.then(
-          (settled) => {
+        outcome
+          .then((settled) => {
             if (x.over) return;
-            if (settled !== undefined) this.#answer(x, settled);
-            else this.#filterRequest(x, route, plan, i + 1);
-          },
-          (error: unknown) => this.#broken(x, filter.name, error),
-        );
+            if (settled === undefined) this.#filterRequest(x, route, plan, i + 1);
+            else if (isOutcome(settled)) this.#answer(x, settled);
+            else this.#broken(x, filter.name, NO_OUTCOME);
+          })
+          .catch((error: unknown) => this.#broken(x, filter.name, error));
         return;
       }
-      return this.#answer(x, outcome);
+      return isOutcome(outcome) ? this.#answer(x, outcome) : this.#broken(x, filter.name, NO_OUTCOME);
     }
+    const problem = route.retained ? requestProblem(x) : "";
+    if (problem !== "") return this.#broken(x, "use", problem);
     this.#act(x, route, plan);
   }
 
@@ -137,30 +140,34 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
       }
       if (outcome === undefined) continue;
       if (outcome instanceof Promise) {
-        outcome.then(
-          (settled) => {
-            if (x.over) return;
-            if (settled !== undefined) this.#replace(x, settled, waiter);
+        outcome
+          .then((settled) => {
+            if (x.over || x.downstream.answered) return; // the server's fault has been told meanwhile
+            if (settled !== undefined) this.#replace(x, filter.name, settled, waiter);
             else if (this.#filterResponse(x, filters, i + 1, waiter)) waiter.responsePhaseOver(true);
-          },
-          (error: unknown) => {
-            if (x.over) return;
+          })
+          .catch((error: unknown) => {
+            if (x.over || x.downstream.answered) return;
             waiter.responsePhaseOver(false);
             this.#broken(x, filter.name, error);
-          },
-        );
+          });
         return false;
       }
-      this.#replace(x, outcome, waiter);
+      this.#replace(x, filter.name, outcome, waiter);
       return false;
     }
-    return true;
+    const problem = x.route!.retained ? responseProblem(x) : "";
+    if (problem === "") return true;
+    waiter.responsePhaseOver(false);
+    this.#broken(x, "use", problem);
+    return false;
   }
 
   /** A response filter gave an answer in place of the server's. */
-  #replace(x: Exchange, outcome: Outcome, waiter: ResponseWaiter): void {
+  #replace(x: Exchange, filter: string, outcome: Outcome, waiter: ResponseWaiter): void {
     waiter.responsePhaseOver(false);
-    if (isFault(outcome)) x.downstream.fail(outcome);
+    if (!isOutcome(outcome)) this.#broken(x, filter, NO_OUTCOME);
+    else if (isFault(outcome)) x.downstream.fail(outcome);
     else x.downstream.reply(outcome);
   }
 
@@ -181,6 +188,13 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
 
+  /** Where the route stands in the plan of now, which a reload may have put in place since; -1 when it is gone. */
+  #indexOf(route: Route | null): number {
+    if (route === null) return -1;
+    const { routes } = this.plan;
+    return routes[route.index] === route ? route.index : routes.findIndex((each) => each.name === route.name);
+  }
+
   attempted(_x: Exchange, upstream: Upstream, server: Server, status: number, ms: number): void {
     this.#observer.attempted(upstream, server, status, ms);
   }
@@ -197,9 +211,11 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   }
   tunnelIdle(x: Exchange): number {
     const own = x.route!.tunnelIdle;
-    return own > 0 ? own : (this.plan.tunnelIdle.get(x.listener) ?? 0);
+    return own > 0 ? own : x.downstream.tunnelIdle;
   }
 }
+
+const NO_OUTCOME = "its result is neither undefined nor an answer made with x.respond()";
 
 /** What no route may serve. */
 function refusalOf(x: Exchange): Fault | null {

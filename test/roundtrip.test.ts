@@ -243,16 +243,14 @@ test("responses: the same status, reason, fields, body and trailers, for every k
       expect(heard.messages).toHaveLength(1);
       expect([first.complete, first.fields, first.facts.reason]).toEqual([true, fields, made.reason]);
 
-      const asked = hearRequests([wireOf("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]).head;
-      asked.version = made.clientVersion;
-      const framingOut = responseFraming(asked, heard.head);
+      const framingOut = responseFraming(made.method === "HEAD", made.clientVersion, heard.head);
       const room = heard.head.headers.maxLength() + HEAD_EXTRA_BYTES + made.reason.length;
       const out = Buffer.alloc(room + 1000, 0xee);
       const end = writeResponseHead(out, 0, heard.head, framingOut, framingOut === "close" ? "close" : "");
       expect(end).toBeLessThanOrEqual(room);
       const parts = isBodyless || made.body.kind === "none" ? [] : made.body.parts;
       const again = wireOf(
-        out.latin1Slice(0, end) + (isBodyless ? "" : writeBody(framingOut as BodyKind, parts, first.trailerBlock)),
+        out.latin1Slice(0, end) + (isBodyless ? "" : writeBody(framingOut === "empty" ? "none" : framingOut, parts, first.trailerBlock)),
       );
 
       const forwardedHeard = hearResponses(cutSomewhere(again, made.cutsAgain), [made.method]);

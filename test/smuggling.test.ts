@@ -260,7 +260,7 @@ describe("an independent parser agrees", () => {
   beforeAll(async () => {
     const node = Bun.which("node");
     if (node === null) throw new Error("this test needs Node.js in PATH");
-    server = Bun.spawn([node, `${import.meta.dir}/support/strict-server.mjs`], {
+    server = Bun.spawn([node, new URL("./support/strict-server.mjs", import.meta.url).pathname], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",

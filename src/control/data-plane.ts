@@ -138,12 +138,10 @@ export class DataPlane {
     this.#upstreams = kept;
     const wirePlan: WirePlan = {
       table: plan.table,
+      routes: plan.routes,
       upstreams: kept,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
-      tunnelIdle: new Map(
-        listenerNames(config.listeners).map((name, at) => [name, config.listeners[at]!.timeouts.tunnel]),
-      ),
     };
     this.#wire.plan = wirePlan;
     return retired;
@@ -244,10 +242,10 @@ export class DataPlane {
 function compilePlanless(metrics: Metrics): WirePlan {
   return {
     table: { find: () => null, params: null },
+    routes: [],
     upstreams: new Map(),
     trustedProxies: null,
     requests: metrics.requests([]),
-    tunnelIdle: new Map(),
   };
 }
 

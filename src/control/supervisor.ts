@@ -106,7 +106,7 @@ export class Supervisor implements AdminBackend {
       throw new StartError(messageOf(error));
     }
     this.#state = "ready";
-    this.#watch([]);
+    this.#watch(this.#startedAt.getTime(), []);
     Bun.gc(true); // what loading and checking left behind would otherwise stay for as long as nothing happens here
   }
 
@@ -119,11 +119,11 @@ export class Supervisor implements AdminBackend {
     return startAdmin({ address: admin.address, token: admin.token, log: this.#log }, this);
   }
 
-  /** `more` are files that may hold what a reload failed for. */
-  #watch(more: readonly string[]): void {
+  /** Reloads when files change after `sinceMs`; `more` are those that may hold what a reload failed for. */
+  #watch(sinceMs: number, more: readonly string[]): void {
     if (this.#options.watch !== true) return;
     this.#unwatch();
-    this.#unwatch = watchFiles([...new Set([...this.#loaded.files, ...more])], () => void this.reload());
+    this.#unwatch = watchFiles([...new Set([...this.#loaded.files, ...more])], sinceMs, () => void this.reload());
   }
 
   /** Reads the configuration again. Reloads follow one another; a bad configuration changes nothing. */
@@ -134,6 +134,7 @@ export class Supervisor implements AdminBackend {
   }
 
   async #reload(): Promise<ReloadResult> {
+    const startedAt = wallClock();
     const result = await this.#tryReload();
     this.#page.cell("sluice_config_reloads_total", [result.ok ? "ok" : "failed"]).add(1);
     for (const { severity, message, file, line, column } of result.diagnostics) {
@@ -141,7 +142,8 @@ export class Supervisor implements AdminBackend {
       this.#log[severity === "error" ? "error" : "warn"](text, { message, file, line, column });
     }
     if (result.ok) this.#log.info("configuration reloaded", { file: this.#loaded.path });
-    if (this.#state === "ready") this.#watch(result.diagnostics.map(({ file }) => file).filter((file) => file !== ""));
+    const files = result.diagnostics.map(({ file }) => file).filter((file) => file !== "");
+    if (this.#state === "ready") this.#watch(startedAt, files);
     return result;
   }
 

@@ -6,8 +6,14 @@ import { dirname } from "node:path";
 /** Editors write in several steps; what changes within this time is told once. */
 const QUIET_MS = 100;
 
-/** Calls `changed` after changes to any of the files. Returns what stops it. */
-export function watchFiles(files: readonly string[], changed: () => void): () => void {
+/** The times of files come from a clock that the kernel sets every few milliseconds. */
+const CLOCK_GRAIN_MS = 10;
+
+/**
+ * Calls `changed` after changes to any of the files, those since `sinceMs` (milliseconds since 1970) included: the time
+ * when they began to be read. Returns what stops it.
+ */
+export function watchFiles(files: readonly string[], sinceMs: number, changed: () => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let before = files.map(signature);
   const look = (): void => {
@@ -29,6 +35,7 @@ export function watchFiles(files: readonly string[], changed: () => void): () =>
       // The folder is gone: so is the file, and that was told when it was loaded.
     }
   }
+  if (files.some((file) => changedAt(file) >= sinceMs - CLOCK_GRAIN_MS)) timer = setTimeout(changed, QUIET_MS);
   return () => {
     clearTimeout(timer);
     for (const watcher of watchers) watcher.close();
@@ -39,4 +46,8 @@ export function watchFiles(files: readonly string[], changed: () => void): () =>
 function signature(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
   return stat === undefined ? "" : `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
+}
+
+function changedAt(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0;
 }

@@ -6,7 +6,7 @@ import { monotonic } from "./clock.ts";
 const TICK_MS = 100;
 const SLOTS = 1024; // 102 s in one turn; later deadlines go round again
 
-/** A time-out of one owner. Precision: one tick (100 ms), never early. */
+/** A time-out of one owner. Precision: one tick (100 ms), and as much as the event loop was held up. */
 export class Timer {
   /** When it fires, on the wheel's clock; Infinity while it is off. */
   deadline = Number.POSITIVE_INFINITY;

@@ -80,6 +80,19 @@ test("two workers are summed", async () => {
   expect([...samples.keys()].some((key) => key.includes('route="api"'))).toBe(false); // unused routes cost nothing
 });
 
+test("a request that began under another plan counts for its own route", async () => {
+  const { threads, read } = setUp(1);
+  const requests = threads[0]!.metrics.requests(["new", "moved"]);
+  requests.recordRoute(0, "moved", methodId("GET"), 200, 1);
+  requests.recordRoute(1, "moved", methodId("GET"), 200, 1);
+  requests.recordRoute(7, "gone", methodId("GET"), 204, 1);
+  const samples = await read();
+  expect(samples.get('sluice_requests_total{route="moved",method="GET",code="200"}')).toBe(2);
+  expect(samples.get('sluice_requests_total{route="gone",method="GET",code="204"}')).toBe(1);
+  expect(samples.get('sluice_request_duration_seconds_count{route="moved"}')).toBe(2);
+  expect([...samples.keys()].some((key) => key.includes('route="new"'))).toBe(false);
+});
+
 test("a dead worker's counters stay, its gauges end, and late news of it still count", async () => {
   const { store, threads, read } = setUp(2);
   const late: MetricsMessage[] = [];

@@ -23,16 +23,22 @@ export interface RequestSink {
   onDownstreamGone(fault: Fault): void;
 }
 
-/** The raw connection behind an exchange that has become a tunnel. `early` is what arrived behind the request's head. */
+/**
+ * The raw connection behind an exchange that has become a tunnel. `early` is what arrived behind the request's head;
+ * `ended` says that the client has closed its sending side already.
+ */
 export interface TunnelEnd<C> {
   readonly connection: C;
   readonly early: Buffer | null;
+  readonly ended: boolean;
 }
 
 /** The client's side of an exchange, whatever version of HTTP it speaks. */
 export interface Downstream {
   /** More waits to be sent than should: stop until `onDownstreamDrain`. */
   readonly full: boolean;
+  /** Longest silence of a tunnel in milliseconds, as the listener has it. */
+  readonly tunnelIdle: number;
   /** The answer's head has been written: it can no longer be replaced. */
   readonly answered: boolean;
   /** Lets the body of the request flow into the sink; before this it waits in the connection. */

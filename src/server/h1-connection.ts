@@ -16,7 +16,14 @@ import { type Downstream, Exchange, type RequestSink, type TunnelEnd } from "../
 import type { Reply } from "../pipeline/reply.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { flushOutbox, inOutbox, openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
-import { HEAD_EXTRA_BYTES, type Persistence, responseFraming, writeReplyHead, writeResponseHead } from "./h1-output.ts";
+import {
+  type Framing,
+  HEAD_EXTRA_BYTES,
+  type Persistence,
+  responseFraming,
+  writeReplyHead,
+  writeResponseHead,
+} from "./h1-output.ts";
 import type { ListenerContext } from "./listener.ts";
 
 // Where a connection stands.
@@ -62,7 +69,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   #answered = false;
   #responseDone = false;
   #persist = false;
-  #framing: "none" | "length" | "chunked" | "close" = "none";
+  #framing: Framing = "none";
+  #toHead = false; // the client asked with HEAD, whatever method a plugin made of it
   #peerEnded = false;
   // For the rate and the stall of slow clients.
   #bodyBytes = 0;
@@ -111,6 +119,12 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
         at = this.#readBody(chunk, at);
         if (at < 0) break;
       } else if (this.#state === IDLE || this.#state === HEAD) {
+        if (this.#state === IDLE && this.connection.full) {
+          // Answers to pipelined requests must not pile up for a client that does not read them.
+          this.#hold(chunk, at);
+          this.#watchStall();
+          break;
+        }
         at = this.#readHead(chunk, at);
         if (at < 0) break;
       } else break; // lingering, or gone: nothing is read any more
@@ -183,6 +197,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
       turnTime(),
     );
     this.#exchange = x;
+    this.#toHead = reader.head.method === "HEAD";
     this.#state = EXCHANGE;
     this.#sink = null;
     this.#bodyOpen = false;
@@ -271,6 +286,9 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   get full(): boolean {
     return this.connection.full;
   }
+  get tunnelIdle(): number {
+    return this.#listener.options.timeouts.tunnel;
+  }
   get answered(): boolean {
     return this.#answered;
   }
@@ -279,7 +297,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#sink = sink;
     this.#bodyOpen = true;
     if (this.#requestDone) return sink.onRequestEnd(null);
-    this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+    this.#restartRate();
     this.#readHeld();
   }
 
@@ -292,11 +310,16 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   resumeBody(): void {
     if (!this.#bodyPaused) return;
     this.#bodyPaused = false;
-    // The client could not send while it was held back: its rate counts from here.
-    this.#bodyBytes = 0;
-    this.#bodySince = this.#listener.wheel.now;
-    if (!this.#requestDone) this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+    if (!this.#requestDone) this.#restartRate();
     this.#readHeld();
+  }
+
+  /** The client could not send while it was held back: its rate counts from here. */
+  #restartRate(): void {
+    const { wheel, options } = this.#listener;
+    this.#bodyBytes = 0;
+    this.#bodySince = wheel.now;
+    wheel.arm(this.#timer, options.timeouts.body);
   }
 
   discardBody(): void {
@@ -329,7 +352,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const x = this.#exchange!;
     this.#answered = true;
     x.status = head.status;
-    this.#framing = responseFraming(x.request, head);
+    this.#framing = responseFraming(this.#toHead, x.request.version, head);
     // Answered in place of 100 Continue: what the client sends next may be the body or not (RFC 9110 §10.1.1).
     if (x.request.expectContinue && !this.#requestDone && x.bytesIn === 0) this.#persist = false;
     const persistence = this.#persistence();
@@ -338,6 +361,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   }
 
   data(bytes: Buffer, from: number, to: number): void {
+    if (this.#framing === "none") return; // a plugin made it an answer without content
     this.#exchange!.bytesOut += to - from;
     if (this.#framing === "chunked") {
       const out = openOutbox(this.connection, CHUNK_FRAME_BYTES_MAX);
@@ -370,6 +394,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     x.fault ??= cause;
     if (inOutbox(this.connection)) flushOutbox();
     this.#finish();
+    this.#state = LINGER; // what still arrives must not be taken for more of this exchange
     // A reset, so that a body without a length is not taken for complete.
     this.connection.destroy(this.#framing === "close" || this.connection.queued > 0);
   }
@@ -385,7 +410,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const persistence = this.#persistence();
     const out = openOutbox(this.connection, answer.headers.maxLength() + HEAD_EXTRA_BYTES);
     outboxWrote(writeReplyHead(out, outboxAt(), answer, persistence));
-    const hasBody = x.request.method !== "HEAD" && answer.status !== 204 && answer.status !== 304;
+    const hasBody = !this.#toHead && answer.status !== 204 && answer.status !== 304;
     if (hasBody && answer.body.length > 0) {
       x.bytesOut += answer.body.length;
       write(this.connection, answer.body, 0, answer.body.length);
@@ -416,7 +441,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#listener.wheel.drop(this.#timer);
     const early = this.#held === null ? null : (this.#held.subarray(this.#heldAt) as Buffer);
     this.#held = null;
-    return { connection: this.connection, early };
+    return { connection: this.connection, early, ended: this.#peerEnded };
   }
 
   tunnelClosed(bytesIn: number, bytesOut: number): void {
@@ -458,6 +483,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#state = IDLE;
     this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.idle);
     if (this.#held !== null) this.#readHeld();
+    else if (this.#listener.draining) this.#linger(); // its answer had begun before the drain did
     else if (this.#bodyPaused) this.connection.resume();
   }
 
@@ -466,19 +492,17 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     if (this.#exchange !== null) this.#finish();
     if (this.#state === LINGER || this.#state === CLOSED) return;
     this.#held = null;
-    if (this.#peerEnded) {
-      this.#state = LINGER;
-      return this.connection.close();
-    }
     this.#state = LINGER;
     this.#sentAtCheck = -1;
     this.#listener.wheel.arm(this.#timer, LINGER_MS);
+    if (this.#peerEnded) return this.connection.close();
     this.connection.end();
     this.connection.resume();
   }
 
   onDrain(): void {
-    this.#sink?.onDownstreamDrain();
+    if (this.#sink !== null) this.#sink.onDownstreamDrain();
+    else if (this.#state === IDLE && this.#held !== null) this.#readHeld();
   }
 
   onEnd(): void {
@@ -499,6 +523,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#sink = null;
     sink?.onDownstreamGone(cause);
     if (this.#exchange !== null) this.#finish();
+    this.#state = LINGER;
     this.connection.destroy();
   }
 
@@ -519,7 +544,10 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const { wheel, options } = this.#listener;
     switch (this.#state) {
       case IDLE:
-        this.connection.close();
+        // The last answers may still be leaving. A close would wait for that without end, so a stalled one is cut off.
+        if (this.connection.queued === 0) this.connection.close();
+        else if (this.#stalled()) this.connection.destroy();
+        else wheel.arm(this.#timer, options.timeouts.body);
         break;
       case HEAD:
         this.#refuse(fault("request.timeout", "request head not complete in time"));

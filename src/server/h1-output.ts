@@ -16,10 +16,18 @@ export const HEAD_EXTRA_BYTES = 256;
 
 export type Persistence = "close" | "keep-alive" | "";
 
-/** How the body of the answer is delimited for this client (RFC 9112 §6.3). */
-export function responseFraming(request: RequestHead, head: ResponseHead): "none" | "length" | "chunked" | "close" {
-  if (head.body === "none" || head.body === "length") return head.body;
-  return request.version === 11 ? "chunked" : "close";
+/** How the client finds the end of an answer; "none" where there can be no content, "empty" where there is none. */
+export type Framing = "none" | "empty" | "length" | "chunked" | "close";
+
+/**
+ * How the body of the answer is delimited for this client (RFC 9112 §6.3). What the client asked and what it is told
+ * decide, not what the server was asked and said: plugins may change the method and the status.
+ */
+export function responseFraming(toHead: boolean, version: RequestHead["version"], head: ResponseHead): Framing {
+  if (toHead || head.status === 204 || head.status === 304) return "none";
+  if (head.body === "none") return "empty";
+  if (head.body === "length") return "length";
+  return version === 11 ? "chunked" : "close";
 }
 
 function writePersistence(out: Buffer, at: number, persistence: Persistence): number {
@@ -38,7 +46,7 @@ export function writeResponseHead(
   out: Buffer,
   at: number,
   head: ResponseHead,
-  framing: string,
+  framing: Framing,
   persistence: Persistence,
 ): number {
   const { headers, status } = head;
@@ -47,13 +55,15 @@ export function writeResponseHead(
   const whole = head.lineAt >= 0 && headers.count > 0 && saysStatus(headers.bytes, head.lineAt, status);
   let to = whole ? at : writeStatusLine(out, at, status, head.reason);
   // A Content-Length may stay where it tells the truth: with that many bytes, or about what a HEAD or 304 leaves out.
-  const lengthGoes = framing === "chunked" || framing === "close" || status < 200 || status === 204;
+  const lengthStands = framing !== "empty" || (head.length === 0 && headers.indexOf(ID["content-length"]) >= 0);
+  const lengthGoes = !lengthStands || framing === "chunked" || framing === "close" || status < 200 || status === 204;
   to = headers.writeTo(out, to, lengthGoes ? SKIP_LENGTH_TOO : SKIP, whole ? head.lineAt : -1);
   to = writeText(out, to, viaLine(head.version));
   if (status < 200)
     return writeText(out, to, status === 101 ? `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n` : "\r\n");
   if (!headers.received(ID.date) && !headers.hasAdded("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
   if (framing === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
+  else if (!lengthStands) to = writeText(out, to, "Content-Length: 0\r\n");
   else if (framing === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0) {
     to = writeText(out, to, `Content-Length: ${head.length}\r\n`); // an edit took it away
   }

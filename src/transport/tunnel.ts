@@ -82,6 +82,11 @@ export class Tunnel {
     this.#wheel.arm(this.#timer, this.#idleMs);
   }
 
+  /** `a` had closed its sending side before the tunnel was there to be told. */
+  endedEarly(): void {
+    this.#a.onEnd();
+  }
+
   halfEnded(): void {
     if (this.#a.ended && this.#b.ended) this.close();
   }

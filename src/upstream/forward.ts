@@ -36,6 +36,8 @@ export interface ForwardEnvironment {
 const ATTEMPTS_MAX = 3;
 /** A request body that has been sent can be sent once more while it is no longer than this. */
 const REPLAY_BYTES_MAX = 65_536;
+/** And in no more pieces: one costs some hundred bytes of memory, however little of the body it holds. */
+const REPLAY_PIECES_MAX = 256;
 
 /** RFC 9110 §9.2.2: methods whose second sending does no further harm. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
@@ -61,6 +63,7 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   #replayable = true;
   #replayBytes = 0;
   #responseEnded = false;
+  #waiting = false; // for the response phase
   #over = false;
 
   constructor(x: Exchange, upstream: Upstream, env: ForwardEnvironment) {
@@ -127,7 +130,8 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     this.#replayBytes += to - from;
     // What comes between two attempts has not been sent to anybody yet: it must be kept, however much it is.
     const unsent = this.#client === null;
-    if ((this.#replayBytes > REPLAY_BYTES_MAX && !unsent) || !this.#idempotent) {
+    const tooMuch = this.#replayBytes > REPLAY_BYTES_MAX || (this.#replay?.length ?? 0) >= REPLAY_PIECES_MAX;
+    if ((tooMuch && !unsent) || !this.#idempotent) {
       this.#replay = null;
       this.#replayable = false;
     } else (this.#replay ??= []).push({ bytes, from, to });
@@ -140,7 +144,7 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   }
 
   onDownstreamDrain(): void {
-    this.#client?.resume();
+    if (!this.#waiting) this.#client?.resume(); // nothing of the body goes before the head
   }
 
   onDownstreamGone(_cause: Fault): void {
@@ -177,7 +181,10 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
       return true;
     }
     if (x.route!.retained) this.#client!.leaveHead();
-    if (!this.#env.respond(x, this)) return false;
+    if (!this.#env.respond(x, this)) {
+      this.#waiting = true;
+      return false;
+    }
     x.downstream.head(head);
     return true;
   }
@@ -186,6 +193,7 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   responsePhaseOver(proceed: boolean): void {
     if (this.#over) return;
     if (!proceed) return this.#replaced();
+    this.#waiting = false;
     this.#x.downstream.head(this.#x.response);
     this.#client?.resume();
   }
@@ -287,6 +295,7 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
       },
     );
     this.#env.tunnelOpened(tunnel, x);
+    if (ours.ended) tunnel.endedEarly();
   }
 }
 

@@ -268,7 +268,7 @@ export class H1Client implements ConnectionHandler, BodySink {
   #finishResponse(trailers: HeaderBlock | null, surplus: boolean): void {
     const call = this.#call!;
     this.#responseDone = true;
-    if (surplus) this.#reusable = false;
+    if (surplus || this.#peerEnded) this.#reusable = false;
     // Released first: a request that waits behind this one in its client's connection finds this connection free.
     if (this.#requestDone) this.#release();
     call.onEnd(trailers);
