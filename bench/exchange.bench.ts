@@ -71,7 +71,6 @@ const upstreams = new Map([...plan.upstreams].map(([name, each]) => [name, new U
 const wire = new Wire(
   {
     table: plan.table,
-    routes: plan.routes,
     upstreams,
     trustedProxies: null,
     requests: metrics.requests(["route-1"]),

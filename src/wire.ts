@@ -14,6 +14,7 @@ import { methodId, type RequestMetrics } from "./observe/metrics.ts";
 import { identifyClient } from "./pipeline/client.ts";
 import type { Exchange, Route } from "./pipeline/exchange.ts";
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
+import { countForwards } from "./pipeline/max-forwards.ts";
 import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
 import { namesThisProxy } from "./pipeline/via.ts";
 import type { RouteTable } from "./routing/table.ts";
@@ -27,7 +28,6 @@ import type { Upstream } from "./upstream/upstream.ts";
 /** What a reload exchanges as one: requests in flight keep the one that they started with. */
 export interface WirePlan {
   readonly table: RouteTable<Route>;
-  readonly routes: readonly Route[];
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly trustedProxies: CidrSet | null;
   readonly requests: RequestMetrics;
@@ -61,6 +61,8 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     identifyClient(x, plan.trustedProxies);
     const refusal = refusalOf(x);
     if (refusal !== null) return x.downstream.fail(refusal);
+    const last = x.request.headers.received(ID["max-forwards"]) ? countForwards(x) : null;
+    if (last !== null) return x.downstream.reply(last);
     const route = plan.table.find(x);
     if (route === null) return x.downstream.fail(fault("route.none", `${x.request.authority} ${x.request.target}`));
     x.route = route;
@@ -186,13 +188,6 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (x.route === null) requests.record(-1, method, x.status, ms);
     else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
-  }
-
-  /** Where the route stands in the plan of now, which a reload may have put in place since; -1 when it is gone. */
-  #indexOf(route: Route | null): number {
-    if (route === null) return -1;
-    const { routes } = this.plan;
-    return routes[route.index] === route ? route.index : routes.findIndex((each) => each.name === route.name);
   }
 
   attempted(_x: Exchange, upstream: Upstream, server: Server, status: number, ms: number): void {

@@ -13,7 +13,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { isMap, isScalar, isSeq, parseDocument } from "yaml";
+import { parse, stringify } from "yaml";
+import type { ConfigInput } from "../src/config/schema.ts";
 import { FAULTS } from "../src/core/faults.ts";
 import { directionProblem } from "../tools/tidy/imports.ts";
 
@@ -61,7 +62,6 @@ describe("configurations", () => {
     const kind = { yaml: "yaml", json: "json", ts: "config.ts" }[block.language];
     if (kind === undefined || block.info === "other") return [];
     if (kind === "config.ts" && !block.text.includes("export default defineConfig")) return [];
-    if (kind === "json" && !block.text.includes("listeners")) return [];
     const name = `${block.place.replace(/\W/g, "-")}.${kind}`;
     return [{ name, place: block.place, text: block.info === "fragment" ? completed(block.text) : block.text }];
   });
@@ -88,22 +88,11 @@ describe("configurations", () => {
 
 /** A part of a configuration with what it needs to stand alone: listeners, routes, and the upstreams that routes name. */
 function completed(text: string): string {
-  const document = parseDocument(text);
-  if (!isMap(document.contents)) throw new Error(`not a mapping:\n${text}`);
-  const whole = document.contents;
-  if (!whole.has("listeners")) whole.set("listeners", document.createNode([{ address: "127.0.0.1:0" }]));
-  if (!whole.has("routes")) whole.set("routes", document.createNode([{ respond: { body: "ok" } }]));
-  const named = new Set<string>();
-  const routes = whole.get("routes");
-  for (const route of isSeq(routes) ? routes.items : []) {
-    const to = isMap(route) ? route.get("to", true) : undefined;
-    if (isScalar(to) && typeof to.value === "string" && !to.value.includes(":")) named.add(to.value);
-  }
-  if (named.size > 0 && !whole.has("upstreams")) {
-    const upstreams = [...named].map((name) => [name, { servers: ["http://127.0.0.1:3001"] }]);
-    whole.set("upstreams", document.createNode(Object.fromEntries(upstreams)));
-  }
-  return String(document);
+  const part: Partial<ConfigInput> = parse(text);
+  const routes = part.routes ?? [{ respond: { body: "ok" } }];
+  const named = routes.flatMap(({ to }) => (typeof to === "string" && !to.includes(":") ? [to] : []));
+  const upstreams = Object.fromEntries(named.map((name) => [name, { servers: ["http://127.0.0.1:3001"] }]));
+  return stringify({ listeners: [{ address: "127.0.0.1:0" }], upstreams, ...part, routes });
 }
 
 /** Loads files as `sluice check` does, in a process of its own, where nobody else has offered the module "sluice". */
@@ -151,6 +140,14 @@ describe("programs", () => {
       rmSync(folder, { recursive: true });
     }
   }, 60_000);
+
+  test("the README's proxy inside a program answers", async () => {
+    const { text } = blocks.find((block) => block.place.startsWith("README.md") && block.text.includes("createProxy"))!;
+    // In the checkout, where the name of the package leads to src/.
+    const env = { PATH: process.env.PATH ?? "" };
+    const child = Bun.spawn([process.execPath, "-e", text], { cwd: ROOT, env, stdout: "pipe", stderr: "inherit" });
+    expect([await new Response(child.stdout).text(), await child.exited]).toEqual(["pong\n", 0]);
+  });
 
   test("a program named before its block is that file", () => {
     let found = 0;

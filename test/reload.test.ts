@@ -282,7 +282,11 @@ describe("what goes on", () => {
     RawBackend.start(async (peer) => {
       await peer.head();
       peer.send(SWITCH);
-      for (;;) peer.send(await peer.bytes(1));
+      while (!peer.ended)
+        await peer.bytes(1).then(
+          (byte) => peer.send(byte),
+          () => peer.close(),
+        );
     });
 
   async function tunnelTo(port: number): Promise<Peer> {

@@ -72,7 +72,7 @@ export const listenerSchema = z.strictObject({
         .describe("Open client connections from one address (IPv6: one /64), for each worker."),
       bodyRate: dataRate
         .default(parseDataRate("256B/s")!)
-        .describe("Slowest average rate of a request body, after a grace of the body time-out."),
+        .describe("Slowest average rate of a request body, after a grace of 5 s; 408 below it."),
       requestLine: size.default(byteCount(8192)).describe("Longest request line; 414 above it."),
       headers: size.default(byteCount(32_768)).describe("Largest header section; 431 above it."),
       fields: z.int().min(1).max(1000).default(100).describe("Most header fields; 431 above it."),
@@ -188,7 +188,7 @@ export const rewriteSchema = z.strictObject({
   query: z
     .strictObject({
       set: fieldMap.default({}).describe("Parameters to set."),
-      remove: z.array(z.string()).default([]).describe("Names of parameters to remove; `*` stands for any ending."),
+      remove: z.array(z.string()).default([]).describe("Names of parameters to remove; `*` stands for any characters."),
     })
     .optional()
     .describe("Query parameters to set and to remove (`utm_*`)."),

@@ -138,7 +138,6 @@ export class DataPlane {
     this.#upstreams = kept;
     const wirePlan: WirePlan = {
       table: plan.table,
-      routes: plan.routes,
       upstreams: kept,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
@@ -242,7 +241,6 @@ export class DataPlane {
 function compilePlanless(metrics: Metrics): WirePlan {
   return {
     table: { find: () => null, params: null },
-    routes: [],
     upstreams: new Map(),
     trustedProxies: null,
     requests: metrics.requests([]),

@@ -318,6 +318,9 @@ export const FORWARDING: readonly number[] = [
   ID["x-forwarded-port"],
   ID["x-forwarded-prefix"],
   ID["x-forwarded-server"],
+  ID["x-forwarded-ssl"],
+  ID["x-forwarded-scheme"],
+  ID["x-forwarded-protocol"],
   ID["x-real-ip"],
   ID["x-request-id"],
 ];

@@ -476,7 +476,9 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const reader = this.#reader;
     this.#reader = null;
     // Plugins may keep the exchange: then its head is not used for another.
-    if (reader !== null && x.route?.retained !== true && readers.length < READERS_KEPT) readers.push(reader);
+    if (reader === null || x.route?.retained === true || readers.length >= READERS_KEPT) return;
+    reader.release();
+    readers.push(reader);
   }
 
   #next(): void {

@@ -272,6 +272,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     // Released first: a request that waits behind this one in its client's connection finds this connection free.
     if (this.#requestDone) this.#release();
     call.onEnd(trailers);
+    if (this.#call === null) this.#reader?.release();
   }
 
   /** Both messages are through. */

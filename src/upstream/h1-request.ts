@@ -49,6 +49,8 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
   // Asked before the fields that Connection names go: TE must be one of them (RFC 9110 §10.1.4).
   const trailers = headers.received(ID.te) && takesTrailers(headers.get("te") ?? "");
   if (request.connectionNamesFields) removeNamedFields(headers);
+  // RFC 9110 §10.1.1: without content nobody waits for 100, and what HTTP/1.0 expects is ignored.
+  if (request.expectContinue && (request.body === "none" || request.version === 10)) headers.removeReceived("expect");
   const newHost = host ?? (request.form === "absolute" ? request.authority : null);
   const edited = headers.added !== null;
   // The client's own request line goes along with the fields where it can: one copy for all.

@@ -11,6 +11,7 @@ export const NEED_MORE = -1;
 export const FAILED = -2;
 
 const CARRY_BYTES_MIN = 1024;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export abstract class SectionReader {
   /** Why `read` answered FAILED. */
@@ -53,6 +54,12 @@ export abstract class SectionReader {
   /** Whether bytes of an unfinished section are held. */
   get started(): boolean {
     return this.#carry !== null;
+  }
+
+  /** Lets go of the bytes of the last message: a reader that waits must not keep a chunk of half a megabyte alive. */
+  release(): void {
+    this.#carry = null;
+    this.block.bytes = NO_BYTES;
   }
 
   /** Forgets everything held; for a reader that is used again. */
