@@ -93,7 +93,7 @@ export const listenerSchema = z.strictObject({
     ),
 });
 
-export const serverSchema = z.strictObject({
+const serverSchema = z.strictObject({
   url: z.string().describe("`host:port`, `http://host:port` or `unix:/path.sock`."),
   weight: z
     .int()
@@ -150,7 +150,7 @@ export const upstreamSchema = z.strictObject({
     ),
 });
 
-export const matchSchema = z.strictObject({
+const matchSchema = z.strictObject({
   host: oneOrMany(z.string()).optional().describe("Host names; `*.example.com` matches every name below it."),
   path: oneOrMany(z.string()).optional().describe("`/exact`, `/prefix/*` (also `/prefix`), `/users/:id`, or `~regex`."),
   method: oneOrMany(z.string()).optional().describe("Request methods."),
@@ -169,7 +169,7 @@ export const matchSchema = z.strictObject({
   clientIp: oneOrMany(z.string()).optional().describe("Addresses or networks (CIDR) of the client."),
 });
 
-export const redirectSchema = z.strictObject({
+const redirectSchema = z.strictObject({
   to: z.string().describe("The new location; may use placeholders."),
   status: z
     .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
@@ -177,7 +177,7 @@ export const redirectSchema = z.strictObject({
     .describe("Status of the answer."),
 });
 
-export const rewriteSchema = z.strictObject({
+const rewriteSchema = z.strictObject({
   stripPrefix: z.string().optional().describe("Path prefix to take away, on a segment boundary."),
   addPrefix: z.string().optional().describe("Path prefix to put in front."),
   path: z.string().optional().describe("A whole new path; may use placeholders."),
@@ -194,7 +194,7 @@ export const rewriteSchema = z.strictObject({
     .describe("Query parameters to set and to remove (`utm_*`)."),
 });
 
-export const headerEditSchema = z.strictObject({
+const headerEditSchema = z.strictObject({
   set: fieldMap.default({}).describe("Fields to set, in place of any of the same name."),
   add: fieldMap.default({}).describe("Fields to add beside any of the same name."),
   remove: z.array(z.string()).default([]).describe("Names of fields to remove."),
@@ -256,18 +256,18 @@ const policies = {
 
 export const policySchema = z.strictObject(policies);
 
-export const weightedSchema = z.strictObject({
+const weightedSchema = z.strictObject({
   upstream: z.string().describe("Name of an upstream."),
   weight: z.int().min(0).max(10_000).describe("Share of the requests compared with the others; 0 sends none."),
 });
 
-export const respondSchema = z.strictObject({
+const respondSchema = z.strictObject({
   status: z.int().min(200).max(599).default(200).describe("Status of the answer."),
   body: z.string().default("").describe("The answer's body; may use placeholders."),
   headers: fieldMap.default({}).describe("The answer's fields; may use placeholders."),
 });
 
-export const routeSchema = z.strictObject({
+const routeSchema = z.strictObject({
   name: z.string().optional().describe("For logs, metrics and `explain`; `route-N` when absent."),
   match: matchSchema
     .optional()
@@ -280,7 +280,7 @@ export const routeSchema = z.strictObject({
   respond: respondSchema.optional().describe("Answers at once, in place of `to`."),
 });
 
-export const logSchema = z.strictObject({
+const logSchema = z.strictObject({
   access: z
     .union([
       z.literal(false),

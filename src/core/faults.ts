@@ -129,13 +129,6 @@ export const FAULTS = {
     proxyStatus: "proxy_loop_detected",
     title: "The request came back to this proxy.",
   },
-  "proxy.draining": {
-    status: 503,
-    side: "proxy",
-    retry: "never",
-    proxyStatus: "proxy_internal_response",
-    title: "The proxy is shutting down.",
-  },
   "proxy.plugin": {
     status: 500,
     side: "proxy",

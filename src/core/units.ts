@@ -11,7 +11,7 @@ export type PerSecond = Unit<"per second">;
 
 export const millis = (n: number): Millis => n as Millis;
 export const byteCount = (n: number): ByteCount => n as ByteCount;
-export const perSecond = (n: number): PerSecond => n as PerSecond;
+const perSecond = (n: number): PerSecond => n as PerSecond;
 
 const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const SIZE_BYTES: Readonly<Record<string, number>> = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 };
@@ -33,13 +33,6 @@ export function parseDuration(text: string): Millis | null {
 export function parseSize(text: string): ByteCount | null {
   const n = scaled(text, /^(\d+(?:\.\d+)?)(B|KB|MB|GB|TB)$/, SIZE_BYTES);
   return n === null ? null : byteCount(Math.round(n));
-}
-
-/** `100/s`, `1000/m`, `10000/h`, `50000/d` as events per second; null when it is not a rate. */
-export function parseRate(text: string): PerSecond | null {
-  const parts = /^(\d+(?:\.\d+)?)\/(s|m|h|d)$/.exec(text);
-  const seconds = parts ? RATE_SECONDS[parts[2] ?? ""] : undefined;
-  return parts && seconds !== undefined ? perSecond(Number(parts[1]) / seconds) : null;
 }
 
 /** `10MB/s`, `64KB/m` as bytes per second; null when it is not a data rate. */

@@ -4,7 +4,7 @@ import { parseIp } from "../core/ip.ts";
 export const CR = 0x0d;
 export const LF = 0x0a;
 export const SP = 0x20;
-export const TAB = 0x09;
+const TAB = 0x09;
 export const COLON = 0x3a;
 export const UNDERSCORE = 0x5f;
 
@@ -41,7 +41,7 @@ export const PATH_BYTE: Uint8Array = new Uint8Array(256).fill(4);
 for (const char of `${ALPHA}${DIGIT}-_~!$&'()*+,;=:@`) PATH_BYTE[char.charCodeAt(0)] = 1;
 for (const char of "/.") PATH_BYTE[char.charCodeAt(0)] = 2;
 /** RFC 3986 §3.2.2 reg-name without percent-encoding, and without the comma, which joins two Host fields into one. */
-export const HOST_BYTE: Uint8Array = byteClass(ALPHA, DIGIT, "-._~!$&'()*+;=");
+const HOST_BYTE: Uint8Array = byteClass(ALPHA, DIGIT, "-._~!$&'()*+;=");
 /** The value of each hexadecimal digit, 255 for every other byte. */
 export const HEX_VALUE: Uint8Array = new Uint8Array(256).fill(255);
 for (let value = 0; value < 16; value += 1) {

@@ -263,7 +263,7 @@ export class HeaderBlock {
 }
 
 /** Writes `name: value CRLF` and returns where it ends. */
-export function writeField(out: Buffer, at: number, name: string, value: string): number {
+function writeField(out: Buffer, at: number, name: string, value: string): number {
   let to = at + out.latin1Write(name, at);
   out[to] = 0x3a;
   out[to + 1] = 0x20;

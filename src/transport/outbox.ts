@@ -6,7 +6,7 @@ import type { Connection } from "./connection.ts";
 /** Room for a head of the largest allowed size and a first piece of body. */
 const SIZE = 131_072;
 /** Up to this many bytes copying is cheaper than a system call of their own. */
-export const COPY_MAX = 32_768;
+const COPY_MAX = 32_768;
 
 let buffer = Buffer.allocUnsafeSlow(SIZE);
 let used = 0;
