@@ -10,7 +10,7 @@ import {
   writeLastChunk,
 } from "../src/http/h1/writer.ts";
 import type { HeaderBlock } from "../src/http/header-block.ts";
-import type { BodyKind, RequestHead } from "../src/http/message.ts";
+import type { RequestHead } from "../src/http/message.ts";
 import { ResponseHead } from "../src/http/message.ts";
 import { ClientInfo } from "../src/pipeline/client-info.ts";
 import { type Downstream, Exchange } from "../src/pipeline/exchange.ts";
@@ -250,7 +250,8 @@ test("responses: the same status, reason, fields, body and trailers, for every k
       expect(end).toBeLessThanOrEqual(room);
       const parts = isBodyless || made.body.kind === "none" ? [] : made.body.parts;
       const again = wireOf(
-        out.latin1Slice(0, end) + (isBodyless ? "" : writeBody(framingOut === "empty" ? "none" : framingOut, parts, first.trailerBlock)),
+        out.latin1Slice(0, end) +
+          (isBodyless ? "" : writeBody(framingOut === "empty" ? "none" : framingOut, parts, first.trailerBlock)),
       );
 
       const forwardedHeard = hearResponses(cutSomewhere(again, made.cutsAgain), [made.method]);

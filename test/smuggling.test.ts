@@ -128,7 +128,8 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set(
   (
     "connection keep-alive proxy-connection te trailer transfer-encoding upgrade proxy-authenticate " +
     "proxy-authorization proxy-authentication-info http2-settings host forwarded via x-forwarded-for " +
-    "x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-server x-real-ip x-request-id"
+    "x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-server x-forwarded-ssl " +
+    "x-forwarded-scheme x-forwarded-protocol x-real-ip x-request-id"
   ).split(" "),
 );
 const KEPT_ALTHOUGH_NAMED: ReadonlySet<string> = new Set(["content-length", "content-type", "expect", "cookie"]);
@@ -138,6 +139,8 @@ function fieldsToForward(message: HeardMessage): string[] {
     .filter(([name]) => name.toLowerCase() === "connection")
     .flatMap(([, value]) => value.split(",").map((member) => member.trim().toLowerCase()))
     .filter((name) => !KEPT_ALTHOUGH_NAMED.has(name));
+  // Without a body nobody waits for 100 Continue, and HTTP/1.0 cannot (RFC 9110 §10.1.1).
+  if (message.facts.body === "none" || message.facts.version === 10) named.push("expect");
   return message.fields
     .filter(([name]) => {
       const lower = name.toLowerCase();

@@ -163,3 +163,31 @@ test("a promise that a plugin forgot ends nothing", async () => {
   expect((await exchange(proxy.port(), request("/"))).body).toBe("ok");
   expect((await proxy.metrics()).get(RESTARTS)).toBe(0);
 });
+
+test("what the configuration's module throws in the main thread ends nothing", async () => {
+  using folder = new Folder();
+  const stray = `import { isMainThread } from "node:worker_threads";
+    if (isMainThread) {
+      setTimeout(() => { throw new Error("stray"); }, 1);
+      void Promise.reject(new Error("lost"));
+    }
+    ${CRASHING}`;
+  await using proxy = await Process.start(["run", "-c", folder.write("sluice.config.ts", CRASHING)]);
+  folder.write("sluice.config.ts", stray);
+  expect((await proxy.reload()).status).toBe(200);
+  await proxy.said(/nobody caught in the main thread .*stray/);
+  await proxy.said(/nobody caught in the main thread .*lost/);
+  expect((await exchange(proxy.port(), request("/"))).body).toBe("ok");
+});
+
+test("a replacement that meets changed plugins on disk says so", async () => {
+  using folder = new Folder();
+  await using proxy = await Process.start(["run", "-c", folder.write("sluice.config.ts", CRASHING)]);
+  await proxy.admin("POST", "/api/workers/0/restart");
+  await replaced(proxy, 1);
+  expect(proxy.err).not.toContain("changed on disk");
+  folder.write("sluice.config.ts", `${CRASHING}// changed`);
+  await proxy.admin("POST", "/api/workers/0/restart");
+  await proxy.said("the configuration has changed on disk");
+  await replaced(proxy, 2);
+});

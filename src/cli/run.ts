@@ -62,6 +62,7 @@ export async function runForeground(
   started(supervisor);
   process.stdout.write("sluice ready\n");
   stopOnSignal(supervisor);
+  surviveStrayErrors(supervisor);
   await supervisor.stopped;
   process.exit(0);
 }
@@ -76,6 +77,19 @@ function stopOnSignal(supervisor: Supervisor): void {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+}
+
+/**
+ * This thread runs the modules of TypeScript configurations. What a timer or promise of theirs throws must not end the
+ * process, and with it the workers, which do not even notice.
+ */
+function surviveStrayErrors(supervisor: Supervisor): void {
+  const tell = (error: unknown): void => {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    supervisor.log.error("an error that nobody caught in the main thread", { error: text });
+  };
+  process.on("uncaughtException", tell);
+  process.on("unhandledRejection", tell);
 }
 
 function explainFailure(error: unknown): number {

@@ -2,6 +2,7 @@
 import { monotonic } from "../core/clock.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 import type { MetricsStore } from "../observe/metrics-store.ts";
+import { changedSince } from "./watch.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 import type { ConfigSource } from "./worker-messages.ts";
 
@@ -124,6 +125,17 @@ export class Crew {
 
   #replace(id: number): void {
     if (!this.#replacing || this.#workers.has(id)) return;
+    const source = this.#source;
+    if (source.kind === "file" && changedSince(source.files, source.readAt)) {
+      // Plugins are functions, which only their file can give to a thread.
+      this.#options.log.warn(
+        "the configuration has changed on disk: the new worker reads it as it is now; reload the others",
+        {
+          worker: id,
+          file: source.path,
+        },
+      );
+    }
     this.#start(id).catch((error: Error) => {
       const worker = this.#workers.get(id);
       if (worker !== undefined) this.#giveUp(worker, error);

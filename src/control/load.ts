@@ -2,6 +2,7 @@
 import type { Diagnostic } from "../config/diagnostic.ts";
 import { checkConfig, loadConfig } from "../config/load.ts";
 import type { Config, ConfigInput } from "../config/schema.ts";
+import { wallClock } from "../core/clock.ts";
 import { planProblems } from "./compile.ts";
 import type { ConfigSource } from "./worker-messages.ts";
 
@@ -16,6 +17,8 @@ export interface LoadedConfig {
   readonly path: string;
   /** All files that made it. */
   readonly files: readonly string[];
+  /** When the files began to be read, in milliseconds since 1970. */
+  readonly readAt: number;
   /** Warnings. */
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -24,11 +27,12 @@ export interface LoadedConfig {
 export async function loadForWorkers(origin: ConfigOrigin): Promise<LoadedConfig> {
   if ("input" in origin) {
     const { config, diagnostics } = checkConfig(origin.input, { verify: planProblems });
-    return { config, source: { kind: "config", config }, path: "", files: [], diagnostics };
+    return { config, source: { kind: "config", config }, path: "", files: [], readAt: wallClock(), diagnostics };
   }
+  const readAt = wallClock();
   const { config, diagnostics, path, files } = await loadConfig(origin.file, { verify: planProblems });
-  const source: ConfigSource = usesPlugins(config) ? { kind: "file", path } : { kind: "config", config };
-  return { config, source, path, files, diagnostics };
+  const source: ConfigSource = usesPlugins(config) ? { kind: "file", path, files, readAt } : { kind: "config", config };
+  return { config, source, path, files, readAt, diagnostics };
 }
 
 /** Plugins are functions, and functions cannot be sent to a thread. */

@@ -106,8 +106,8 @@ export class Supervisor implements AdminBackend {
       throw new StartError(messageOf(error));
     }
     this.#state = "ready";
-    this.#watch(this.#startedAt.getTime(), []);
-    Bun.gc(true); // what loading and checking left behind would otherwise stay for as long as nothing happens here
+    this.#watch(this.#loaded.readAt, []);
+    forgetWhatLoadingTook();
   }
 
   #wantedWorkers({ workers }: Config): number {
@@ -144,6 +144,7 @@ export class Supervisor implements AdminBackend {
     if (result.ok) this.#log.info("configuration reloaded", { file: this.#loaded.path });
     const files = result.diagnostics.map(({ file }) => file).filter((file) => file !== "");
     if (this.#state === "ready") this.#watch(startedAt, files);
+    forgetWhatLoadingTook();
     return result;
   }
 
@@ -295,6 +296,11 @@ export class Supervisor implements AdminBackend {
 const addressesOf = (config: Config): string[] => config.listeners.map(({ address }) => address);
 const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What reading and checking a configuration leaves behind would stay for as long as nothing happens in this thread. */
+function forgetWhatLoadingTook(): void {
+  Bun.gc(true);
+}
 
 function failed(message: string, file = ""): ReloadResult {
   return { ok: false, diagnostics: [{ severity: "error", message, file, line: 0, column: 0, path: [] }] };

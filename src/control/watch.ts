@@ -35,7 +35,7 @@ export function watchFiles(files: readonly string[], sinceMs: number, changed: (
       // The folder is gone: so is the file, and that was told when it was loaded.
     }
   }
-  if (files.some((file) => changedAt(file) >= sinceMs - CLOCK_GRAIN_MS)) timer = setTimeout(changed, QUIET_MS);
+  if (changedSince(files, sinceMs)) timer = setTimeout(changed, QUIET_MS);
   return () => {
     clearTimeout(timer);
     for (const watcher of watchers) watcher.close();
@@ -48,6 +48,10 @@ function signature(file: string): string {
   return stat === undefined ? "" : `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
 }
 
-function changedAt(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0;
+/** Whether one of the files was changed after `sinceMs` (milliseconds since 1970), or a moment before. */
+export function changedSince(files: readonly string[], sinceMs: number): boolean {
+  return files.some((file) => {
+    const changedMs = statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? sinceMs;
+    return changedMs >= sinceMs - CLOCK_GRAIN_MS;
+  });
 }

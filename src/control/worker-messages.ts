@@ -6,7 +6,13 @@ import type { MetricsMessage } from "../observe/metrics-page.ts";
 /** A configuration with plugins holds functions, which cannot be sent: the worker loads the same file itself. */
 export type ConfigSource =
   | { readonly kind: "config"; readonly config: Config }
-  | { readonly kind: "file"; readonly path: string };
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      /** All files that made it, and when they began to be read (milliseconds since 1970). */
+      readonly files: readonly string[];
+      readonly readAt: number;
+    };
 
 export interface WorkerData {
   readonly id: number;

@@ -8,7 +8,8 @@ import type { Exchange, Outcome } from "./exchange.ts";
 /** What heads have room for (upstream/h1-request.ts). */
 const REQUEST_ID_LENGTH_MAX = 128;
 
-const isFinal = (status: unknown): boolean => Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
+const isFinal = (status: unknown): boolean =>
+  Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
 
 /** Whether a filter's result is one that can be sent; plugins need not be type-checked. */
 export function isOutcome(result: unknown): result is Outcome {

@@ -20,5 +20,6 @@ export function viaLine(version: 10 | 11 | 20 | 30): string {
 
 /** Whether a received Via names this process. */
 export function namesThisProxy(via: string): boolean {
-  return via.split(",").some((member) => member.trim().split(/[ \t]+/)[1] === pseudonym);
+  // Members are only looked at when one may be it: a list may hold thousands.
+  return via.includes(pseudonym) && via.split(",").some((member) => member.trim().split(/[ \t]+/)[1] === pseudonym);
 }

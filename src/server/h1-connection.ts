@@ -1,13 +1,11 @@
-// An HTTP/1 client: its socket, its reader, and one exchange at a time (RFC 9112 §9). Pipelined requests wait in the
-// connection until the one before them is answered.
+// An HTTP/1 client, one exchange at a time (RFC 9112 §9). Pipelined requests wait until the one before is answered.
 import { turnTime } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
 import { uuidV7 } from "../core/request-id.ts";
 import { Timer } from "../core/timers.ts";
 import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
-import { RequestReader } from "../http/h1/request-reader.ts";
+import type { RequestReader } from "../http/h1/request-reader.ts";
 import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
-import { CHUNK_FRAME_BYTES_MAX, lastChunkMax, writeChunkHead, writeCrlf, writeLastChunk } from "../http/h1/writer.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
 import { ClientInfo } from "../pipeline/client-info.ts";
@@ -15,16 +13,19 @@ import { errorReply } from "../pipeline/error-reply.ts";
 import { type Downstream, Exchange, type RequestSink, type TunnelEnd } from "../pipeline/exchange.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
-import { flushOutbox, inOutbox, openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
+import { flushOutbox, inOutbox } from "../transport/outbox.ts";
+import { ClientPace } from "./client-pace.ts";
 import {
   type Framing,
-  HEAD_EXTRA_BYTES,
   type Persistence,
   responseFraming,
-  writeReplyHead,
-  writeResponseHead,
+  sendEnd,
+  sendHead,
+  sendPiece,
+  sendReply,
 } from "./h1-output.ts";
 import type { ListenerContext } from "./listener.ts";
+import { giveBackReader, takeReader } from "./reader-pool.ts";
 
 // Where a connection stands.
 const IDLE = 0; // between requests
@@ -40,12 +41,6 @@ const LINGER_MS = 3000;
 const HALF_CLOSED_MS = 1000;
 /** A request body that nobody wants is read to its end up to this many bytes; beyond that the connection is closed. */
 const DISCARD_BYTES_MAX = 262_144;
-/** The body's rate is judged only after this long. */
-const RATE_GRACE_MS = 5000;
-/** Readers kept for the next connection that needs one. */
-const READERS_KEPT = 256;
-
-const readers: RequestReader[] = [];
 const NO_RESPONSE = new ResponseHead();
 
 export class H1Connection implements ConnectionHandler, Downstream, BodySink {
@@ -72,23 +67,16 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   #framing: Framing = "none";
   #toHead = false; // the client asked with HEAD, whatever method a plugin made of it
   #peerEnded = false;
-  // For the rate and the stall of slow clients.
-  #bodyBytes = 0;
-  #bodySince = 0;
+  readonly #pace: ClientPace;
   #discarded = 0;
-  #sentAtCheck = 0;
 
   constructor(connection: Connection, listener: ListenerContext) {
     this.connection = connection;
     this.#listener = listener;
     this.#client = new ClientInfo(connection.remoteAddress);
     this.#timer = new Timer(() => this.#onTimer());
+    this.#pace = new ClientPace(listener, this.#timer);
     listener.wheel.arm(this.#timer, listener.options.timeouts.header);
-  }
-
-  /** No request is being served or has begun to arrive. */
-  get idle(): boolean {
-    return this.#state === IDLE;
   }
 
   /** Closes the connection if it is idle; otherwise its current answer says `Connection: close`. */
@@ -122,7 +110,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
         if (this.#state === IDLE && this.connection.full) {
           // Answers to pipelined requests must not pile up for a client that does not read them.
           this.#hold(chunk, at);
-          this.#watchStall();
+          this.#pace.watch(this.connection);
           break;
         }
         at = this.#readHead(chunk, at);
@@ -153,7 +141,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   #readHead(chunk: Buffer, at: number): number {
     let reader = this.#reader;
     if (this.#state === IDLE) {
-      reader ??= this.#takeReader();
+      reader ??= this.#reader = takeReader(this.#listener);
       reader.begin(chunk);
     }
     const end = reader!.read(chunk, at);
@@ -170,15 +158,6 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     return FAILED;
   }
 
-  #takeReader(): RequestReader {
-    const { headLimits } = this.#listener;
-    const reader = readers.pop() ?? new RequestReader(headLimits);
-    reader.limits = headLimits;
-    reader.dropUnderscores = !this.#listener.options.underscoreHeaders;
-    this.#reader = reader;
-    return reader;
-  }
-
   /** A head that cannot be served is answered without an exchange of its own in the plan. */
   #refuse(cause: Fault): void {
     this.#startExchange(this.#reader!).requestId = uuidV7();
@@ -188,14 +167,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   }
 
   #startExchange(reader: RequestReader): Exchange {
-    const x = new Exchange(
-      reader.head,
-      NO_RESPONSE,
-      this,
-      this.#client,
-      this.#listener.name,
-      turnTime(),
-    );
+    const x = new Exchange(reader.head, NO_RESPONSE, this, this.#client, this.#listener.name, turnTime());
     this.#exchange = x;
     this.#toHead = reader.head.method === "HEAD";
     this.#state = EXCHANGE;
@@ -216,9 +188,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     if (!this.#requestDone) {
       this.#body ??= new BodyReader();
       this.#body.start(head.body, head.length);
-      this.#bodyBytes = 0;
-      this.#bodySince = this.#listener.wheel.now;
-      this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+      this.#pace.startBody();
     }
     this.#listener.handler.handle(x);
   }
@@ -232,7 +202,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     }
     if (this.#state !== EXCHANGE) return FAILED; // the sink has ended the exchange with the connection
     if (!body.done) {
-      this.#checkRate();
+      if (!this.#bodyPaused) this.#pace.awaitBody();
+      if (this.#pace.tooSlow) this.#brokenBody(fault("request.timeout", "request body slower than its minimum rate"));
       return end;
     }
     this.#requestDone = true;
@@ -246,7 +217,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const length = to - from;
     if (this.#exchange === null) return;
     this.#exchange.bytesIn += length;
-    this.#bodyBytes += length;
+    this.#pace.received(length);
     if (this.#discarding) {
       this.#discarded += length;
       if (this.#discarded > DISCARD_BYTES_MAX) this.#persist = false;
@@ -271,16 +242,6 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     else this.fail(cause);
   }
 
-  /** A body that dribbles in holds an upstream connection for ever if nobody looks (slow POST). */
-  #checkRate(): void {
-    const { wheel, options } = this.#listener;
-    if (!this.#bodyPaused) wheel.arm(this.#timer, options.timeouts.body);
-    const elapsed = wheel.now - this.#bodySince;
-    if (elapsed > RATE_GRACE_MS && this.#bodyBytes * 1000 < options.limits.bodyRate * elapsed) {
-      this.#brokenBody(fault("request.timeout", "request body slower than its minimum rate"));
-    }
-  }
-
   // ——— Downstream: what the pipeline does with the client
 
   get full(): boolean {
@@ -297,7 +258,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#sink = sink;
     this.#bodyOpen = true;
     if (this.#requestDone) return sink.onRequestEnd(null);
-    this.#restartRate();
+    this.#pace.startBody();
     this.#readHeld();
   }
 
@@ -310,16 +271,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   resumeBody(): void {
     if (!this.#bodyPaused) return;
     this.#bodyPaused = false;
-    if (!this.#requestDone) this.#restartRate();
+    if (!this.#requestDone) this.#pace.startBody();
     this.#readHeld();
-  }
-
-  /** The client could not send while it was held back: its rate counts from here. */
-  #restartRate(): void {
-    const { wheel, options } = this.#listener;
-    this.#bodyBytes = 0;
-    this.#bodySince = wheel.now;
-    wheel.arm(this.#timer, options.timeouts.body);
   }
 
   discardBody(): void {
@@ -338,8 +291,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
 
   informational(head: ResponseHead): void {
     if (this.#exchange!.request.version !== 11 || this.#answered) return; // RFC 9110 §15.2: HTTP/1.0 knows no 1xx
-    const out = openOutbox(this.connection, head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length);
-    outboxWrote(writeResponseHead(out, outboxAt(), head, "none", ""));
+    sendHead(this.connection, head, "none", "");
   }
 
   #persistence(): Persistence {
@@ -355,35 +307,18 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#framing = responseFraming(this.#toHead, x.request.version, head);
     // Answered in place of 100 Continue: what the client sends next may be the body or not (RFC 9110 §10.1.1).
     if (x.request.expectContinue && !this.#requestDone && x.bytesIn === 0) this.#persist = false;
-    const persistence = this.#persistence();
-    const out = openOutbox(this.connection, head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length);
-    outboxWrote(writeResponseHead(out, outboxAt(), head, this.#framing, persistence));
+    sendHead(this.connection, head, this.#framing, this.#persistence());
   }
 
   data(bytes: Buffer, from: number, to: number): void {
     if (this.#framing === "none") return; // a plugin made it an answer without content
     this.#exchange!.bytesOut += to - from;
-    if (this.#framing === "chunked") {
-      const out = openOutbox(this.connection, CHUNK_FRAME_BYTES_MAX);
-      outboxWrote(writeChunkHead(out, outboxAt(), to - from));
-      write(this.connection, bytes, from, to);
-      const tail = openOutbox(this.connection, 2);
-      outboxWrote(writeCrlf(tail, outboxAt()));
-    } else write(this.connection, bytes, from, to);
-    if (this.connection.full) this.#watchStall();
-  }
-
-  /** A client that reads too slowly is looked at now and then while bytes wait for it (slow read). */
-  #watchStall(): void {
-    this.#sentAtCheck = this.connection.sent;
-    this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.body);
+    sendPiece(this.connection, this.#framing, bytes, from, to);
+    if (this.connection.full) this.#pace.watch(this.connection);
   }
 
   end(trailers: HeaderBlock | null): void {
-    if (this.#framing === "chunked") {
-      const out = openOutbox(this.connection, lastChunkMax(trailers));
-      outboxWrote(writeLastChunk(out, outboxAt(), trailers));
-    }
+    sendEnd(this.connection, this.#framing, trailers);
     this.#responseDone = true;
     this.#finishIfOver();
   }
@@ -407,14 +342,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#answered = true;
     this.#framing = "length";
     x.status = answer.status;
-    const persistence = this.#persistence();
-    const out = openOutbox(this.connection, answer.headers.maxLength() + HEAD_EXTRA_BYTES);
-    outboxWrote(writeReplyHead(out, outboxAt(), answer, persistence));
-    const hasBody = !this.#toHead && answer.status !== 204 && answer.status !== 304;
-    if (hasBody && answer.body.length > 0) {
-      x.bytesOut += answer.body.length;
-      write(this.connection, answer.body, 0, answer.body.length);
-    }
+    x.bytesOut += sendReply(this.connection, answer, this.#persistence(), this.#toHead);
     this.#responseDone = true;
     this.#finishIfOver();
   }
@@ -432,11 +360,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const x = this.#exchange!;
     this.#answered = true;
     x.status = head.status;
-    const out = openOutbox(
-      this.connection,
-      head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length + head.upgrade.length,
-    );
-    outboxWrote(writeResponseHead(out, outboxAt(), head, "none", ""));
+    sendHead(this.connection, head, "none", "");
     this.#state = TUNNEL;
     this.#listener.wheel.drop(this.#timer);
     const early = this.#held === null ? null : (this.#held.subarray(this.#heldAt) as Buffer);
@@ -476,16 +400,15 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const reader = this.#reader;
     this.#reader = null;
     // Plugins may keep the exchange: then its head is not used for another.
-    if (reader === null || x.route?.retained === true || readers.length >= READERS_KEPT) return;
-    reader.release();
-    readers.push(reader);
+    if (reader !== null && x.route?.retained !== true) giveBackReader(reader);
   }
 
   #next(): void {
     this.#state = IDLE;
     this.#listener.wheel.arm(this.#timer, this.#listener.options.timeouts.idle);
     if (this.#held !== null) this.#readHeld();
-    else if (this.#listener.draining) this.#linger(); // its answer had begun before the drain did
+    else if (this.#listener.draining)
+      this.#linger(); // its answer had begun before the drain did
     else if (this.#bodyPaused) this.connection.resume();
   }
 
@@ -495,7 +418,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     if (this.#state === LINGER || this.#state === CLOSED) return;
     this.#held = null;
     this.#state = LINGER;
-    this.#sentAtCheck = -1;
+    this.#pace.forgive();
     this.#listener.wheel.arm(this.#timer, LINGER_MS);
     if (this.#peerEnded) return this.connection.close();
     this.connection.end();
@@ -548,7 +471,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
       case IDLE:
         // The last answers may still be leaving. A close would wait for that without end, so a stalled one is cut off.
         if (this.connection.queued === 0) this.connection.close();
-        else if (this.#stalled()) this.connection.destroy();
+        else if (this.#pace.stalled(this.connection)) this.connection.destroy();
         else wheel.arm(this.#timer, options.timeouts.body);
         break;
       case HEAD:
@@ -557,7 +480,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
       case EXCHANGE:
         if (this.#peerEnded && !options.halfClose)
           return this.#gone(fault("client.gone", "closed before it was answered"));
-        if (this.#stalled()) return this.#gone(fault("client.gone", "reads too slowly"));
+        if (this.#pace.stalled(this.connection)) return this.#gone(fault("client.gone", "reads too slowly"));
         if (!this.#requestDone && this.#bodyOpen && !this.#bodyPaused && !this.#discarding) {
           return this.#brokenBody(fault("request.timeout", "request body stopped"));
         }
@@ -566,21 +489,12 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
         break;
       case LINGER:
         // An answer that is still leaving gets its time; one that is through does not wait longer.
-        if (this.connection.queued > 0 && !this.#stalled()) return wheel.arm(this.#timer, options.timeouts.body);
+        if (this.connection.queued > 0 && !this.#pace.stalled(this.connection))
+          return wheel.arm(this.#timer, options.timeouts.body);
         this.connection.destroy();
         break;
       default:
         break;
     }
-  }
-
-  /** Bytes wait, and since the last look fewer left than the minimum rate asks for. */
-  #stalled(): boolean {
-    const { options } = this.#listener;
-    if (this.connection.queued === 0) return false;
-    const least = (options.limits.bodyRate * options.timeouts.body) / 1000;
-    const slow = this.#sentAtCheck >= 0 && this.connection.sent - this.#sentAtCheck < least;
-    this.#sentAtCheck = this.connection.sent;
-    return slow;
   }
 }

@@ -1,12 +1,23 @@
 // Heads of responses as they go to an HTTP/1 client: framing, hop-by-hop fields, Via and Date.
 import { httpDate } from "../core/clock.ts";
 import { removeNamedFields } from "../http/h1/framing.ts";
-import { reasonOf, writeStatusLine, writeText } from "../http/h1/writer.ts";
-import { HOP_BY_HOP, skipSet } from "../http/header-block.ts";
+import {
+  CHUNK_FRAME_BYTES_MAX,
+  lastChunkMax,
+  reasonOf,
+  writeChunkHead,
+  writeCrlf,
+  writeLastChunk,
+  writeStatusLine,
+  writeText,
+} from "../http/h1/writer.ts";
+import { type HeaderBlock, HOP_BY_HOP, skipSet } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import { viaLine } from "../pipeline/via.ts";
+import type { Connection } from "../transport/connection.ts";
+import { openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
 
 const SKIP = skipSet(...HOP_BY_HOP);
 const SKIP_LENGTH_TOO = skipSet(...HOP_BY_HOP, ID["content-length"]);
@@ -72,7 +83,7 @@ export function writeResponseHead(
 }
 
 /** Writes the head of an answer of Sluice's own; returns where it ends. */
-export function writeReplyHead(out: Buffer, at: number, answer: Reply, persistence: Persistence): number {
+function writeReplyHead(out: Buffer, at: number, answer: Reply, persistence: Persistence): number {
   let to = writeStatusLine(out, at, answer.status, reasonOf(answer.status));
   to = answer.headers.writeTo(out, to, SKIP_LENGTH_TOO);
   if (!answer.headers.has("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
@@ -80,4 +91,40 @@ export function writeReplyHead(out: Buffer, at: number, answer: Reply, persisten
     to = writeText(out, to, `Content-Length: ${answer.body.length}\r\n`);
   to = writePersistence(out, to, persistence);
   return writeText(out, to, "\r\n");
+}
+
+// ——— the same, sent: everything goes through the thread's outbox, so that head and first bytes leave together
+
+/** Sends the head of a forwarded response. */
+export function sendHead(connection: Connection, head: ResponseHead, framing: Framing, persistence: Persistence): void {
+  const room = head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length + head.upgrade.length;
+  const out = openOutbox(connection, room);
+  outboxWrote(writeResponseHead(out, outboxAt(), head, framing, persistence));
+}
+
+/** Sends a piece of content, framed as the head has said. */
+export function sendPiece(connection: Connection, framing: Framing, bytes: Buffer, from: number, to: number): void {
+  if (framing !== "chunked") return write(connection, bytes, from, to);
+  const out = openOutbox(connection, CHUNK_FRAME_BYTES_MAX);
+  outboxWrote(writeChunkHead(out, outboxAt(), to - from));
+  write(connection, bytes, from, to);
+  const tail = openOutbox(connection, CHUNK_FRAME_BYTES_MAX);
+  outboxWrote(writeCrlf(tail, outboxAt()));
+}
+
+/** Sends what ends the content, where its framing has such a thing. */
+export function sendEnd(connection: Connection, framing: Framing, trailers: HeaderBlock | null): void {
+  if (framing !== "chunked") return;
+  const out = openOutbox(connection, lastChunkMax(trailers));
+  outboxWrote(writeLastChunk(out, outboxAt(), trailers));
+}
+
+/** Sends an answer of Sluice's own. Returns how many bytes of content went along. */
+export function sendReply(connection: Connection, answer: Reply, persistence: Persistence, toHead: boolean): number {
+  const out = openOutbox(connection, answer.headers.maxLength() + HEAD_EXTRA_BYTES);
+  outboxWrote(writeReplyHead(out, outboxAt(), answer, persistence));
+  const { length } = answer.body;
+  if (length === 0 || toHead || answer.status === 204 || answer.status === 304) return 0;
+  write(connection, answer.body, 0, length);
+  return length;
 }

@@ -77,6 +77,7 @@ export class Server implements ServerRef, ClientOwner {
     const { limits } = this.#config;
     if (want.freshOnly && this.open >= limits.connections) this.#idle.shift()?.close();
     if (this.open < limits.connections) return this.#connect(want);
+    if (this.#queue.length >= limits.queue) this.#dropWithdrawn();
     if (this.#queue.length >= limits.queue) return want.onNoConnection(fault("upstream.queue_full", this.name));
     const timer = new Timer(() => this.#expire(want));
     this.#wheel.arm(timer, limits.queueTimeout);
@@ -87,6 +88,15 @@ export class Server implements ServerRef, ClientOwner {
     const at = this.#queue.findIndex((each) => each.want === want);
     if (at >= 0) this.#queue.splice(at, 1);
     if (!want.withdrawn) want.onNoConnection(fault("upstream.queue_timeout", this.name));
+  }
+
+  /** Those whose clients have left take nobody's place in a full queue. */
+  #dropWithdrawn(): void {
+    for (let at = this.#queue.length - 1; at >= 0; at -= 1) {
+      if (!this.#queue[at]!.want.withdrawn) continue;
+      this.#wheel.drop(this.#queue[at]!.timer);
+      this.#queue.splice(at, 1);
+    }
   }
 
   /** The first in the queue who still wants a connection. */

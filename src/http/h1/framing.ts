@@ -2,6 +2,7 @@
 import { isDigit, listMembers } from "../grammar.ts";
 import type { HeaderBlock } from "../header-block.ts";
 import { ID, idOf } from "../header-names.ts";
+import { CONNECTION_OPTIONS_MAX } from "./limits.ts";
 
 /** RFC 9110 §8.6: digits only, at most 2^53-1. -1 for anything else: signs, hex, lists, white space, overflow. */
 export function contentLength(bytes: Buffer, at: number, end: number): number {
@@ -54,13 +55,15 @@ function usualOptions(headers: HeaderBlock): ConnectionOptions | null {
   return isText(headers.bytes, start, end, "close") ? CLOSE : null;
 }
 
-/** Reads every Connection field (RFC 9110 §7.6.1); null when one is not a list of tokens. */
+/** Reads every Connection field (RFC 9110 §7.6.1); null when they are not a list of tokens, or one far too long. */
 export function connectionOptions(headers: HeaderBlock): ConnectionOptions | null {
   const usual = usualOptions(headers);
   if (usual !== null) return usual;
   const value = headers.getById(ID.connection) ?? "";
   const read = { close: false, keepAlive: false, upgrade: false, namesFields: false };
-  for (const option of listMembers(value)) {
+  const options = listMembers(value);
+  if (options.length > CONNECTION_OPTIONS_MAX) return null;
+  for (const option of options) {
     if (option === "close") read.close = true;
     else if (option === "keep-alive") read.keepAlive = true;
     else if (option === "upgrade") read.upgrade = true;

@@ -19,5 +19,7 @@ export const LEADING_EMPTY_BYTES_MAX = 16;
 export const CHUNK_EXTENSION_BYTES_MAX = 4096;
 /** Hexadecimal digits of a chunk size, leading zeros included. */
 export const CHUNK_SIZE_DIGITS_MAX = 16;
+/** Members of a Connection or Upgrade list: each is looked for among the fields, and nobody needs more than a few. */
+export const CONNECTION_OPTIONS_MAX = 32;
 /** Longest method; longer ones are not known to anybody (501, RFC 9110 §9.1). */
 export const METHOD_BYTES_MAX = 32;

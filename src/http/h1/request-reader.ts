@@ -5,7 +5,7 @@ import { skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";
 import { RequestHead } from "../message.ts";
 import { connectionOptions, contentLength, transferCoding } from "./framing.ts";
-import { type HeadLimits, LEADING_EMPTY_BYTES_MAX, METHOD_BYTES_MAX } from "./limits.ts";
+import { CONNECTION_OPTIONS_MAX, type HeadLimits, LEADING_EMPTY_BYTES_MAX, METHOD_BYTES_MAX } from "./limits.ts";
 import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
 
 const METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
@@ -249,7 +249,7 @@ export class RequestReader extends SectionReader {
     if (options.upgrade && head.version === 11 && head.headers.received(ID.upgrade)) {
       const upgrade = head.headers.get("upgrade") ?? "";
       const members = listMembers(upgrade);
-      if (members.includes("")) return this.#refuse("invalid Upgrade");
+      if (members.includes("") || members.length > CONNECTION_OPTIONS_MAX) return this.#refuse("invalid Upgrade");
       // HTTP/2 without TLS is spoken to us or not at all: in a tunnel, requests would pass every route and filter.
       if (!members.includes("h2c")) head.upgrade = members.join(", ");
     }
