@@ -34,7 +34,8 @@ export function processTree(root: number): ProcessStat[] {
     if (line !== null) all.push(parseStat(line));
   }
   const tree = all.filter((stat) => stat.pid === root);
-  for (const parent of tree) tree.push(...all.filter((stat) => stat.parent === parent.pid)); // Grows while it is walked.
+  // The tree grows while it is walked.
+  for (const parent of tree) tree.push(...all.filter((stat) => stat.parent === parent.pid));
   return tree;
 }
 

@@ -27,8 +27,8 @@ export interface Proxy {
   /** Where it listens, in the order of the configuration: `host:port` with the port that was chosen for `:0`. */
   readonly addresses: readonly string[];
   /**
-   * Puts another configuration into use without losing a request. Rejects, and nothing has changed, when it is not valid,
-   * when an address cannot be had, or when the proxy was closed.
+   * Puts another configuration into use without losing a request. Rejects, and nothing has changed, when it is not
+   * valid, when an address cannot be had, or when the proxy was closed.
    */
   reload(config: ConfigInput): Promise<void>;
   /** Stops: requests in flight are answered first, for at most the configured drain time. */

@@ -41,7 +41,8 @@ export function register(program: Command): void {
 
 /**
  * Runs until a signal or the admin API stops it, then exits the process: 0, 1 for an invalid configuration, 3 when
- * something could not be bound or started. `started` is called once everything accepts, before `sluice ready` is printed.
+ * something could not be bound or started. `started` is called once everything accepts, before `sluice ready` is
+ * printed.
  */
 export async function runForeground(
   options: SupervisorOptions,

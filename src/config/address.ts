@@ -31,7 +31,7 @@ export function parseListen(text: string): Address | null {
   return { kind: "tcp", host: parts.host, port: parts.port };
 }
 
-/** `host:port`, `host`, `http://host:port` or `unix:/path.sock` (port 80 when none is given); null when it is none of them. */
+/** `host:port`, `host`, `http://host:port` or `unix:/path.sock` (port 80 when none is given); null for anything else. */
 export function parseServer(text: string): Address | null {
   if (text.startsWith("unix:")) return unixAddress(text.slice(5));
   let authority = text;

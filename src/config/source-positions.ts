@@ -1,7 +1,7 @@
 // Where a value of a TypeScript configuration stands in its source: a good guess, made by reading brackets and commas.
 // It follows object and list literals from `export default`, through calls (`defineConfig({`) and plain names
-// (`const routes = [`) of the same file. Where the value is computed, spread or imported, the nearest known place around
-// it is returned; regular expression literals that hold quotes or brackets can mislead it.
+// (`const routes = [`) of the same file. Where the value is computed, spread or imported, the nearest known place
+// around it is returned; regular expression literals that hold quotes or brackets can mislead it.
 import type { ConfigPath, Position } from "./diagnostic.ts";
 
 const NAMES_FOLLOWED_MAX = 8; // `const a = a` must end

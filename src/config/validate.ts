@@ -1,4 +1,5 @@
-// What the shape of a configuration cannot say: names that must exist, addresses that must parse, what contradicts what.
+// What the shape of a configuration cannot say: names that must exist, addresses that must parse, what contradicts
+// what.
 import { parseIp } from "../core/ip.ts";
 import { type Address, looksLikeUrl, parseListen, parseServer } from "./address.ts";
 import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts";

@@ -53,8 +53,8 @@ export class ActiveListener implements ListenerContext {
   }
 
   /**
-   * Begins to accept, on `port` in place of a configured 0. Nothing is read before `serve()`: the plan that answers is not
-   * in use yet. Throws the system's error.
+   * Begins to accept, on `port` in place of a configured 0. Nothing is read before `serve()`: the plan that answers is
+   * not in use yet. Throws the system's error.
    */
   listen(port: number): void {
     const address = parseListen(this.options.address);

@@ -55,9 +55,9 @@ export class DataPlane {
   }
 
   /**
-   * Builds everything that can fail beside what runs, new listeners included (on `ports[address]` where 0 is configured).
-   * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened, and
-   * then nothing is left open.
+   * Builds everything that can fail beside what runs, new listeners included (on `ports[name]` where 0 is configured).
+   * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened,
+   * and then nothing is left open.
    */
   prepare(config: Config, ports: ReadonlyMap<string, number>): Prepared {
     const plan = compilePlan(config);
@@ -206,8 +206,8 @@ export class DataPlane {
   }
 
   /**
-   * Stops: no new connections, idle ones are closed, requests in flight are answered with `Connection: close`, tunnels go
-   * on. Resolves when all are through, or after `drainMs`, when the rest is cut.
+   * Stops: no new connections, idle ones are closed, requests in flight are answered with `Connection: close`, tunnels
+   * go on. Resolves when all are through, or after `drainMs`, when the rest is cut.
    */
   drain(drainMs: number): Promise<void> {
     this.#drained ??= this.#drain(drainMs);

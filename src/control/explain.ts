@@ -104,8 +104,11 @@ function listenersFor(config: Config, authority: string): string[] {
 /** The same in words, a line for each step. */
 export function explanationText(explanation: Explanation): string {
   const { request, listeners, routes, match, refused } = explanation;
+  const origin = request.host === "" ? "" : `http://${request.host}`;
+  const query = request.query === "" ? "" : `?${request.query}`;
+  const client = `${request.ip}${request.trusted ? " (trusted proxy)" : ""}`;
   const lines = [
-    `${request.method} ${request.host === "" ? "" : `http://${request.host}`}${request.path ?? "?"}${request.query === "" ? "" : `?${request.query}`} from ${request.ip}${request.trusted ? " (trusted proxy)" : ""}`,
+    `${request.method} ${origin}${request.path ?? "?"}${query} from ${client}`,
     `listener   ${listeners.join(", ")}`,
   ];
   for (const verdict of routes)

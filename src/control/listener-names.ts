@@ -1,8 +1,8 @@
 // What listeners are called in logs, metrics and reloads.
 
 /**
- * A name for each listener, in the same order: its address, numbered from the second on where several ask the system for
- * a port with the same words (`127.0.0.1:0`, `127.0.0.1:0 (2)`).
+ * A name for each listener, in the same order: its address, numbered from the second on where several ask the system
+ * for a port with the same words (`127.0.0.1:0`, `127.0.0.1:0 (2)`).
  */
 export function listenerNames(listeners: readonly { readonly address: string }[]): string[] {
   const seen = new Map<string, number>();

@@ -192,8 +192,8 @@ export class Supervisor implements AdminBackend {
   }
 
   /**
-   * More workers are started at once. Fewer would lose requests: the system has spread connections over all of them that
-   * some have not accepted yet.
+   * More workers are started at once. Fewer would lose requests: the system has spread connections over all of them
+   * that some have not accepted yet.
    */
   #setWorkers({ config, path }: LoadedConfig): Diagnostic[] {
     const wanted = this.#wantedWorkers(config);

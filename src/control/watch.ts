@@ -1,5 +1,5 @@
-// Tells when one of some files has changed, however it was written: in place, by renaming a new one over it, or behind a
-// symbolic link (as Kubernetes swaps mounted files).
+// Tells when one of some files has changed, however it was written: in place, by renaming a new one over it, or behind
+// a symbolic link (as Kubernetes swaps mounted files).
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { dirname } from "node:path";
 

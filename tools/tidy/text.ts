@@ -62,7 +62,8 @@ export function textProblems(path: string, text: string): string[] {
   return problems;
 }
 
-function isTooLong(line: string): boolean {
+function isTooLong(written: string): boolean {
+  const line = written.replace(/\\([`$])/g, "$1"); // pages in template literals: as they come out
   if (line.length <= LINE_MAX) return false;
   const longest = Math.max(0, ...[...line.matchAll(LONGEST_STRING)].map(([found]) => found.length));
   return line.length - longest > LINE_MAX_BESIDE_STRING;
