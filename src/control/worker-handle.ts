@@ -3,9 +3,6 @@ import { Worker } from "node:worker_threads";
 import type { MetricsSource } from "../observe/metrics-store.ts";
 import type { ConfigSource, FromWorker, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
 
-/** A worker could not prepare what it was told to. */
-export class WorkerError extends Error {}
-
 /** What a worker says when it is through with something. */
 type Answer = Extract<FromWorker, { kind: "prepared" | "committed" | "drained" }>;
 
@@ -64,7 +61,7 @@ export class WorkerHandle {
         this.upstreams = message.upstreams;
         return;
       case "failed":
-        return this.#take("prepared")?.reject(new WorkerError(message.message));
+        return this.#take("prepared")?.reject(new Error(message.message));
       default:
         return this.#take(message.kind)?.resolve(message);
     }
@@ -90,7 +87,7 @@ export class WorkerHandle {
     return promise;
   }
 
-  /** Makes a configuration ready. Returns the ports of all listeners. Rejects with WorkerError, or when the worker ends. */
+  /** Makes a configuration ready. Returns the ports of all listeners. Rejects when it cannot, or ends. */
   async prepare(source: ConfigSource, ports: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, number>> {
     this.#preparing = source;
     const answer = await this.#ask({ kind: "prepare", source, ports }, "prepared");

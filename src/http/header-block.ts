@@ -193,7 +193,7 @@ export class HeaderBlock {
 
   /** Whether an edit added a field of this lower-case name. */
   hasAdded(lower: string): boolean {
-    return this.added !== null && this.added.some((field) => field.name.toLowerCase() === lower);
+    return this.added?.some((field) => field.name.toLowerCase() === lower) === true;
   }
 
   /** Calls back with every field that stands, received ones first. */

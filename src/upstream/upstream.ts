@@ -53,7 +53,7 @@ export class Upstream {
     const { servers } = this;
     const now = this.#wheel.now;
     const usable = (server: Server): boolean =>
-      server.weight > 0 && !(healthyOnly && server.failedUntil > now) && !(tried !== null && tried.includes(server));
+      server.weight > 0 && !(healthyOnly && server.failedUntil > now) && tried?.includes(server) !== true;
     if (this.#equalWeights) {
       for (let i = 0; i < servers.length; i += 1) {
         const server = servers[(this.#turn + i) % servers.length]!;
