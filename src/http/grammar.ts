@@ -6,7 +6,6 @@ export const LF = 0x0a;
 export const SP = 0x20;
 const TAB = 0x09;
 export const COLON = 0x3a;
-export const UNDERSCORE = 0x5f;
 
 function byteClass(...members: readonly (string | readonly [from: number, to: number])[]): Uint8Array {
   const table = new Uint8Array(256);
@@ -22,10 +21,8 @@ const DIGIT = "0123456789";
 
 /** RFC 9110 §5.6.2 tchar: 1 for each byte that a token may hold. */
 export const TCHAR: Uint8Array = byteClass(ALPHA, DIGIT, "!#$%&'*+-.^_`|~");
-/** The lower-case form of each tchar, 0 for every other byte: class check and case folding in one look-up. */
-export const TCHAR_LOWER: Uint8Array = TCHAR.map((is, byte) =>
-  is === 0 ? 0 : byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte,
-);
+/** 1 for each tchar, 3 for `_`, 0 for every other byte: the bits of a whole name can be gathered by AND and OR. */
+export const NAME_BYTE: Uint8Array = TCHAR.map((is, byte) => (byte === 0x5f ? 3 : is));
 /** RFC 9110 §5.5: bytes of a field value: visible ASCII, space, tab, obs-text. */
 export const FIELD_BYTE: Uint8Array = byteClass("\t", [0x20, 0x7e], [0x80, 0xff]);
 /**

@@ -70,44 +70,54 @@ export const ID = Object.freeze(Object.fromEntries(NAMES.map((name, id) => [name
 export const ID_COUNT = NAMES.length;
 const NAME_BYTES: readonly Uint8Array[] = NAMES.map((name) => new TextEncoder().encode(name));
 
-/** The step of the hash that the head reader computes while it checks a name: `step(hash, lowerCaseByte)`. */
-export const HASH_SEED = 0;
+// A name is looked up by its length and three of its letters: enough to give every known name a slot of its own, and no
+// work for the letters between. Which factors do that is searched at the start, always with the same outcome.
 const SLOTS = 1024;
-const MULTIPLIER = findMultiplier();
-const TABLE = fillTable(MULTIPLIER)!;
+const { lengthFactor, firstFactor, laterFactor, table: TABLE } = findFactors();
 
-function hashOf(bytes: Uint8Array, multiplier: number): number {
-  let hash = HASH_SEED;
-  for (const byte of bytes) hash = (Math.imul(hash, multiplier) + byte) | 0;
-  return hash;
+function slotOf(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  byLength: number,
+  byFirst: number,
+  byLater: number,
+): number {
+  const length = end - start;
+  const first = bytes[start]! | 0x20;
+  const later = bytes[start + ((length * 3) >> 2)]! | 0x20;
+  const last = bytes[end - 1]! | 0x20;
+  return (length * byLength + first * byFirst + later * byLater + last) & (SLOTS - 1);
 }
 
-/** A table without collisions for this multiplier, or null. */
-function fillTable(multiplier: number): Uint8Array | null {
+/** A table in which no two known names share a slot, or null. */
+function fillTable(byLength: number, byFirst: number, byLater: number): Uint8Array | null {
   const table = new Uint8Array(SLOTS);
   for (let id = 1; id < NAMES.length; id += 1) {
-    const slot = hashOf(NAME_BYTES[id]!, multiplier) & (SLOTS - 1);
+    const name = NAME_BYTES[id]!;
+    const slot = slotOf(name, 0, name.length, byLength, byFirst, byLater);
     if (table[slot] !== 0) return null;
     table[slot] = id;
   }
   return table;
 }
 
-/** Multipliers are tried until no two known names share a slot; the search is the same at every start. */
-function findMultiplier(): number {
-  for (let multiplier = 31; multiplier < 100_000; multiplier += 2)
-    if (fillTable(multiplier) !== null) return multiplier;
-  throw new Error("no perfect hash for the known field names: raise SLOTS");
+function findFactors(): { lengthFactor: number; firstFactor: number; laterFactor: number; table: Uint8Array } {
+  for (let factor = 1; factor < 10_000; factor += 1) {
+    const [lengthFactor, firstFactor, laterFactor] = [
+      (factor * 13) % 1021,
+      (factor * 37) % 1019,
+      (factor * 101) % 1013,
+    ];
+    const table = fillTable(lengthFactor, firstFactor, laterFactor);
+    if (table !== null) return { lengthFactor, firstFactor, laterFactor, table };
+  }
+  throw new Error("the known field names do not fit the table: raise SLOTS");
 }
 
-export const HASH_MULTIPLIER: number = MULTIPLIER;
-
-/**
- * The id of the name in `bytes[start, end)`, any case, whose hash the caller has computed over lower-case bytes;
- * 0 when it is not a known one.
- */
-export function idByHash(hash: number, bytes: Uint8Array, start: number, end: number): number {
-  const id = TABLE[hash & (SLOTS - 1)]!;
+/** The id of the name in `bytes[start, end)`, in any case and not empty; 0 when it is not a known one. */
+export function idOfBytes(bytes: Uint8Array, start: number, end: number): number {
+  const id = TABLE[slotOf(bytes, start, end, lengthFactor, firstFactor, laterFactor)]!;
   if (id === 0) return 0;
   const name = NAME_BYTES[id]!;
   if (name.length !== end - start) return 0;

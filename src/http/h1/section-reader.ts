@@ -1,9 +1,9 @@
 // Reads a start line and the field lines behind it, from bytes that arrive in any pieces. Subclasses say what the start
 // line is and what single fields mean. A head that came in one piece is read where it lies, without a copy.
 import { type Fault, type FaultCode, fault } from "../../core/faults.ts";
-import { COLON, CR, FIELD_BYTE, isSpace, LF, TCHAR_LOWER, UNDERSCORE } from "../grammar.ts";
+import { COLON, CR, FIELD_BYTE, isSpace, LF, NAME_BYTE } from "../grammar.ts";
 import type { HeaderBlock } from "../header-block.ts";
-import { HASH_MULTIPLIER, HASH_SEED, idByHash } from "../header-names.ts";
+import { idOfBytes } from "../header-names.ts";
 import type { HeadLimits } from "./limits.ts";
 
 /** Answers of `read` beside an offset: more bytes are needed; the message is refused (`fault` says why). */
@@ -152,6 +152,7 @@ export abstract class SectionReader {
     const limitAt = this.#fieldsAt + this.limits.section;
     const end = to < limitAt ? to : limitAt;
     const { block, looked } = this;
+    const fieldsMax = this.limits.fields;
     let at = this.#lineAt;
     for (;;) {
       if (at >= end) break;
@@ -161,12 +162,18 @@ export abstract class SectionReader {
         if (bytes[i + 1] !== LF) return this.fail("h1.bad_request", "bare CR");
         return this.complete() ? i + 2 : FAILED;
       }
-      let hash = HASH_SEED;
-      let underscore = false;
-      let lower = 0;
-      while (i < end && (lower = TCHAR_LOWER[bytes[i]!]!) !== 0) {
-        hash = (Math.imul(hash, HASH_MULTIPLIER) + lower) | 0;
-        if (lower === UNDERSCORE) underscore = true;
+      let seen = 0; // the classes of the name's bytes, gathered
+      while (i + 3 < end) {
+        const b0 = NAME_BYTE[bytes[i]!]!;
+        const b1 = NAME_BYTE[bytes[i + 1]!]!;
+        const b2 = NAME_BYTE[bytes[i + 2]!]!;
+        const b3 = NAME_BYTE[bytes[i + 3]!]!;
+        if ((b0 & b1 & b2 & b3 & 1) === 0) break;
+        seen |= b0 | b1 | b2 | b3;
+        i += 4;
+      }
+      while (i < end && NAME_BYTE[bytes[i]!] !== 0) {
+        seen |= NAME_BYTE[bytes[i]!]!;
         i += 1;
       }
       if (i >= end) break;
@@ -175,6 +182,16 @@ export abstract class SectionReader {
       i += 1;
       while (i < end && isSpace(bytes[i]!)) i += 1;
       const valueStart = i;
+      // Four bytes a step: values are most of a head.
+      while (
+        i + 3 < end &&
+        (FIELD_BYTE[bytes[i]!]! &
+          FIELD_BYTE[bytes[i + 1]!]! &
+          FIELD_BYTE[bytes[i + 2]!]! &
+          FIELD_BYTE[bytes[i + 3]!]!) ===
+          1
+      )
+        i += 4;
       while (i < end && FIELD_BYTE[bytes[i]!] === 1) i += 1;
       if (i >= end) break;
       if (bytes[i] !== CR) return this.fail("h1.bad_request", "control byte in a field value");
@@ -182,15 +199,15 @@ export abstract class SectionReader {
       if (bytes[i + 1] !== LF) return this.fail("h1.bad_request", "bare CR in a field value");
       let valueEnd = i;
       while (valueEnd > valueStart && isSpace(bytes[valueEnd - 1]!)) valueEnd -= 1;
-      const id = idByHash(hash, bytes, at, nameEnd);
+      const id = idOfBytes(bytes, at, nameEnd);
       const index = block.count;
-      if (index >= this.limits.fields) return this.fail("h1.head_too_large", "too many fields");
+      if (index >= fieldsMax) return this.fail("h1.head_too_large", "too many fields");
       block.push(id, at, nameEnd, valueStart, valueEnd, i + 2);
-      if (underscore && this.dropUnderscores) block.removeAt(index);
+      if (seen === 3 && this.dropUnderscores) block.removeAt(index);
       at = i + 2;
-      this.#lineAt = at;
       if (looked[id] === 1 && !this.knownField(id, index)) return FAILED;
     }
+    this.#lineAt = at;
     this.#searched = to;
     return end === limitAt ? this.fail("h1.head_too_large", "header section over its limit") : NEED_MORE;
   }
