@@ -1,20 +1,9 @@
 // The match block of a route, condition by condition.
 import { parseCidr } from "../core/ip.ts";
+import { KNOWN_METHODS } from "../core/methods.ts";
 import { isFieldName } from "../http/header-block.ts";
 import { type ConfigPath, type Problem, problem } from "./diagnostic.ts";
 import type { MatchConfig } from "./schema.ts";
-
-const METHODS: ReadonlySet<string> = new Set([
-  "GET",
-  "HEAD",
-  "POST",
-  "PUT",
-  "DELETE",
-  "CONNECT",
-  "OPTIONS",
-  "TRACE",
-  "PATCH",
-]);
 
 export function checkMatch(match: MatchConfig, path: ConfigPath): Problem[] {
   return [
@@ -110,7 +99,7 @@ export function paramsOfPath(text: string): string[] {
 function methodProblem(text: string): Fault | null {
   if (!isFieldName(text)) return { message: `"${text}" is not a method` };
   const upper = text.toUpperCase();
-  return text !== upper && METHODS.has(upper)
+  return text !== upper && KNOWN_METHODS.has(upper)
     ? { message: `"${text}": methods are case-sensitive`, hint: `write ${upper}` }
     : null;
 }

@@ -1,9 +1,10 @@
 // What a worker counts, with the lookups that keep text off the hot path: routes and methods are numbers here.
+import { METHODS as KNOWN } from "../core/methods.ts";
 import type { LabelValues } from "./metric-table.ts";
 import { type Cell, type Histogram, type MetricsMessage, MetricsPage } from "./metrics-page.ts";
 
-/** The methods of RFC 9110 §9 and PATCH (RFC 5789); all others are one, or a client could make series at will. */
-const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other"] as const;
+/** All methods but the known ones are one, or a client could make series at will. */
+const METHODS = [...KNOWN, "other"] as const;
 const OTHER_METHOD = METHODS.length - 1;
 const METHOD_IDS: ReadonlyMap<string, number> = new Map(METHODS.slice(0, OTHER_METHOD).map((name, id) => [name, id]));
 

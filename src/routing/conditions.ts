@@ -2,6 +2,7 @@
 import { CompileError, within } from "../config/compile-error.ts";
 import type { MatchConfig } from "../config/schema.ts";
 import { CidrSet } from "../core/ip.ts";
+import { KNOWN_METHODS } from "../core/methods.ts";
 import { isFieldName } from "../http/header-block.ts";
 import { cookieValues, queryValues } from "../http/query.ts";
 import {
@@ -79,18 +80,6 @@ function methodCondition(wanted: string | readonly string[]): Condition {
     got: (subject) => subject.method,
   };
 }
-
-const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  "GET",
-  "HEAD",
-  "POST",
-  "PUT",
-  "DELETE",
-  "CONNECT",
-  "OPTIONS",
-  "TRACE",
-  "PATCH",
-]);
 
 function headerCondition(name: string, wanted: string | true): Condition {
   if (!isFieldName(name)) throw new RangeError(`"${name}" is not a field name`);

@@ -351,8 +351,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const x = this.#exchange!;
     x.fault ??= cause;
     if (this.#answered) return this.abort(cause);
-    const { side, status } = specOf(cause);
-    if (side === "client" && status !== 417 && !cause.code.startsWith("request.path")) this.#persist = false;
+    // After an ambiguous path it is still clear where the next request begins.
+    if (specOf(cause).side === "client" && cause.code !== "request.path") this.#persist = false;
     this.reply(errorReply(cause, x.requestId, x.request.header("accept")));
   }
 

@@ -1,5 +1,7 @@
 // Reads the head of an HTTP/1 request (RFC 9112 §3) and decides how its body is delimited. What two parsers could read
 // in two ways is refused: that is what request smuggling lives on.
+
+import { METHODS } from "../../core/methods.ts";
 import { CR, isAuthority, LF, listMembers, PATH_BYTE, SP, TARGET_BYTE, TCHAR } from "../grammar.ts";
 import { skipSet } from "../header-block.ts";
 import { ID } from "../header-names.ts";
@@ -8,7 +10,6 @@ import { connectionOptions, contentLength, transferCoding } from "./framing.ts";
 import { CONNECTION_OPTIONS_MAX, type HeadLimits, LEADING_EMPTY_BYTES_MAX, METHOD_BYTES_MAX } from "./limits.ts";
 import { FAILED, NEED_MORE, SectionReader } from "./section-reader.ts";
 
-const METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
 const LOOKED = skipSet(ID.host, ID["content-length"], ID["transfer-encoding"], ID.expect).table;
