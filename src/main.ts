@@ -16,7 +16,7 @@ import { VERSION } from "./control/version.ts";
 
 const EXIT_USAGE = 2;
 
-const program = new Command("sluice").description("a reverse proxy: strict, typed, and as cheap per request as C");
+const program = new Command("sluice").description("a reverse proxy: strict, typed, and cheap per request");
 for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, schema, version])
   register(program);
 program.version(VERSION, "--version", "print the version of Sluice");
