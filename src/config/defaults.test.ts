@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "./defaults.ts";
-import { policySchema, upstreamSchema } from "./schema.ts";
+import { policySchema } from "./schema.ts";
+import { upstreamSchema } from "./schema-upstreams.ts";
 
 test("the policies known to workers are those of the schema", () => {
   expect([...POLICY_KEYS].sort()).toEqual(Object.keys(policySchema.shape).sort() as (typeof POLICY_KEYS)[number][]);

@@ -197,7 +197,7 @@ test("reads secrets from beside the file, wherever the process runs", async () =
 
 test("shows what else is wrong with a configuration, at its place", async () => {
   const verify = (config: Loaded["config"]) => [problem(["routes", 0, "to"], `not ${config.routes.length}`)];
-  const folder = folderOf({ "sluice.yaml": YAML, "a.yaml": "listeners: 1" });
+  const folder = folderOf({ "sluice.yaml": YAML, "a.yaml": "listeners: 1\nroutes: 2" });
   expect(await shown(folder, undefined, { verify })).toEqual(["sluice.yaml:4:9: error: not 1"]);
   expect(await shown(folder, "a.yaml", { verify })).toHaveLength(2);
 });

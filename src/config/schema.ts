@@ -1,43 +1,8 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
-import { byteCount, millis, parseDataRate, parseDuration, parseSize } from "../core/units.ts";
-import { UPSTREAM_DEFAULTS } from "./defaults.ts";
-
-/** A duration as users write it (`5s`), in milliseconds once parsed. */
-const duration = z
-  .string()
-  .transform((text, issue) => {
-    const ms = parseDuration(text);
-    if (ms !== null) return ms;
-    issue.addIssue({ code: "custom", message: `"${text}" is not a duration: write it like 250ms, 5s, 1m, 2h or 30d` });
-    return z.NEVER;
-  })
-  .meta({ title: "duration", pattern: "^\\d+(\\.\\d+)?(ms|s|m|h|d)$" });
-
-/** A size as users write it (`64KB`, powers of 1024), in bytes once parsed. */
-const size = z
-  .string()
-  .transform((text, issue) => {
-    const bytes = parseSize(text);
-    if (bytes !== null) return bytes;
-    issue.addIssue({ code: "custom", message: `"${text}" is not a size: write it like 512B, 64KB, 10MB or 1GB` });
-    return z.NEVER;
-  })
-  .meta({ title: "size", pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)$" });
-
-/** A data rate as users write it (`10MB/s`), in bytes per second once parsed. */
-const dataRate = z
-  .string()
-  .transform((text, issue) => {
-    const rate = parseDataRate(text);
-    if (rate !== null) return rate;
-    issue.addIssue({ code: "custom", message: `"${text}" is not a data rate: write it like 64KB/s or 10MB/s` });
-    return z.NEVER;
-  })
-  .meta({ title: "data rate", pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)/(s|m|h|d)$" });
-
-const oneOrMany = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
-const fieldMap = z.record(z.string(), z.string());
+import { byteCount, millis, parseDataRate } from "../core/units.ts";
+import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
+import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
 
 export const listenerSchema = z.strictObject({
   address: z
@@ -79,6 +44,40 @@ export const listenerSchema = z.strictObject({
     })
     .prefault({})
     .describe("How much clients may ask for."),
+  proxyProtocol: z
+    .strictObject({
+      trusted: z
+        .array(z.string())
+        .min(1)
+        .describe("Networks of the proxies that speak it; connections of others are taken as they are."),
+      required: z
+        .boolean()
+        .default(true)
+        .describe("Connections of trusted proxies that do not begin with it are closed."),
+      timeout: duration.default(millis(3000)).describe("Longest wait for it."),
+    })
+    .optional()
+    .describe("Takes the client's address from the PROXY protocol (versions 1 and 2)."),
+  tcp: z
+    .strictObject({
+      to: z.string().describe("Name of an upstream, or an address."),
+      idle: duration.default(millis(600_000)).describe("How long a connection may be silent in both directions."),
+    })
+    .optional()
+    .describe("Forwards connections as they are (layer 4), in place of HTTP."),
+  udp: z
+    .strictObject({
+      to: z.string().describe("Name of an upstream, or an address."),
+      idle: duration.default(millis(30_000)).describe("How long a session may be silent before it is forgotten."),
+      sessions: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(10_000)
+        .describe("Sessions at a time; datagrams of more clients are dropped."),
+    })
+    .optional()
+    .describe("Forwards datagrams (layer 4): `address` is a UDP port then."),
   halfClose: z
     .boolean()
     .default(false)
@@ -90,63 +89,6 @@ export const listenerSchema = z.strictObject({
     .default(false)
     .describe(
       "Forward request fields whose names contain `_`. Off: they are dropped, as they can pass for the same name with `-` behind the proxy.",
-    ),
-});
-
-const serverSchema = z.strictObject({
-  url: z.string().describe("`host:port`, `http://host:port` or `unix:/path.sock`."),
-  weight: z
-    .int()
-    .min(0)
-    .max(1000)
-    .default(1)
-    .describe("Share of the requests compared with the other servers; 0 sends none."),
-});
-
-const upstreamTimeouts = {
-  connect: duration.default(UPSTREAM_DEFAULTS.timeouts.connect).describe("From the start of a connect to its end."),
-  response: duration
-    .default(UPSTREAM_DEFAULTS.timeouts.response)
-    .describe("From the sent request to the head of its answer, and between two reads of the answer's body."),
-  idle: duration
-    .default(UPSTREAM_DEFAULTS.timeouts.idle)
-    .describe("How long an unused connection is kept (a shorter `Keep-Alive: timeout` of the server wins)."),
-};
-
-export const upstreamSchema = z.strictObject({
-  servers: z
-    .array(z.union([z.string(), serverSchema]))
-    .min(1)
-    .describe("The servers, as addresses or as objects with a weight."),
-  timeouts: z.strictObject(upstreamTimeouts).prefault({}).describe("How long servers may take."),
-  limits: z
-    .strictObject({
-      connections: z
-        .int()
-        .min(1)
-        .default(UPSTREAM_DEFAULTS.limits.connections)
-        .describe("Connections to each server, for each worker."),
-      queue: z
-        .int()
-        .min(0)
-        .default(UPSTREAM_DEFAULTS.limits.queue)
-        .describe("Requests that may wait for a connection, for each server and worker; 503 above it."),
-      queueTimeout: duration
-        .default(UPSTREAM_DEFAULTS.limits.queueTimeout)
-        .describe("Longest wait in that queue; then 503."),
-      requestsPerConnection: z
-        .int()
-        .min(1)
-        .default(UPSTREAM_DEFAULTS.limits.requestsPerConnection)
-        .describe("Requests sent over one connection before it is replaced."),
-    })
-    .prefault({})
-    .describe("How much each server gets."),
-  hostHeader: z
-    .string()
-    .default(UPSTREAM_DEFAULTS.hostHeader)
-    .describe(
-      "The Host that servers see: `preserve` (the client's), `upstream` (the server's own), or a literal name.",
     ),
 });
 
@@ -215,6 +157,7 @@ const policies = {
         body: size.optional().describe("Largest request body; 413 above it."),
         headers: size.optional().describe("Largest header section; 431 above it."),
         uri: size.optional().describe("Longest request target; 414 above it."),
+        rate: dataRate.optional().describe("Fastest rate of one request's body, and of one answer's."),
       }),
     ])
     .optional()
@@ -241,6 +184,7 @@ const policies = {
       z.strictObject({
         response: duration.optional().describe("Instead of the upstream's `timeouts.response`."),
         connect: duration.optional().describe("Instead of the upstream's `timeouts.connect`."),
+        total: duration.optional().describe("Instead of the upstream's `timeouts.total`."),
         idle: duration
           .optional()
           .describe("Longest silence of an upgraded connection, instead of the listener's `timeouts.tunnel`."),
@@ -248,6 +192,19 @@ const policies = {
     ])
     .optional()
     .describe("Time-outs of this route alone."),
+  retry: routeRetry.optional().describe("Instead of the upstream's `retry`."),
+  hedge: routeHedge.optional().describe("Instead of the upstream's `hedge`."),
+  mirror: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        to: z.string().describe("Name of an upstream, or a URL."),
+        sample: share().default(1).describe("Share of the requests that are copied."),
+        body: size.default(byteCount(1_048_576)).describe("Of a longer request body the copy is given up."),
+      }),
+    ])
+    .optional()
+    .describe("Sends a copy of each request elsewhere too; the answers to it are dropped."),
   use: z
     .union([z.literal(false), z.array(plugin)])
     .optional()
@@ -259,6 +216,27 @@ export const policySchema = z.strictObject(policies);
 const weightedSchema = z.strictObject({
   upstream: z.string().describe("Name of an upstream."),
   weight: z.int().min(0).max(10_000).describe("Share of the requests compared with the others; 0 sends none."),
+  match: z
+    .strictObject({
+      header: z
+        .record(z.string(), z.union([z.string(), z.literal(true)]))
+        .optional()
+        .describe("Field values, as in a route's `match`."),
+      cookie: z
+        .record(z.string(), z.union([z.string(), z.literal(true)]))
+        .optional()
+        .describe("Cookies, as in a route's `match`."),
+    })
+    .optional()
+    .describe("Requests like these go here whatever the weights say (a canary for testers)."),
+});
+
+const splitSchema = z.strictObject({
+  cookie: z
+    .string()
+    .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "a cookie's name has no spaces, quotes or separators")
+    .describe("Name of the cookie that keeps a client at the upstream it was given."),
+  ttl: duration.optional().describe("How long it is kept; without it, until the browser ends."),
 });
 
 const respondSchema = z.strictObject({
@@ -277,6 +255,7 @@ const routeSchema = z.strictObject({
     .union([z.string(), z.array(z.string()).min(1), z.array(weightedSchema).min(1)])
     .optional()
     .describe("An upstream's name, a URL, a list of URLs, or a weighted list of upstreams."),
+  split: splitSchema.optional().describe("Keeps clients at the upstream that a weighted `to` gave them."),
   respond: respondSchema.optional().describe("Answers at once, in place of `to`."),
 });
 
@@ -314,7 +293,31 @@ export const configSchema = z.strictObject({
   defaults: policySchema
     .prefault({})
     .describe("Policies for every route; a route's own key replaces one, `false` turns it off."),
-  routes: z.array(routeSchema).min(1).describe("Tried from top to bottom; the first that matches wins."),
+  routes: z.array(routeSchema).default([]).describe("Tried from top to bottom; the first that matches wins."),
+  providers: z
+    .strictObject({
+      files: z
+        .strictObject({
+          path: z
+            .string()
+            .min(1)
+            .describe("The folder; every `.yaml`, `.yml` and `.json` in it is read, in the order of their names."),
+        })
+        .optional()
+        .describe("Takes more `upstreams` and `routes` from a folder of files, and follows their changes."),
+      docker: z
+        .strictObject({
+          socket: z.string().min(1).default("/var/run/docker.sock").describe("Docker's socket."),
+          network: z
+            .string()
+            .optional()
+            .describe("Name of the network whose addresses are used; the first one without it."),
+        })
+        .optional()
+        .describe("Takes more `upstreams` and `routes` from the `sluice.*` labels of running containers."),
+    })
+    .prefault({})
+    .describe("Where else configuration comes from."),
   admin: z
     .union([
       z.literal(false),
@@ -324,6 +327,13 @@ export const configSchema = z.strictObject({
           .default("127.0.0.1:9901")
           .describe("Where the admin API listens, written as in `listeners`."),
         token: z.string().min(1).optional().describe("Bearer token; required off loopback."),
+        state: z
+          .string()
+          .min(1)
+          .optional()
+          .describe(
+            "File that keeps the changes made to upstreams with `?persist=true`; without it they end with the process.",
+          ),
       }),
     ])
     .prefault({})

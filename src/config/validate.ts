@@ -12,6 +12,7 @@ import { checkRoutes, checkServerText } from "./validate-routes.ts";
 export function validate(config: Config): Problem[] {
   return [
     ...checkAddresses(config),
+    ...checkPurpose(config),
     ...config.trustedProxies.flatMap((text, at) => {
       const fault = networkProblem(text);
       return fault === null ? [] : [problem(["trustedProxies", at], fault.message, fault.hint)];
@@ -53,6 +54,14 @@ function checkAddresses(config: Config): Problem[] {
     );
   }
   return problems;
+}
+
+/** HTTP listeners need something to answer with. */
+function checkPurpose({ listeners, routes, providers }: Config): Problem[] {
+  const provided = providers.files !== undefined || providers.docker !== undefined;
+  const http = listeners.some(({ tcp, udp }) => tcp === undefined && udp === undefined);
+  if (routes.length > 0 || provided || !http) return [];
+  return [problem(["routes"], "routes is missing", "Tried from top to bottom; the first that matches wins.")];
 }
 
 function keyOf(address: Address): string {

@@ -11,7 +11,7 @@ const plan = (config: Partial<ConfigInput>) =>
     configSchema.parse({ listeners: [{ address: ":0" }], routes: [{ to: "http://127.0.0.1:1" }], ...config }),
   );
 
-const routeOf = (route: ConfigInput["routes"][number], config: Partial<ConfigInput> = {}): Route =>
+const routeOf = (route: NonNullable<ConfigInput["routes"]>[number], config: Partial<ConfigInput> = {}): Route =>
   plan({ ...config, routes: [route] }).routes[0]!;
 
 const picks = (route: Route, count: number): string[] =>
