@@ -114,11 +114,35 @@ describe("results", () => {
       const result = collect({ sluice: { rounds, problem }, nginx: { rounds: [sample(20)], problem: null } });
       expect(result.rows[0]).toMatchObject({ problem: reason, median: null, toNginx: null });
       const environment = { kernel: "k", cpu: "c", rounds: 2, seconds: 1, wrk: "4", versions: { nginx: "1.2" } };
-      const text = renderMarkdown({ environment, results: [result] });
+      const text = renderMarkdown({ environment, results: [result], resilience: [] });
       expect(text).toContain(`| sluice | invalid: ${reason} |`);
       expect(text).toContain("| nginx | 20.0 µs | 1.00 |");
     });
   }
+
+  test("what balancing makes of trouble has tables of its own", () => {
+    const columns = [
+      { figure: "p99", title: "p99", unit: "ms" },
+      { figure: "share", title: "share", unit: "%" },
+      { figure: "served", title: "served", unit: "/s" },
+    ] as const;
+    const figures = { p99: 123.4, share: 2.55, served: 1800.4 };
+    const rows = [
+      { name: "p2c", median: figures, rounds: [figures], problem: null },
+      { name: "other", median: { ...figures, p99: 9.96 }, rounds: [], problem: "too slow" },
+    ];
+    const resilience = [{ scenario: "s", title: "one is slow", columns, rows }];
+    const environment = { kernel: "k", cpu: "c", rounds: 1, seconds: 1, wrk: "4", versions: {} };
+    expect(renderMarkdown({ environment, results: [], resilience })).toBe(
+      `**One is slow**
+
+|  | p99 | share | served |
+| --- | ---: | ---: | ---: |
+| p2c | 123 ms | 2.5 % | 1,800/s |
+| other (too slow) | 10.0 ms | 2.5 % | 1,800/s |
+`,
+    );
+  });
 
   test("the README keeps what is around the block", () => {
     const readme = "a\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nz\n";

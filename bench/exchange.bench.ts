@@ -5,7 +5,8 @@
 
 import { configSchema } from "../src/config/schema.ts";
 import { compilePlan } from "../src/control/compile.ts";
-import { upstreamObserver } from "../src/control/data-plane.ts";
+import { Fleet } from "../src/control/fleet.ts";
+import { ServerChanges } from "../src/control/server-changes.ts";
 import { TimerWheel } from "../src/core/timers.ts";
 import { createLog } from "../src/observe/log.ts";
 import { Metrics } from "../src/observe/metrics.ts";
@@ -13,6 +14,7 @@ import { H1Connection } from "../src/server/h1-connection.ts";
 import { headLimitsOf, type ListenerContext } from "../src/server/listener.ts";
 import type { Connection, ConnectionHandler } from "../src/transport/connection.ts";
 import { beginTurn, endTurn } from "../src/transport/outbox.ts";
+import { Board } from "../src/upstream/board.ts";
 import { H1Client } from "../src/upstream/h1-client.ts";
 import { Resolver } from "../src/upstream/resolver.ts";
 import { Upstream } from "../src/upstream/upstream.ts";
@@ -23,6 +25,8 @@ class Sink implements Connection {
   handler: ConnectionHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
   readonly remoteAddress = "127.0.0.1";
   readonly remotePort = 1;
+  readonly localAddress = "127.0.0.1";
+  readonly localPort = 2;
   readonly closed = false;
   readonly queued = 0;
   readonly full = false;
@@ -38,6 +42,7 @@ class Sink implements Connection {
   end(): void {}
   close(): void {}
   destroy(): void {}
+  announce(): void {}
 }
 
 const BROWSER = ["GET /index.html HTTP/1.1", "Host: 127.0.0.1:8080", ...BROWSER_FIELDS, "", ""].join("\r\n");
@@ -53,7 +58,22 @@ const plan = compilePlan(config);
 const wheel = new TimerWheel();
 const metrics = new Metrics(() => {});
 const resolver = new Resolver({ minTtl: 1000, maxTtl: 1000 });
-const upstreams = new Map([...plan.upstreams].map(([name, each]) => [name, new Upstream(name, each, resolver, wheel)]));
+const log = createLog("error");
+const fleet = new Fleet({ log, memory: Board.memory(1), changes: new ServerChanges(null), onMembers() {} }, config);
+const { memberships } = fleet.prepare(config, plan.upstreams);
+const environment = {
+  resolver,
+  wheel,
+  board: fleet.board,
+  secret: new Uint8Array(32),
+  wallNow: Date.now,
+  random: Math.random,
+  metrics: (name: string) => metrics.upstream(name),
+  ejected() {},
+};
+const upstreams = new Map(
+  [...plan.upstreams].map(([name, each]) => [name, new Upstream(name, each, memberships.get(name)!, environment)]),
+);
 const wire = new Wire(
   {
     table: plan.table,
@@ -62,8 +82,8 @@ const wire = new Wire(
     requests: metrics.requests(["route-1"]),
   },
   wheel,
-  createLog("error"),
-  upstreamObserver(metrics),
+  log,
+  () => {},
 );
 const listener: ListenerContext = {
   name: "bench",
@@ -77,6 +97,7 @@ const listener: ListenerContext = {
 const server = [...upstreams.values()][0]!.servers[0]!;
 const toServer = new Sink();
 const client = new H1Client(toServer, server, wheel, 60_000);
+fleet.board.enter(server.member.slot, 1); // as if it had carried a request
 server.released(client);
 const toClient = new Sink();
 const connection = new H1Connection(toClient, listener);

@@ -12,7 +12,8 @@ import type { Peer } from "./peer.ts";
 import { PEERS } from "./peers.ts";
 import { allowedCores } from "./proc.ts";
 import { renderMarkdown, replaceBlock } from "./report.ts";
-import type { Report, ScenarioResult } from "./results.ts";
+import { measureResilience } from "./resilience.ts";
+import type { Report, ResilienceResult, ScenarioResult } from "./results.ts";
 import { SCENARIOS, type Scenario } from "./scenario.ts";
 import { wrkVersion } from "./wrk.ts";
 
@@ -55,7 +56,9 @@ await runAndCleanUp(async () => {
 
 /** @returns 0, or 1 when a row is invalid. */
 async function run(options: Options): Promise<number> {
-  await ensureDebianPackages(["nginx", "wrk", ...options.peers.flatMap((peer) => peer.packages)]);
+  const isLayer4 = options.scenarios.some((scenario) => scenario.kind === "load" && scenario.layer === 4);
+  const needed = options.peers.flatMap((peer) => [...peer.packages, ...((isLayer4 && peer.layer4) || [])]);
+  await ensureDebianPackages(["nginx", "wrk", ...needed]);
   raiseFileLimit(FILES_WANTED);
   const directory = temporaryDirectory();
   const [proxyCore, loadCore] = options.cores;
@@ -64,9 +67,13 @@ async function run(options: Options): Promise<number> {
   const { rounds, seconds } = options;
   const bench: Bench = { directory, backendPort: backend.port, proxyCore, loadCore, rounds, seconds, log };
   const results: ScenarioResult[] = [];
-  for (const scenario of options.scenarios) results.push(await measure(bench, scenario, options.peers));
-  publish({ environment: environment(options), results }, options);
-  return results.some((result) => result.rows.some((row) => row.problem !== null)) ? 1 : 0;
+  const resilience: ResilienceResult[] = [];
+  for (const scenario of options.scenarios)
+    if (scenario.kind === "resilience") resilience.push(await measureResilience(bench, scenario));
+    else results.push(await measure(bench, scenario, options.peers));
+  publish({ environment: environment(options), results, resilience }, options);
+  const problems = [...results, ...resilience].flatMap((result) => result.rows.map((row) => row.problem));
+  return problems.some((problem) => problem !== null) ? 1 : 0;
 }
 
 function environment({ peers, rounds, seconds }: Options): Report["environment"] {

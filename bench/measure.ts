@@ -7,7 +7,7 @@ import { affordableConnections, weighIdle } from "./idle.ts";
 import type { Peer, RunningPeer } from "./peer.ts";
 import { cpuSeconds, residentBytes } from "./proc.ts";
 import { type LoadSample, type Sample, type ScenarioResult, summarise } from "./results.ts";
-import type { IdleScenario, LoadScenario, Scenario } from "./scenario.ts";
+import type { IdleScenario, LoadScenario } from "./scenario.ts";
 import { runLoad } from "./wrk.ts";
 
 export interface Bench {
@@ -29,7 +29,13 @@ interface Collected {
 const WARM_UP_SECONDS = 3;
 
 /** Measures every peer in every round, starting each round with another peer, so that drift hits all alike. */
-export async function measure(bench: Bench, scenario: Scenario, peers: readonly Peer[]): Promise<ScenarioResult> {
+export async function measure(
+  bench: Bench,
+  scenario: LoadScenario | IdleScenario,
+  candidates: readonly Peer[],
+): Promise<ScenarioResult> {
+  const layer = scenario.kind === "load" ? scenario.layer : 7;
+  const peers = layer === 4 ? candidates.filter((peer) => peer.layer4 !== null) : candidates;
   const collected = new Map<string, Collected>(peers.map((peer) => [peer.name, { rounds: [], problem: null }]));
   if (scenario.kind === "load") await measureLoad(bench, scenario, peers, collected);
   else await measureIdle(bench, scenario, peers, collected);
@@ -50,9 +56,9 @@ async function measureLoad(
   const running = new Map<Peer, RunningPeer>();
   for (const peer of peers) {
     await attempt(bench, peer, collected, async () => {
-      const started = await start(bench, peer, scenario.connections);
+      const started = await start(bench, peer, scenario.connections, scenario.layer);
       running.set(peer, started);
-      const problem = await forwardingProblem(started.port);
+      const problem = scenario.layer === 7 ? await forwardingProblem(started.port) : null;
       if (problem !== null) throw new Error(problem);
       await runLoad(scenario, started.port, { ...loadOptions(bench), seconds: WARM_UP_SECONDS });
     });
@@ -102,7 +108,7 @@ async function measureIdle(
       const { rounds, problem } = collected.get(peer.name)!;
       if (problem !== null) continue;
       await attempt(bench, peer, collected, async () => {
-        const started = await start(bench, peer, connections); // Fresh each time: freed memory would hide the cost.
+        const started = await start(bench, peer, connections, 7); // Fresh each time: freed memory would hide the cost.
         try {
           const memory = await weighIdle(started, { core: bench.loadCore, connections });
           rounds.push({ kind: "idle", ...memory });
@@ -134,12 +140,12 @@ async function attempt(
 
 let startCount = 0;
 
-async function start(bench: Bench, peer: Peer, connections: number): Promise<RunningPeer> {
+async function start(bench: Bench, peer: Peer, connections: number, layer: 4 | 7): Promise<RunningPeer> {
   startCount += 1;
   const directory = join(bench.directory, `${peer.name}-${startCount}`);
   mkdirSync(directory);
   const { backendPort, proxyCore: core } = bench;
-  return peer.start({ port: freePort(), backendPort, core, directory, connections });
+  return peer.start({ port: freePort(), backendPort, layer, core, directory, connections });
 }
 
 function loadOptions(bench: Bench): { core: number; seconds: number; directory: string } {

@@ -4,6 +4,8 @@ import { type Child, startChild, waitUntilServing } from "./child.ts";
 export interface PeerContext {
   readonly port: number;
   readonly backendPort: number;
+  /** Whether it reads HTTP (7) or forwards connections as they are (4). */
+  readonly layer: 4 | 7;
   /** The core that the proxy is pinned to. */
   readonly core: number;
   /** A folder of its own, removed after the run. */
@@ -23,6 +25,8 @@ export interface Peer {
   readonly name: string;
   /** Debian packages that it needs. */
   readonly packages: readonly string[];
+  /** Debian packages that it needs besides to forward connections as they are; null when it cannot. */
+  readonly layer4: readonly string[] | null;
   version(): string;
   start(context: PeerContext): Promise<RunningPeer>;
 }

@@ -1,13 +1,26 @@
 // The report as markdown: the same text for bench/results/latest.md and for the README.
-import type { IdleSample, LoadSample, Report, Row, ScenarioResult } from "./results.ts";
+import {
+  type IdleSample,
+  type LoadSample,
+  type Report,
+  type ResilienceResult,
+  type Row,
+  type ScenarioResult,
+  showFigure,
+} from "./results.ts";
 
 const README_BEGIN = "<!-- bench:begin -->";
 const README_END = "<!-- bench:end -->";
 
 /** Cost of every scenario side by side, the details of each in a folded part, and what it ran on. */
 export function renderMarkdown(report: Report): string {
-  const { environment, results } = report;
-  const peers = results[0]?.rows.map((row) => row.peer) ?? [];
+  const { results, resilience } = report;
+  const parts = resilience.map((result) => `**${capital(result.title)}**\n\n${resilienceTable(result)}`);
+  return results.length === 0 ? `${parts.join("\n\n")}\n` : [renderCosts(report), ...parts].join("\n\n");
+}
+
+function renderCosts({ environment, results }: Report): string {
+  const peers = [...new Set(results.flatMap(({ rows }) => rows.map((row) => row.peer)))];
   const overview = table(
     ["CPU of the proxy per request", ...peers],
     results.map((result) => [result.title, ...peers.map((peer) => overviewCell(result, peer))]),
@@ -28,6 +41,16 @@ ${details.join("\n\n")}
 `;
 }
 
+function resilienceTable({ columns, rows }: ResilienceResult): string {
+  return table(
+    ["", ...columns.map(({ title }) => title)],
+    rows.map((row) => {
+      const cells = columns.map(({ figure, unit }) => showFigure(row.median[figure]!, unit));
+      return [row.problem === null ? row.name : `${row.name} (${row.problem})`, ...cells];
+    }),
+  );
+}
+
 /**
  * Puts the text between the two markers of a README.
  *
@@ -41,7 +64,8 @@ export function replaceBlock(readme: string, text: string): string {
 
 function overviewCell(result: ScenarioResult, peer: string): string {
   const row = result.rows.find((candidate) => candidate.peer === peer);
-  if (!row?.median) return "invalid";
+  if (row === undefined) return "–";
+  if (row.median === null) return "invalid";
   const { median } = row;
   const cost = median.kind === "load" ? micros(median.cpuMicros) : `${kilobytes(median.bytesPerConnection)} each`;
   return peer === "sluice" ? `**${cost}**` : cost;

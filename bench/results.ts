@@ -42,6 +42,36 @@ export interface ScenarioResult {
   readonly rows: readonly Row[];
 }
 
+/** Named figures of one run or, after all rounds, their medians. */
+export type Figures = Readonly<Record<string, number>>;
+
+export interface ResilienceRow {
+  readonly name: string;
+  readonly median: Figures;
+  readonly rounds: readonly Figures[];
+  /** Why the row misses what it must show; null when it does not. */
+  readonly problem: string | null;
+}
+
+export interface ResilienceResult {
+  readonly scenario: string;
+  readonly title: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly ResilienceRow[];
+}
+
+export interface Column {
+  readonly figure: string;
+  readonly title: string;
+  readonly unit: "ms" | "%" | "MB" | "/s";
+}
+
+/** A figure as the tables show it. */
+export function showFigure(value: number, unit: Column["unit"]): string {
+  if (unit === "/s") return `${Math.round(value).toLocaleString("en")}/s`;
+  return `${value.toFixed(unit === "ms" && value >= 100 ? 0 : 1)} ${unit}`;
+}
+
 export interface Environment {
   readonly kernel: string;
   readonly cpu: string;
@@ -54,6 +84,7 @@ export interface Environment {
 export interface Report {
   readonly environment: Environment;
   readonly results: readonly ScenarioResult[];
+  readonly resilience: readonly ResilienceResult[];
 }
 
 /** The middle value; the mean of the two middle ones for an even count. */

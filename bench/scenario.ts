@@ -3,6 +3,8 @@
 /** A closed loop of requests over a fixed number of connections. */
 export interface LoadScenario {
   readonly kind: "load";
+  /** 7: the proxies read HTTP. 4: they forward connections as they are; peers that cannot are left out. */
+  readonly layer: 4 | 7;
   readonly name: string;
   readonly title: string;
   readonly method: "GET" | "POST";
@@ -23,7 +25,14 @@ export interface IdleScenario {
   readonly connections: number;
 }
 
-export type Scenario = LoadScenario | IdleScenario;
+/** What balancing makes of servers in trouble; Sluice alone. See resilience.ts. */
+export interface ResilienceScenario {
+  readonly kind: "resilience";
+  readonly name: "slow-server" | "overload";
+  readonly title: string;
+}
+
+export type Scenario = LoadScenario | IdleScenario | ResilienceScenario;
 
 export const HOST = "bench.example";
 
@@ -57,7 +66,14 @@ const MANY_FIELDS: LoadScenario["fields"] = [
   ),
 ];
 
-const browse = { kind: "load", method: "GET", fields: BROWSER_FIELDS, bodyBytes: 0, connections: 64 } as const;
+const browse = {
+  kind: "load",
+  layer: 7,
+  method: "GET",
+  fields: BROWSER_FIELDS,
+  bodyBytes: 0,
+  connections: 64,
+} as const;
 
 export const SCENARIOS: readonly Scenario[] = [
   { ...browse, name: "small", title: "34-byte body, browser-like request", path: "/small", answerBytes: 34 },
@@ -73,7 +89,18 @@ export const SCENARIOS: readonly Scenario[] = [
     path: "/small",
     answerBytes: 34,
   },
+  {
+    ...browse,
+    layer: 4,
+    name: "tcp",
+    title: "TCP: 1 MB through an open connection",
+    path: "/1m",
+    answerBytes: 1024 * 1024,
+  },
+  { ...browse, layer: 4, name: "tcp-small", title: "TCP: 640 bytes there, 34 back", path: "/small", answerBytes: 34 },
   { kind: "idle", name: "idle", title: "10,000 idle keep-alive connections", connections: 10_000 },
+  { kind: "resilience", name: "slow-server", title: "one of four servers is ten times slower" },
+  { kind: "resilience", name: "overload", title: "three times as much as the servers can do" },
 ];
 
 /** The bytes of the request's head as they go over the wire. */

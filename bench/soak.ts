@@ -52,12 +52,12 @@ async function soak(): Promise<number> {
     return 2;
   }
   if (proxyCore === undefined || loadCore === undefined) throw new Error("two cores are needed");
-  await ensureDebianPackages(["nginx", "wrk", ...peer.packages]);
+  await ensureDebianPackages(["nginx", "wrk", ...peer.packages, ...(peer.layer4 ?? [])]);
   const directory = join(temporaryDirectory(), "peer");
   mkdirSync(directory);
   const backend = await startBackend(temporaryDirectory(), loadCore);
-  const { connections } = scenario;
-  const context = { port: freePort(), backendPort: backend.port, core: proxyCore, directory, connections };
+  const { connections, layer } = scenario;
+  const context = { port: freePort(), backendPort: backend.port, layer, core: proxyCore, directory, connections };
   const running = await peer.start(context);
   const series: MemoryPoint[] = [{ requests: 0, residentBytes: residentBytes(running.pid) }];
   print(series[0]!);

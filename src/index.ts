@@ -3,12 +3,15 @@ import { randomBytes } from "node:crypto";
 import { checkConfig } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
 import { claimAddresses } from "./control/claim.ts";
-import { planProblems } from "./control/compile.ts";
+import { compilePlan, planProblems } from "./control/compile.ts";
 import { DataPlane } from "./control/data-plane.ts";
+import { Fleet } from "./control/fleet.ts";
 import { boundAddress, listenerNames } from "./control/listener-names.ts";
+import { ServerChanges } from "./control/server-changes.ts";
 import { createLog } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { setViaPseudonym } from "./pipeline/via.ts";
+import { Board } from "./upstream/board.ts";
 
 export { ConfigError, type Diagnostic } from "./config/diagnostic.ts";
 export type { Config, ConfigInput } from "./config/schema.ts";
@@ -50,6 +53,7 @@ const check = (input: ConfigInput): Config => checkConfig(input, { verify: planP
 
 class EmbeddedProxy implements Proxy {
   readonly #log;
+  readonly #fleet: Fleet;
   readonly #plane: DataPlane;
   #config: Config;
   #ports: ReadonlyMap<string, number> = new Map();
@@ -59,7 +63,23 @@ class EmbeddedProxy implements Proxy {
   constructor(config: Config) {
     this.#config = config;
     this.#log = createLog(config.log.level);
-    this.#plane = new DataPlane({ log: this.#log, metrics: new Metrics(() => {}), primary: true });
+    const memory = Board.memory(1);
+    this.#fleet = new Fleet(
+      {
+        log: this.#log,
+        memory,
+        changes: new ServerChanges(null),
+        onMembers: (upstream, membership) => this.#plane.setMembers(upstream, membership),
+      },
+      config,
+    );
+    this.#plane = new DataPlane({
+      log: this.#log,
+      metrics: new Metrics(() => {}),
+      primary: true,
+      board: this.#fleet.board,
+      secret: randomBytes(32),
+    });
   }
 
   get addresses(): readonly string[] {
@@ -72,6 +92,7 @@ class EmbeddedProxy implements Proxy {
       await this.#use(this.#config, []);
     } catch (error) {
       await this.#plane.drain(0);
+      this.#fleet.stop();
       throw error;
     }
   }
@@ -85,7 +106,9 @@ class EmbeddedProxy implements Proxy {
   async #use(config: Config, held: Config["listeners"]): Promise<void> {
     const addresses = (listeners: Config["listeners"]): string[] => listeners.map(({ address }) => address);
     await claimAddresses(addresses(config.listeners), addresses(held));
-    const prepared = this.#plane.prepare(config, this.#ports);
+    const fleet = this.#fleet.prepare(config, compilePlan(config).upstreams);
+    const prepared = this.#plane.prepare(config, this.#ports, fleet.memberships);
+    fleet.commit();
     this.#plane.commit(prepared);
     this.#ports = this.#plane.ports(prepared);
     this.#log.setLevel(config.log.level);
@@ -95,5 +118,6 @@ class EmbeddedProxy implements Proxy {
   async close(): Promise<void> {
     await this.#last;
     await this.#plane.drain(this.#config.shutdown.drain);
+    this.#fleet.stop();
   }
 }

@@ -12,7 +12,7 @@ import { type AccessLog, NO_ACCESS_LOG } from "./observe/access-log.ts";
 import type { Log } from "./observe/log.ts";
 import { methodId, type RequestMetrics } from "./observe/metrics.ts";
 import { identifyClient } from "./pipeline/client.ts";
-import type { Exchange, Route } from "./pipeline/exchange.ts";
+import type { Exchange, MirrorPolicy, Route } from "./pipeline/exchange.ts";
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
 import { countForwards } from "./pipeline/max-forwards.ts";
 import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
@@ -22,7 +22,7 @@ import { accessEntry } from "./server/access-entry.ts";
 import type { ExchangeHandler } from "./server/listener.ts";
 import type { Tunnel } from "./transport/tunnel.ts";
 import { Forward, type ForwardEnvironment, type ResponseWaiter } from "./upstream/forward.ts";
-import type { Server } from "./upstream/pool.ts";
+import { Mirror } from "./upstream/mirror.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 /** What a reload exchanges as one: requests in flight keep the one that they started with. */
@@ -33,12 +33,8 @@ export interface WirePlan {
   readonly requests: RequestMetrics;
 }
 
-/** Counts what happens to upstreams; kept apart from the plan because upstreams outlive one. */
-export interface UpstreamObserver {
-  attempted(upstream: Upstream, server: Server, status: number, ms: number): void;
-  retried(upstream: Upstream): void;
-  tunnels(listener: string, change: 1 | -1): void;
-}
+/** Counts the open tunnels of a listener. */
+export type TunnelCounter = (listener: string, change: 1 | -1) => void;
 
 export class Wire implements ExchangeHandler, ForwardEnvironment {
   plan: WirePlan;
@@ -46,13 +42,13 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   readonly wheel: TimerWheel;
   readonly tunnels: Set<Tunnel> = new Set();
   readonly #log: Log;
-  readonly #observer: UpstreamObserver;
+  readonly #countTunnels: TunnelCounter;
 
-  constructor(plan: WirePlan, wheel: TimerWheel, log: Log, observer: UpstreamObserver) {
+  constructor(plan: WirePlan, wheel: TimerWheel, log: Log, countTunnels: TunnelCounter) {
     this.plan = plan;
     this.wheel = wheel;
     this.#log = log;
-    this.#observer = observer;
+    this.#countTunnels = countTunnels;
   }
 
   /** A request has come: find its route, run its filters, and do what the route says. */
@@ -105,9 +101,18 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   #act(x: Exchange, route: Route, plan: WirePlan): void {
     const { action } = route;
     if (action.kind === "reply") return this.#answer(x, action.reply(x));
-    const upstream = plan.upstreams.get(action.pick());
+    const upstream = plan.upstreams.get(action.pick(x));
     if (upstream === undefined) return x.downstream.fail(fault("upstream.none", `no upstream for route ${route.name}`));
-    new Forward(x, upstream, this).start();
+    new Forward(x, upstream, this, route.mirror === null ? null : this.#mirror(x, route.mirror, plan)).start();
+  }
+
+  #mirror(x: Exchange, policy: MirrorPolicy, plan: WirePlan): Mirror | null {
+    const target = plan.upstreams.get(policy.upstream);
+    return target === undefined || !policy.sampled() ? null : Mirror.start(x, target, policy.bodyMax);
+  }
+
+  upstream(name: string): Upstream | null {
+    return this.plan.upstreams.get(name) ?? null;
   }
 
   /** Sends an answer of Sluice's own; the route's response filters see it like a server's. */
@@ -190,19 +195,13 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
 
-  attempted(_x: Exchange, upstream: Upstream, server: Server, status: number, ms: number): void {
-    this.#observer.attempted(upstream, server, status, ms);
-  }
-  retried(_x: Exchange, upstream: Upstream): void {
-    this.#observer.retried(upstream);
-  }
   tunnelOpened(tunnel: Tunnel, x: Exchange): void {
     this.tunnels.add(tunnel);
-    this.#observer.tunnels(x.listener, 1);
+    this.#countTunnels(x.listener, 1);
   }
   tunnelClosed(tunnel: Tunnel, x: Exchange): void {
     this.tunnels.delete(tunnel);
-    this.#observer.tunnels(x.listener, -1);
+    this.#countTunnels(x.listener, -1);
   }
   tunnelIdle(x: Exchange): number {
     const own = x.route!.tunnelIdle;

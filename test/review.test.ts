@@ -1,16 +1,20 @@
 // Defects that a review of the data path found, each by its name.
 import { describe, expect, test } from "bun:test";
+import { UPSTREAM_DEFAULTS } from "../src/config/defaults.ts";
 import { listenerSchema } from "../src/config/schema.ts";
 import { TimerWheel } from "../src/core/timers.ts";
 import { listMembers } from "../src/http/grammar.ts";
+import { HeaderBlock } from "../src/http/header-block.ts";
 import { ResponseHead } from "../src/http/message.ts";
 import { definePlugin, type Exchange } from "../src/index.ts";
 import type { RequestSink } from "../src/pipeline/exchange.ts";
+import { RetryPolicy } from "../src/pipeline/retry-policy.ts";
 import { H1Connection } from "../src/server/h1-connection.ts";
 import { headLimitsOf } from "../src/server/listener.ts";
 import { memoryPair } from "../src/transport/memory-pair.ts";
 import { Forward } from "../src/upstream/forward.ts";
 import type { H1Client } from "../src/upstream/h1-client.ts";
+import type { Server } from "../src/upstream/pool.ts";
 import type { Upstream } from "../src/upstream/upstream.ts";
 import { answer, chunks, request } from "./support/message.ts";
 import { exchange, Peer } from "./support/peer.ts";
@@ -138,16 +142,31 @@ function forwardAlone(method: string): { forward: Forward; client: H1Client; did
   const did: string[] = [];
   const note = (what: string) => (): void => void did.push(what);
   const x = {
-    request: { method, authority: "a" },
-    route: { retained: false, connectTimeout: 1, responseTimeout: 1 },
+    request: { method, authority: "a", headers: new HeaderBlock() },
+    route: { retained: false, connectTimeout: 1, responseTimeout: 1, totalTimeout: 0, rate: 0 },
+    setCookies: null,
     downstream: { full: false, answered: false, pauseBody() {}, readBody() {}, head: note("head"), fail: note("fail") },
   };
-  const server = { request: note("again") };
-  const upstream = { name: "u", servers: [server], config: { timeouts: {} }, hostFor: () => null, pick: () => server };
-  const env = { respond: () => false, attempted() {}, retried() {} };
+  const upstream = {
+    name: "u",
+    sticky: null,
+    retry: new RetryPolicy(UPSTREAM_DEFAULTS.retry),
+    hedge: null,
+    totalMs: 0,
+    budget: null,
+    config: { timeouts: {} },
+    hostFor: () => null,
+    acquire: note("again"),
+    outcome() {},
+    retried() {},
+    hasOther: () => false,
+    mayRetry: () => true,
+  };
+  const env = { respond: () => false };
   const client = { start() {}, sendData() {}, resume: note("resume"), full: false };
-  const forward = new Forward(x as unknown as Exchange, upstream as unknown as Upstream, env as never);
+  const forward = new Forward(x as unknown as Exchange, upstream as unknown as Upstream, env as never, null);
   forward.start();
+  forward.onServer({} as Server);
   forward.onConnection(client as unknown as H1Client);
   did.length = 0;
   return { forward, client: client as unknown as H1Client, did };

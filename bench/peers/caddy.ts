@@ -7,6 +7,7 @@ import { type Peer, type PeerContext, printedVersion, startPeer } from "../peer.
 export const caddy: Peer = {
   name: "caddy",
   packages: ["caddy"],
+  layer4: null,
   version: () => printedVersion([program(), "version"]),
   async start(context) {
     const file = join(context.directory, "Caddyfile");

@@ -7,6 +7,7 @@ import { type Peer, type PeerContext, printedVersion, startPeer } from "../peer.
 export const haproxy: Peer = {
   name: "haproxy",
   packages: ["haproxy"],
+  layer4: [],
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const file = join(context.directory, "haproxy.cfg");
@@ -16,7 +17,7 @@ export const haproxy: Peer = {
 };
 
 /** It asks for two files per client, though idle ones need one: without strict limits it starts with fewer. */
-function config({ port, backendPort, connections }: PeerContext): string {
+function config({ port, backendPort, connections, layer }: PeerContext): string {
   return `
 global
   nbthread 1
@@ -24,26 +25,28 @@ global
   maxconn ${connections + 1024}
 
 defaults
-  mode http
+  mode ${layer === 4 ? "tcp" : "http"}
   timeout connect 5s
   timeout client 75s
   timeout server 60s
-  timeout http-keep-alive 75s
-  option http-keep-alive
-  option forwardfor
-
+${layer === 4 ? "" : HTTP_DEFAULTS}
 frontend clients
   bind 127.0.0.1:${port} backlog 4096
   maxconn ${connections + 1024}
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
-  default_backend servers
+${layer === 4 ? "" : HTTP_FIELDS}  default_backend servers
 
 backend servers
-  http-reuse always
-  server backend 127.0.0.1:${backendPort}
+${layer === 4 ? "" : "  http-reuse always\n"}  server backend 127.0.0.1:${backendPort}
 `;
 }
+
+const HTTP_DEFAULTS = `  timeout http-keep-alive 75s
+  option http-keep-alive
+  option forwardfor
+`;
+const HTTP_FIELDS = `  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+`;
 
 function program(): string {
   return findProgram("haproxy") ?? "haproxy";

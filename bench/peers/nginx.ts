@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../../tools/debian.ts";
 import { type Peer, type PeerContext, printedVersion, startPeer } from "../peer.ts";
@@ -7,9 +7,11 @@ import { type Peer, type PeerContext, printedVersion, startPeer } from "../peer.
 export const nginx: Peer = {
   name: "nginx",
   packages: ["nginx"],
+  layer4: ["libnginx-mod-stream"],
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
-    writeFileSync(join(context.directory, "nginx.conf"), proxyConfig(context));
+    const config = context.layer === 4 ? streamConfig(context) : proxyConfig(context);
+    writeFileSync(join(context.directory, "nginx.conf"), config);
     return startPeer("nginx", nginxCommand(context.directory), context);
   },
 };
@@ -22,18 +24,39 @@ export function nginxCommand(directory: string): string[] {
 /** The part of the configuration that both uses (peer and backend) share: one worker, all files in its own folder. */
 export function nginxFrame(directory: string, parts: { readonly connections: number; readonly http: string }): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  return `
-${process.getuid?.() === 0 ? "user root;" : "" /* Its worker must be able to read our folder. */}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile ${parts.connections};
-pid ${directory}/nginx.pid;
-error_log ${directory}/error.log error;
-events { worker_connections ${parts.connections}; }
+  return `${processFrame(directory, parts.connections)}
 http {
   access_log off;
 ${temporary.map((name) => `  ${name}_temp_path ${directory}/${name};`).join("\n")}
 ${parts.http}
+}
+`;
+}
+
+function processFrame(directory: string, connections: number): string {
+  return `
+${process.getuid?.() === 0 ? "user root;" : "" /* Its worker must be able to read our folder. */}
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile ${connections};
+pid ${directory}/nginx.pid;
+error_log ${directory}/error.log error;
+events { worker_connections ${connections}; }`;
+}
+
+/** Where Debian's package puts the module; elsewhere it is part of the program. */
+const STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/** A connection forwarded as it is takes two of nginx's. */
+function streamConfig({ directory, connections, port, backendPort }: PeerContext): string {
+  return `
+${existsSync(STREAM_MODULE) ? `load_module ${STREAM_MODULE};` : ""}
+${processFrame(directory, 2 * connections + 1024)}
+stream {
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    proxy_pass 127.0.0.1:${backendPort};
+  }
 }
 `;
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Peer, startPeer } from "../peer.ts";
+import { type Peer, type PeerContext, startPeer } from "../peer.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
@@ -8,6 +8,7 @@ const ROOT = join(import.meta.dir, "../..");
 export const sluice: Peer = {
   name: "sluice",
   packages: [],
+  layer4: [],
   version() {
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
     return `${version} on Bun ${Bun.version}`;
@@ -16,13 +17,15 @@ export const sluice: Peer = {
     const program = join(ROOT, "bin/sluice");
     if (!existsSync(program)) throw new Error("bin/sluice is missing");
     const file = join(context.directory, "sluice.yaml");
-    const lines = [
-      `listeners: [{ address: "127.0.0.1:${context.port}" }]`,
-      `routes: [{ to: "http://127.0.0.1:${context.backendPort}" }]`,
-      "admin: false",
-      "workers: 1",
-    ];
+    const lines = [...forwarding(context), "admin: false", "workers: 1"];
     writeFileSync(file, `${lines.join("\n")}\n`);
     return startPeer("sluice", [program, "run", "-c", file], context);
   },
 };
+
+function forwarding({ layer, port, backendPort }: PeerContext): string[] {
+  const address = `127.0.0.1:${port}`;
+  const backend = `127.0.0.1:${backendPort}`;
+  if (layer === 4) return [`listeners: [{ address: "${address}", tcp: { to: "${backend}" } }]`];
+  return [`listeners: [{ address: "${address}" }]`, `routes: [{ to: "http://${backend}" }]`];
+}

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AdminServer, startAdmin } from "../control/admin.ts";
 import type { AdminBackend, ProxyStatus, Readiness, ReloadResult } from "../control/admin-backend.ts";
+import { fleetOf } from "../control/fleet.testing.ts";
 import { createLog } from "../observe/log.ts";
 
 const STATUS: ProxyStatus = {
@@ -28,11 +29,14 @@ const STATUS: ProxyStatus = {
 let readiness: Readiness;
 let result: ReloadResult;
 let done: string[];
+const { fleet } = fleetOf({});
 const backend: AdminBackend = {
   status: () => STATUS,
   config: () => ({}),
   routes: () => [],
-  upstreams: () => ({}),
+  upstreams: () => [],
+  fleet,
+  heard: async () => {},
   ready: () => readiness,
   metrics: async () => ({ text: "", contentType: "text/plain" }),
   reload: async () => {
@@ -54,7 +58,10 @@ beforeEach(async () => {
   server = await startAdmin({ address: "127.0.0.1:0", token: TOKEN, log: createLog("error") }, backend);
 });
 afterEach(() => server.close());
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  fleet.stop();
+  rmSync(folder, { recursive: true });
+});
 
 const PROGRAM = `
   import { Command } from "commander";

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { ConfigError } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
 import { type AdminAnswer, AdminClientError, askAdmin } from "../control/admin-client.ts";
+import { provideFiles } from "../providers/file-folder.ts";
 
 export interface AdminFlags {
   readonly admin?: string;
@@ -46,7 +47,7 @@ export async function ask(
 async function target(flags: AdminFlags): Promise<{ address: string; token: string | undefined }> {
   const given = flags.token ?? (process.env.SLUICE_ADMIN_TOKEN || undefined);
   if (flags.config === undefined) return { address: flags.admin ?? DEFAULT_ADDRESS, token: given };
-  const { admin } = (await loadConfig(flags.config)).config;
+  const { admin } = (await loadConfig(flags.config, { provide: provideFiles })).config;
   if (admin === false) {
     if (flags.admin !== undefined) return { address: flags.admin, token: given };
     throw new AdminClientError("usage", `the admin API is turned off in ${flags.config}`);

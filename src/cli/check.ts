@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { ConfigError, type Diagnostic, renderDiagnostic } from "../config/diagnostic.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
 import { planProblems } from "../control/compile.ts";
+import { provideFiles } from "../providers/file-folder.ts";
 
 interface CheckOptions {
   readonly config?: string;
@@ -26,9 +27,16 @@ export function register(program: Command): void {
 async function check(options: CheckOptions): Promise<void> {
   let loaded: Loaded | null = null;
   let diagnostics: readonly Diagnostic[];
+  let consequence = "nothing can be started with this configuration";
   try {
-    loaded = await loadConfig(options.config, { verify: planProblems });
-    diagnostics = loaded.diagnostics;
+    loaded = await loadConfig(options.config, { verify: planProblems, provide: provideFiles });
+    diagnostics = [...loaded.diagnostics, ...loaded.rejected];
+    // A running proxy goes on without a file of a folder that is wrong; here it is what was asked about.
+    if (loaded.rejected.some(({ severity }) => severity === "error")) {
+      loaded = null;
+      consequence = "the proxy would run without these parts";
+      process.exitCode = EXIT_INVALID;
+    }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     diagnostics = error.diagnostics;
@@ -42,8 +50,7 @@ async function check(options: CheckOptions): Promise<void> {
   }
   for (const diagnostic of diagnostics) process.stderr.write(`${renderDiagnostic(diagnostic)}\n`);
   const errors = diagnostics.filter((one) => one.severity === "error").length;
-  if (loaded === null)
-    process.stderr.write(`${count(errors, "error")}: nothing can be started with this configuration\n`);
+  if (loaded === null) process.stderr.write(`${count(errors, "error")}: ${consequence}\n`);
   else process.stdout.write(`${loaded.path}: fine (${summary(loaded)})\n`);
 }
 

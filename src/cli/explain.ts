@@ -4,6 +4,7 @@ import { ConfigError, renderDiagnostic } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
 import { planProblems } from "../control/compile.ts";
 import { type Explanation, explain, explanationText } from "../control/explain.ts";
+import { provideFiles } from "../providers/file-folder.ts";
 
 const EXIT_INVALID = 1;
 const EXIT_USAGE = 2;
@@ -56,6 +57,6 @@ async function explainFromFile(method: string, url: string, options: ExplainOpti
     if (colon <= 0) throw new RangeError(`"${field}" is not a field: write it like "name: value"`);
     return [field.slice(0, colon).trim(), field.slice(colon + 1).trim()];
   });
-  const { config } = await loadConfig(options.config, { verify: planProblems });
+  const { config } = await loadConfig(options.config, { verify: planProblems, provide: provideFiles });
   return explain(config, { method, url, headers, ip: options.ip ?? null });
 }

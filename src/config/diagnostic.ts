@@ -34,8 +34,13 @@ export interface Position {
 
 export const NO_POSITION: Position = { line: 0, column: 0 };
 
+/** A position in the file at hand, or in the one that it names. */
+export interface Place extends Position {
+  readonly file?: string;
+}
+
 /** Where a value or its key stands in the text; for a path that is not there, the nearest thing around it. */
-export type Locate = (path: ConfigPath, at: "key" | "value") => Position;
+export type Locate = (path: ConfigPath, at: "key" | "value") => Place;
 
 /** Thrown for a configuration that cannot be used; `diagnostics` holds at least one error. */
 export class ConfigError extends Error {

@@ -3,38 +3,35 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname, join, resolve } from "node:path";
 import {
   ConfigError,
-  type ConfigPath,
   type Diagnostic,
   fileError,
   type Locate,
   NO_POSITION,
   type Problem,
   placed,
+  problem,
 } from "./diagnostic.ts";
-import { type Environment, expand, type Filled, reasonOf } from "./expand.ts";
+import { type Expanded, expand, reasonOf } from "./expand.ts";
+import { type Fragment, NOTHING_PROVIDED, type Provide, type Provided } from "./fragment.ts";
 import { loadModule } from "./module.ts";
-import type { Config } from "./schema.ts";
-import { checkShape } from "./shape.ts";
+import { type Config, configSchema } from "./schema.ts";
+import { type CheckOptions, type Main, settle } from "./settle.ts";
 import { parseText } from "./text.ts";
-import { validate } from "./validate.ts";
 
 /** The names looked for, in this order. */
 export const CONFIG_NAMES = ["sluice.config.ts", "sluice.yaml", "sluice.yml", "sluice.json"] as const;
 const SYSTEM_FOLDER = "/etc/sluice";
 const FILE_BYTES_MAX = 64 * 1024 * 1024; // 10,000 routes are about 3 MB
 
-export interface CheckOptions {
-  /** What `${NAME}` reads. Default: the environment of the process. */
-  readonly environment?: Environment;
-  /** What else may be wrong with a configuration that is fine otherwise; its problems get their places in the file. */
-  readonly verify?: (config: Config) => readonly Problem[];
-}
+export type { CheckOptions } from "./settle.ts";
 
 export interface LoadOptions extends CheckOptions {
   /** Where to look for a file, and what a relative path starts from. Default: the working directory. */
   readonly cwd?: string;
   /** Where to look after `cwd`. Default: /etc/sluice. */
   readonly systemFolder?: string;
+  /** What the configuration's `providers` have. Without it they have nothing. */
+  readonly provide?: Provide;
 }
 
 export interface Checked {
@@ -48,6 +45,12 @@ export interface Loaded extends Checked {
   readonly path: string;
   /** Absolute paths of all files that made the configuration: the file, what it imports, and `${file:…}`. */
   readonly files: readonly string[];
+  /** The fragments that are part of it. */
+  readonly fragments: readonly Fragment[];
+  /** What was wrong with fragments, which are left out or in use as they were before. */
+  readonly rejected: readonly Diagnostic[];
+  /** What the file said, for `withProvided`. */
+  readonly main: Main;
 }
 
 /**
@@ -59,18 +62,71 @@ export async function loadConfig(path?: string, options: LoadOptions = {}): Prom
   const file = path === undefined ? findConfig(cwd, options.systemFolder ?? SYSTEM_FOLDER) : resolve(cwd, path);
   try {
     const { value, locate, files } = await read(file);
-    const checked = check(value, { file, folder: dirname(file), locate }, options);
-    return { ...checked, path: file, files: [...new Set([file, ...files, ...checked.files])] };
+    const folder = dirname(file);
+    const main: Main = { file, locate, files, expanded: filledIn(value, file, folder, locate, options) };
+    return finish(main, await providedFor(main, folder, options.provide), options);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw fileError(file, `the configuration cannot be used: ${reasonOf(error)}`);
   }
 }
 
+/**
+ * The same configuration with what its providers have now; its own file is not read again. Throws ConfigError, and
+ * nothing else, when it cannot be used.
+ */
+export function withProvided({ main }: Loaded, provided: Provided, options: CheckOptions = {}): Loaded {
+  return finish(main, provided, options);
+}
+
+function finish(main: Main, provided: Provided, options: CheckOptions): Loaded {
+  const { config, diagnostics, fragments, rejected, files } = settle(main, provided, options);
+  return {
+    config,
+    diagnostics,
+    fragments,
+    rejected,
+    main,
+    path: main.file,
+    files: [...new Set([main.file, ...files])],
+  };
+}
+
+/** The settings of providers must be right before what these have can be asked for; else the whole check tells. */
+async function providedFor({ expanded }: Main, folder: string, provide: Provide | undefined): Promise<Provided> {
+  const root = expanded.value;
+  if (provide === undefined || typeof root !== "object" || root === null) return NOTHING_PROVIDED;
+  const settings = configSchema.shape.providers.safeParse((root as { providers?: unknown }).providers);
+  return settings.success ? provide(settings.data, folder) : NOTHING_PROVIDED;
+}
+
 /** Checks a configuration given as an object. Its diagnostics have a path and no position. Throws ConfigError. */
 export function checkConfig(input: unknown, options: CheckOptions = {}): Checked {
-  const { config, diagnostics } = check(input, { file: "", folder: process.cwd(), locate: () => NO_POSITION }, options);
+  const locate: Locate = () => NO_POSITION;
+  const main: Main = { file: "", locate, files: [], expanded: filledIn(input, "", process.cwd(), locate, options) };
+  const verify = (config: Config): readonly Problem[] => [...unprovided(config), ...(options.verify?.(config) ?? [])];
+  const { config, diagnostics } = settle(main, NOTHING_PROVIDED, { ...options, verify });
   return { config, diagnostics };
+}
+
+/** A program has its own ways to find upstreams, and nothing that follows providers. */
+function unprovided({ providers }: Config): Problem[] {
+  if (providers.files === undefined && providers.docker === undefined) return [];
+  return [
+    problem(["providers"], "providers are for configuration files, which `sluice run` follows", undefined, "key"),
+  ];
+}
+
+function filledIn(
+  value: unknown,
+  file: string,
+  folder: string,
+  locate: Locate,
+  { environment = process.env }: CheckOptions,
+): Expanded {
+  const expanded = expand(value, folder, environment);
+  if (expanded.problems.length > 0) throw new ConfigError(placed(expanded.problems, file, locate));
+  return expanded;
 }
 
 function findConfig(cwd: string, systemFolder: string): string {
@@ -110,54 +166,4 @@ async function read(file: string): Promise<Source> {
   }
   if (kind.endsWith("ts") || kind.endsWith("js")) return loadModule(file);
   return { ...parseText(text, file, kind === ".json"), files: [] };
-}
-
-/** Where an input comes from. */
-interface Origin {
-  readonly file: string;
-  /** What `${file:PATH}` starts from. */
-  readonly folder: string;
-  readonly locate: Locate;
-}
-
-function check(
-  input: unknown,
-  { file, folder, locate }: Origin,
-  options: CheckOptions,
-): Checked & { files: readonly string[] } {
-  const { environment = process.env, verify } = options;
-  const expanded = expand(input, folder, environment);
-  if (expanded.problems.length > 0) throw new ConfigError(placed(expanded.problems, file, locate));
-  const shape = checkShape(expanded.value);
-  let found: readonly Problem[] = "config" in shape ? validate(shape.config) : shape.problems;
-  if ("config" in shape && verify !== undefined && !found.some(isError)) found = [...found, ...verify(shape.config)];
-  const diagnostics = placed(
-    found.map((one) => withoutSecrets(one, expanded.filled)),
-    file,
-    locate,
-  );
-  if (!("config" in shape) || found.some(isError)) throw new ConfigError(diagnostics);
-  return { config: shape.config, diagnostics, files: expanded.files };
-}
-
-const isError = (one: Problem): boolean => one.severity === "error";
-
-const SECRET_LENGTH_MIN = 4; // shorter ones would be found in the words of every message
-
-/** Messages name what was written (`${TOKEN}`), as what was filled in may be a secret. */
-function withoutSecrets(one: Problem, filled: readonly Filled[]): Problem {
-  const clean = (text: string): string => {
-    let result = text;
-    for (const { path, text: secret, written } of filled) {
-      if (secret.length < SECRET_LENGTH_MIN || !isAround(path, one.path)) continue;
-      for (const form of [JSON.stringify(secret).slice(1, -1), secret, secret.slice(0, 40)])
-        result = result.replaceAll(form, () => written);
-    }
-    return result;
-  };
-  return { ...one, message: clean(one.message), ...(one.hint === undefined ? {} : { hint: clean(one.hint) }) };
-}
-
-function isAround(outer: ConfigPath, inner: ConfigPath): boolean {
-  return outer.every((part, at) => at >= inner.length || part === inner[at]);
 }

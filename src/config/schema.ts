@@ -237,6 +237,11 @@ const splitSchema = z.strictObject({
     .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "a cookie's name has no spaces, quotes or separators")
     .describe("Name of the cookie that keeps a client at the upstream it was given."),
   ttl: duration.optional().describe("How long it is kept; without it, until the browser ends."),
+  secret: z
+    .string()
+    .min(16, "a secret has at least 16 characters")
+    .optional()
+    .describe("Signs the cookies. Without it they hold until the proxy is restarted, and for this machine only."),
 });
 
 const respondSchema = z.strictObject({

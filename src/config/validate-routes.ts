@@ -94,7 +94,8 @@ function checkTargets(config: Config, route: RouteConfig, path: ConfigPath): Pro
   return noWeight ? [...found, problem(path, "all weights are 0, so no upstream gets a request")] : found;
 }
 
-function checkTarget(config: Config, text: string, path: ConfigPath): Problem[] {
+/** An upstream's name or a URL. */
+export function checkTarget(config: Config, text: string, path: ConfigPath): Problem[] {
   return looksLikeUrl(text) ? checkServerText(text, path) : checkUpstreamName(config, text, path);
 }
 

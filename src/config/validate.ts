@@ -6,10 +6,12 @@ import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts
 import { networkProblem } from "./match-checks.ts";
 import type { Config, UpstreamConfig } from "./schema.ts";
 import { suggest } from "./suggest.ts";
+import { checkHealth } from "./validate-health.ts";
 import { checkRoutes, checkServerText } from "./validate-routes.ts";
+import { checkTargets } from "./validate-targets.ts";
 
-/** Errors and warnings of a configuration of the right shape. */
-export function validate(config: Config): Problem[] {
+/** Errors and warnings of a configuration of the right shape; `mayBeEmpty` names upstreams that may have no servers. */
+export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new Set()): Problem[] {
   return [
     ...checkAddresses(config),
     ...checkPurpose(config),
@@ -17,9 +19,11 @@ export function validate(config: Config): Problem[] {
       const fault = networkProblem(text);
       return fault === null ? [] : [problem(["trustedProxies", at], fault.message, fault.hint)];
     }),
-    ...Object.entries(config.upstreams).flatMap(([name, upstream]) => checkUpstream(name, upstream)),
+    ...Object.entries(config.upstreams).flatMap(([name, upstream]) =>
+      checkUpstream(name, upstream, mayBeEmpty.has(name)),
+    ),
     ...checkRoutes(config),
-    ...unusedUpstreams(config),
+    ...checkTargets(config),
     ...checkResolver(config),
     ...checkLog(config),
   ];
@@ -82,7 +86,7 @@ function isLocal(address: Address): boolean {
   return ip !== null && ip.family === 4 && (ip.words[0] ?? 0) >>> 24 === 127;
 }
 
-function checkUpstream(name: string, upstream: UpstreamConfig): Problem[] {
+function checkUpstream(name: string, upstream: UpstreamConfig, mayBeEmpty: boolean): Problem[] {
   const path = ["upstreams", name];
   const problems: Problem[] = [];
   if (!/^[^\s\x00-\x1f\x7f]+$/.test(name))
@@ -96,9 +100,13 @@ function checkUpstream(name: string, upstream: UpstreamConfig): Problem[] {
         : checkServerText(server.url, [...path, "servers", at, "url"])),
     );
   }
-  if (upstream.servers.every((server) => typeof server !== "string" && server.weight === 0)) {
+  if (upstream.servers.length === 0) {
+    if (upstream.discover === undefined && !mayBeEmpty)
+      problems.push(problem(path, "this upstream has no servers", "give it `servers` or `discover`", "key"));
+  } else if (upstream.servers.every((server) => typeof server !== "string" && server.weight === 0)) {
     problems.push(problem([...path, "servers"], "all weights are 0, so no server gets a request"));
   }
+  if (upstream.health !== undefined) problems.push(...checkHealth(upstream.health, [...path, "health"]));
   return [...problems, ...checkHostHeader(upstream.hostHeader, [...path, "hostHeader"])];
 }
 
@@ -111,17 +119,6 @@ function checkHostHeader(text: string, path: ConfigPath): Problem[] {
   return parseServer(text)?.kind === "tcp" && !looksLikeUrl(text)
     ? []
     : [problem(path, `"${text}" is not a host`, "write preserve, upstream, or a name such as app.internal")];
-}
-
-function unusedUpstreams(config: Config): Problem[] {
-  const used = new Set<string>();
-  for (const { to } of config.routes) {
-    if (typeof to === "string") used.add(to);
-    else for (const target of to ?? []) if (typeof target !== "string") used.add(target.upstream);
-  }
-  return Object.keys(config.upstreams)
-    .filter((name) => !used.has(name))
-    .map((name) => warning(["upstreams", name], `no route uses the upstream "${name}"`, undefined, "key"));
 }
 
 function checkResolver({ resolver }: Config): Problem[] {

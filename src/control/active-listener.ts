@@ -2,12 +2,13 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { type Address, parseListen } from "../config/address.ts";
 import type { ListenerConfig } from "../config/schema.ts";
-import { addressKey } from "../core/ip.ts";
+import { addressKey, CidrSet } from "../core/ip.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import type { HeadLimits } from "../http/h1/limits.ts";
 import { H1Connection } from "../server/h1-connection.ts";
 import { type ExchangeHandler, headLimitsOf, type ListenerContext } from "../server/listener.ts";
-import type { Connection } from "../transport/connection.ts";
+import type { Connection, ConnectionHandler } from "../transport/connection.ts";
+import { acceptProxied, type ProxiedOwner } from "../transport/proxied-connection.ts";
 import { listenOn, type SocketListener } from "../transport/socket.ts";
 
 /** A gauge, as the metrics offer it. */
@@ -15,7 +16,7 @@ export interface Gauge {
   add(n: number): void;
 }
 
-export class ActiveListener implements ListenerContext {
+export class ActiveListener implements ListenerContext, ProxiedOwner {
   readonly name: string;
   headLimits: HeadLimits;
   readonly handler: ExchangeHandler;
@@ -23,16 +24,21 @@ export class ActiveListener implements ListenerContext {
   draining = false;
   readonly connections: Set<H1Connection> = new Set();
   readonly #byConnection = new Map<object, H1Connection>();
+  /** Connections of trusted proxies that have yet to say whose they are. */
+  readonly #arriving = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
   readonly #gauge: Gauge;
   #socket: SocketListener | null = null;
   #options: ListenerConfig;
+  #trusted: CidrSet;
+  #isUnix = false;
   #serving = false;
 
   constructor(name: string, options: ListenerConfig, handler: ExchangeHandler, wheel: TimerWheel, gauge: Gauge) {
     this.name = name;
     this.#options = options;
     this.headLimits = headLimitsOf(options);
+    this.#trusted = trustedBy(options);
     this.handler = handler;
     this.wheel = wheel;
     this.#gauge = gauge;
@@ -45,6 +51,7 @@ export class ActiveListener implements ListenerContext {
   set options(options: ListenerConfig) {
     this.#options = options;
     this.headLimits = headLimitsOf(options);
+    this.#trusted = trustedBy(options);
   }
 
   /** The port it got; 0 for a unix socket. */
@@ -59,6 +66,7 @@ export class ActiveListener implements ListenerContext {
   listen(port: number): void {
     const address = parseListen(this.options.address);
     if (address === null) throw new Error(`not an address: ${this.options.address}`);
+    this.#isUnix = address.kind === "unix";
     if (address.kind === "unix") removeStaleSocket(address.path);
     const bound: Address = address.kind === "tcp" && address.port === 0 ? { ...address, port } : address;
     this.#socket = listenAnywhere(bound, (connection) => this.#accept(connection));
@@ -68,12 +76,30 @@ export class ActiveListener implements ListenerContext {
   serve(): void {
     if (this.#serving) return;
     this.#serving = true;
+    for (const connection of [...this.#arriving]) connection.resume();
     for (const client of [...this.connections]) client.connection.resume();
   }
 
-  #accept(connection: Connection): H1Connection | null {
+  #accept(connection: Connection): ConnectionHandler | null {
+    const { limits, proxyProtocol } = this.options;
+    if (this.connections.size + this.#arriving.size >= limits.connections) return null;
+    // Who may open a unix socket is the file system's business.
+    if (proxyProtocol === undefined || !(this.#isUnix || this.#trusted.has(connection.remoteAddress)))
+      return this.ready(connection);
+    this.#arriving.add(connection);
+    if (!this.#serving) connection.pause();
+    const { required, timeout: timeoutMs } = proxyProtocol;
+    return acceptProxied(connection, { required, timeoutMs, wheel: this.wheel }, this);
+  }
+
+  refused(connection: Connection): void {
+    this.#arriving.delete(connection);
+  }
+
+  /** The connection's addresses are those that count. */
+  ready(connection: Connection): H1Connection | null {
+    this.#arriving.delete(connection);
     const { limits } = this.options;
-    if (this.connections.size >= limits.connections) return null;
     const key = addressKey(connection.remoteAddress);
     const open = this.#perAddress.get(key) ?? 0;
     if (open >= limits.connectionsPerAddress) return null;
@@ -102,17 +128,24 @@ export class ActiveListener implements ListenerContext {
   drain(): void {
     this.draining = true;
     this.#socket?.stop();
+    for (const connection of [...this.#arriving]) connection.close();
     for (const client of [...this.connections]) client.drain();
   }
 
   /** Cuts what is still open. */
   destroy(): void {
+    for (const connection of [...this.#arriving]) connection.destroy();
     for (const client of [...this.connections]) client.connection.destroy();
   }
 }
 
+const trustedBy = ({ proxyProtocol }: ListenerConfig): CidrSet => new CidrSet(proxyProtocol?.trusted ?? []);
+
 /** A machine without IPv6 has no `::` to listen on; every address is 0.0.0.0 there. */
-function listenAnywhere(address: Address, accept: (connection: Connection) => H1Connection | null): SocketListener {
+function listenAnywhere(
+  address: Address,
+  accept: (connection: Connection) => ConnectionHandler | null,
+): SocketListener {
   try {
     return listenOn(address, accept);
   } catch (error) {

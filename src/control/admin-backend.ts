@@ -1,5 +1,7 @@
 // What the admin API needs from the proxy that it administers, and the JSON that it answers with.
 import type { Diagnostic } from "../config/diagnostic.ts";
+import type { Fleet } from "./fleet.ts";
+import type { UpstreamStatus } from "./upstream-report.ts";
 
 export interface WorkerStatus {
   readonly id: number;
@@ -60,7 +62,11 @@ export interface AdminBackend {
   /** The route table in order, as JSON. */
   routes(): unknown;
   /** Upstreams, their servers and how these are doing, as JSON. */
-  upstreams(): unknown;
+  upstreams(): readonly UpstreamStatus[];
+  /** The servers of all upstreams, to be looked at and changed. */
+  readonly fleet: Fleet;
+  /** Resolves when all workers act on what was changed before; or after a while, when one of them is stuck. */
+  heard(): Promise<void>;
   /** Reads the configuration again. Rejects only for bugs. */
   reload(): Promise<ReloadResult>;
   /** Begins the graceful stop that SIGTERM begins, and returns at once. */

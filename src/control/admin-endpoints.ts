@@ -1,32 +1,10 @@
 // The endpoints of the admin API: which path and method does what.
 import { z } from "zod";
-import type { Log } from "../observe/log.ts";
-import { json, problem, readJson, text } from "./admin-answers.ts";
-import type { AdminBackend } from "./admin-backend.ts";
+import { json, problem, readBody, text } from "./admin-answers.ts";
+import type { AdminCall, Endpoint } from "./admin-call.ts";
 import { statusPage } from "./admin-page.ts";
 import { redact } from "./admin-redact.ts";
-
-/** A request that has been let in. */
-export interface AdminCall {
-  readonly request: Request;
-  readonly backend: AdminBackend;
-  /** Where changes are told. */
-  readonly log: Log;
-  /** Whether the caller may see more than a yes or no. */
-  readonly trusted: boolean;
-  /** What stands in the place of `:id` in the path. */
-  readonly id: string;
-}
-
-type Handler = (call: AdminCall) => Response | Promise<Response>;
-
-export interface Endpoint {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  /** Answers without the token as well: probes have none. */
-  readonly open?: boolean;
-  readonly handle: Handler;
-}
+import { SERVER_ENDPOINTS } from "./admin-servers.ts";
 
 const explainBody = z.strictObject({
   method: z.string().min(1).default("GET"),
@@ -39,7 +17,8 @@ export const ENDPOINTS: readonly Endpoint[] = [
   {
     method: "GET",
     path: "/",
-    handle: ({ backend }) => text(statusPage(backend.status(), backend.ready()), "text/html; charset=utf-8"),
+    handle: ({ backend }) =>
+      text(statusPage(backend.status(), backend.ready(), backend.upstreams()), "text/html; charset=utf-8"),
   },
   { method: "GET", path: "/healthz", open: true, handle: () => text("ok\n", "text/plain; charset=utf-8") },
   { method: "GET", path: "/readyz", open: true, handle: readyz },
@@ -51,7 +30,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   },
   { method: "GET", path: "/api/config", handle: ({ backend }) => json(redact(backend.config())) },
   { method: "GET", path: "/api/routes", handle: ({ backend }) => json(redact(backend.routes())) },
-  { method: "GET", path: "/api/upstreams", handle: ({ backend }) => json(redact(backend.upstreams())) },
+  ...SERVER_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },
   { method: "POST", path: "/api/drain", handle: drain },
@@ -79,14 +58,9 @@ async function reload({ backend, log }: AdminCall): Promise<Response> {
 }
 
 async function explain({ request, backend }: AdminCall): Promise<Response> {
-  const body = await readJson(request);
-  if (body instanceof Response) return body;
-  const query = explainBody.safeParse(body.value);
-  if (!query.success)
-    return problem(400, "The body is not a query.", {
-      errors: query.error.issues.map(({ path, message }) => ({ path: path.join("."), message })),
-    });
-  const { method, url, ip = null, headers } = query.data;
+  const query = await readBody(request, explainBody, 400, "The body is not a query.");
+  if (query instanceof Response) return query;
+  const { method, url, ip = null, headers } = query.value;
   const pairs = Object.entries(headers).flatMap(([name, values]) =>
     [values].flat().map((value) => [name, value] as const),
   );
@@ -104,7 +78,7 @@ function drain({ backend, log }: AdminCall): Response {
   return json({ draining: true }, 202);
 }
 
-function restartWorker({ backend, log, id }: AdminCall): Response {
+function restartWorker({ backend, log, params: [id = ""] }: AdminCall): Response {
   if (!/^\d{1,9}$/.test(id) || !backend.restartWorker(Number(id)))
     return problem(404, "There is no worker with that id.");
   log.info("admin: worker restarts", { worker: Number(id) });

@@ -1,5 +1,6 @@
 // The page at `/` of the admin listener: what the proxy is doing, for people.
 import type { ProxyStatus, Readiness } from "./admin-backend.ts";
+import type { ServerStatus, UpstreamStatus } from "./upstream-report.ts";
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 const row = (cells: readonly (string | number)[], tag = "td"): string =>
@@ -11,8 +12,12 @@ const STYLE =
   "@media(prefers-color-scheme:dark){body{color:#e4e4e4;background:#181818}th,td{border-color:#444}a{color:#8ab4ff}}";
 const LINKS = ["/api/status", "/api/routes", "/api/upstreams", "/api/config", "/metrics", "/readyz"];
 
+const SERVER_COLUMNS = ["Upstream", "Server", "Used", "Health", "State", "Weight", "In flight"];
+/** More than anybody reads; the API has them all. */
+const SERVERS_MAX = 500;
+
 /** The page as HTML, without scripts. */
-export function statusPage(status: ProxyStatus, readiness: Readiness): string {
+export function statusPage(status: ProxyStatus, readiness: Readiness, upstreams: readonly UpstreamStatus[]): string {
   const facts = [
     row(["Version", status.version]),
     row(["Process", status.pid]),
@@ -23,6 +28,8 @@ export function statusPage(status: ProxyStatus, readiness: Readiness): string {
   const reasons = readiness.reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`);
   const listeners = status.listeners.map(({ address, bound }) => row([address, bound]));
   const workers = status.workers.map(({ id, state, connections, restarts }) => row([id, state, connections, restarts]));
+  const servers = upstreams.flatMap(({ name, servers }) => servers.map((server) => serverRow(name, server)));
+  const more = servers.length - SERVERS_MAX;
   const heading = readiness.ready ? "ready" : status.state === "ready" ? "not ready" : status.state;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -31,6 +38,22 @@ export function statusPage(status: ProxyStatus, readiness: Readiness): string {
 ${reasons.length === 0 ? "" : `<ul>${reasons.join("")}</ul>\n`}<table>${facts.join("")}</table>
 <h2>Listeners</h2><table>${row(["Configured", "Listening on"], "th")}${listeners.join("")}</table>
 <h2>Workers</h2><table>${row(["Worker", "State", "Connections", "Restarts"], "th")}${workers.join("")}</table>
+<h2>Servers</h2><table>${row(SERVER_COLUMNS, "th")}${servers.slice(0, SERVERS_MAX).join("")}</table>
+${more > 0 ? `<p>and ${more} more</p>\n` : ""}${queues(upstreams)}
 <p>${LINKS.map((link) => `<a href="${link}">${link}</a>`).join(" · ")}</p></body></html>
 `;
+}
+
+function serverRow(upstream: string, server: ServerStatus): string {
+  const { id, health, ejectedFor, failing, mode, weight, backup, inFlight, usable } = server;
+  const why = ejectedFor > 0 ? "left out" : failing ? "cannot be connected to" : health;
+  return row([upstream, id, usable ? "yes" : "no", why, mode, `${weight}${backup ? ", backup" : ""}`, inFlight]);
+}
+
+/** The upstreams where something holds requests up. */
+function queues(upstreams: readonly UpstreamStatus[]): string {
+  const held = upstreams.filter(({ queued, circuit }) => queued > 0 || circuit === "open" || circuit === "half-open");
+  if (held.length === 0) return "";
+  const rows = held.map(({ name, queued, circuit }) => row([name, queued, circuit]));
+  return `<h2>Held up</h2><table>${row(["Upstream", "Waiting", "Circuit"], "th")}${rows.join("")}</table>\n`;
 }

@@ -7,6 +7,8 @@ import type { Diagnostic } from "../config/diagnostic.ts";
 import { createLog } from "../observe/log.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
+import { fleetOf } from "./fleet.testing.ts";
+import { upstreamReport } from "./upstream-report.ts";
 
 const TOKEN = "correct horse".replace(" ", "-");
 const STATUS: ProxyStatus = {
@@ -36,7 +38,9 @@ class Backend implements AdminBackend {
   status = () => STATUS;
   config = () => ({ admin: { token: "hush" }, listeners: [{ address: ":8080" }] });
   routes = () => [{ name: "r", to: "http://u:p@h/" }];
-  upstreams = () => ({ keycloak: { servers: ["127.0.0.1:1"] } });
+  fleet = fleetOf({ app: { servers: ["127.0.0.1:1"] } }).fleet;
+  upstreams = () => upstreamReport(this.fleet.report(), []);
+  heard = async () => {};
   ready = () => this.readiness;
   metrics = async () => ({ text: "up 1\n", contentType: "text/plain; version=0.0.4" });
   async reload() {
@@ -69,7 +73,10 @@ beforeEach(() => {
   said = [];
   servers = [];
 });
-afterEach(() => Promise.all(servers.map((server) => server.close())));
+afterEach(() => {
+  backend.fleet.stop();
+  return Promise.all(servers.map((server) => server.close()));
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function start(address = "127.0.0.1:0", token?: string): Promise<AdminServer> {
@@ -94,7 +101,6 @@ test("what each endpoint answers", async () => {
     ["/api/status", "application/json", { ...STATUS, ready: { ready: true, reasons: [] } }],
     ["/api/config", "application/json", { admin: { token: "[redacted]" }, listeners: [{ address: ":8080" }] }],
     ["/api/routes", "application/json", [{ name: "r", to: "http://[redacted]@h/" }]],
-    ["/api/upstreams", "application/json", { keycloak: { servers: ["127.0.0.1:1"] } }],
   ];
   for (const [path, contentType, want] of cases) {
     const response = await send(server, "GET", path);
@@ -115,6 +121,9 @@ test("the page shows the status, escaped, and allows no script", async () => {
   expect(page).toContain("Sluice is not ready");
   expect(page).toContain("/etc/&#60;b&#62;.yaml");
   expect(page).toContain("upstream &#60;x&#62; has no server");
+  expect(page).toContain(
+    "<td>app</td><td>127.0.0.1:1</td><td>yes</td><td>unknown</td><td>ready</td><td>1</td><td>0</td>",
+  );
   expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
 });
 
@@ -209,6 +218,8 @@ test("unknown paths and wrong methods", async () => {
     ["DELETE", "/", 405, "GET, HEAD"],
     ["GET", "/api/drain", 405, "POST"],
     ["GET", "/api/workers/1/restart", 405, "POST"],
+    ["GET", "/api/workers/%ff/restart", 404, null],
+    ["PUT", "/api/upstreams/app/servers/127.0.0.1:1", 405, "GET, HEAD, PATCH, DELETE"],
   ];
   for (const [method, path, status, allow] of cases) {
     const response = await send(server, method, path);

@@ -3,7 +3,8 @@ import { type Address, parseListen } from "../config/address.ts";
 import type { Log } from "../observe/log.ts";
 import { problem } from "./admin-answers.ts";
 import type { AdminBackend } from "./admin-backend.ts";
-import { ENDPOINTS, type Endpoint } from "./admin-endpoints.ts";
+import type { Endpoint } from "./admin-call.ts";
+import { ENDPOINTS } from "./admin-endpoints.ts";
 import { AdminGuard, isLocalAddress } from "./admin-guard.ts";
 import { isSocketInUse } from "./claim.ts";
 
@@ -121,7 +122,7 @@ async function answer(request: Request, guard: AdminGuard, backend: AdminBackend
     return problem(refusal.status, refusal.detail);
   }
   const trusted = guard.isTrusted(request);
-  const { endpoint, id, allowed } = find(request.method === "HEAD" ? "GET" : request.method, path);
+  const { endpoint, params, allowed } = find(request.method === "HEAD" ? "GET" : request.method, path);
   if (!trusted && endpoint?.open !== true) {
     return problem(
       401,
@@ -130,7 +131,7 @@ async function answer(request: Request, guard: AdminGuard, backend: AdminBackend
       { "www-authenticate": 'Bearer realm="sluice admin"' },
     );
   }
-  if (endpoint !== null) return endpoint.handle({ request, backend, log, trusted, id });
+  if (endpoint !== null) return endpoint.handle({ request, backend, log, trusted, params });
   if (allowed.length === 0) return problem(404, "There is nothing at this address.");
   return problem(405, `Use ${allowed.join(" or ")} here.`, {}, { allow: allowed.join(", ") });
 }
@@ -142,7 +143,7 @@ function pathOf(request: Request): string {
 
 interface Found {
   readonly endpoint: Endpoint | null;
-  readonly id: string;
+  readonly params: readonly string[];
   /** The methods of the path when it is known, but not with this method. */
   readonly allowed: readonly string[];
 }
@@ -150,19 +151,38 @@ interface Found {
 function find(method: string, path: string): Found {
   const allowed: string[] = [];
   for (const endpoint of ENDPOINTS) {
-    const id = matchPath(endpoint.path, path);
-    if (id === null) continue;
-    if (endpoint.method === method) return { endpoint, id, allowed: [] };
+    const params = matchPath(endpoint.path, path);
+    if (params === null) continue;
+    if (endpoint.method === method) return { endpoint, params, allowed: [] };
     allowed.push(...(endpoint.method === "GET" ? ["GET", "HEAD"] : [endpoint.method]));
   }
-  return { endpoint: null, id: "", allowed };
+  return { endpoint: null, params: [], allowed };
 }
 
-/** What stands in the place of `:id`, "" for a pattern without one; null when the path is another. */
-function matchPath(pattern: string, path: string): string | null {
-  const [before = "", after] = pattern.split(":id");
-  if (after === undefined) return path === pattern ? "" : null;
-  if (!path.startsWith(before) || !path.endsWith(after)) return null;
-  const id = path.slice(before.length, path.length - after.length);
-  return id === "" || id.includes("/") ? null : id;
+/** What stands in the place of each `:word` of the pattern, decoded; null when the path is another. */
+function matchPath(pattern: string, path: string): string[] | null {
+  const wanted = pattern.split("/");
+  const given = path.split("/");
+  if (wanted.length !== given.length) return null;
+  const params: string[] = [];
+  for (const [at, segment] of wanted.entries()) {
+    const value = given[at]!;
+    if (!segment.startsWith(":")) {
+      if (segment !== value) return null;
+      continue;
+    }
+    const decoded = decode(value);
+    if (decoded === "") return null;
+    params.push(decoded);
+  }
+  return params;
+}
+
+/** A segment of a path as it is meant; "" for one that is not valid. */
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return "";
+  }
 }

@@ -4,7 +4,6 @@ import { type ConfigInput, configSchema } from "../config/schema.ts";
 import { exchangeOf } from "../pipeline/exchange.fixture.ts";
 import type { Route } from "../pipeline/exchange.ts";
 import { compilePlan, PlanError } from "./compile.ts";
-import { weightedPick } from "./weighted-pick.ts";
 
 const plan = (config: Partial<ConfigInput>) =>
   compilePlan(
@@ -15,7 +14,7 @@ const routeOf = (route: NonNullable<ConfigInput["routes"]>[number], config: Part
   plan({ ...config, routes: [route] }).routes[0]!;
 
 const picks = (route: Route, count: number): string[] =>
-  Array.from({ length: count }, () => (route.action.kind === "forward" ? route.action.pick() : "reply"));
+  Array.from({ length: count }, () => (route.action.kind === "forward" ? route.action.pick(exchangeOf()) : "reply"));
 
 describe("routes", () => {
   test("are named by the user or by their place, and found in order", () => {
@@ -128,15 +127,81 @@ describe("targets", () => {
   });
 });
 
-test("weights are exact over one round, whatever they are", () => {
-  const targets = [95, 5, 0, 17].map((weight) => ({ name: `w${weight}`, weight }));
-  const pick = weightedPick(targets);
-  const counts = new Map<string, number>();
-  for (let i = 0; i < 117; i += 1) {
-    const name = pick();
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  expect(Object.fromEntries(counts)).toEqual({ w95: 95, w5: 5, w17: 17 });
+describe("traffic", () => {
+  const upstreams = { app: { servers: ["127.0.0.1:1"] }, canary: { servers: ["127.0.0.1:2"] } };
+  const split = (more: object) => ({
+    to: [
+      { upstream: "app", weight: 1 },
+      { upstream: "canary", weight: 1 },
+    ],
+    ...more,
+  });
+  const picked = (route: Route, x = exchangeOf()): { readonly name: string; readonly cookies: string[] | null } => {
+    if (route.action.kind !== "forward") throw new Error("not forwarded");
+    return { name: route.action.pick(x), cookies: x.setCookies };
+  };
+
+  test("keeps clients at their upstream over reloads, and takes no cookie of another route", () => {
+    const config = { upstreams, routes: [split({ name: "a", split: { cookie: "group", ttl: "1d" } })] };
+    const first = picked(plan(config).routes[0]!);
+    expect(first).toEqual({
+      name: "app",
+      cookies: [expect.stringMatching(/^group=[\w-]{16}\.\w+; Path=\/; Max-Age=86400; HttpOnly; SameSite=Lax$/)],
+    });
+    const again = exchangeOf({ headers: [["cookie", first.cookies![0]!.split(";")[0]!]] });
+    const reloaded = plan(config).routes[0]!;
+    picked(reloaded); // the next one by weight is the canary
+    expect(picked(reloaded, again)).toEqual({ name: "app", cookies: null });
+    const other = plan({ upstreams, routes: [split({ name: "b", split: { cookie: "group", ttl: "1d" } })] }).routes[0]!;
+    expect(picked(other, again).cookies).not.toBeNull();
+  });
+
+  test("of a target's match goes there, as its conditions say", () => {
+    const to = [
+      { upstream: "app", weight: 1 },
+      {
+        upstream: "canary",
+        weight: 0,
+        match: { header: { "x-canary": "~^(1|yes)$" }, cookie: { tester: true as const } },
+      },
+    ];
+    const route = routeOf({ to }, { upstreams });
+    const of = (...headers: [string, string][]) => picked(route, exchangeOf({ headers })).name;
+    expect(of(["x-canary", "yes"], ["cookie", "tester=1"])).toBe("canary");
+    expect(of(["x-canary", "no"], ["cookie", "tester=1"])).toBe("app");
+    expect(of(["x-canary", "1"])).toBe("app");
+    expect(of()).toBe("app");
+  });
+
+  test("is copied to an upstream or a URL, which the route does not depend on", () => {
+    const { routes, upstreams: all } = plan({
+      upstreams,
+      routes: [
+        { to: "app", mirror: { to: "canary", sample: "10%", body: "1KB" } },
+        { to: "app", mirror: { to: "http://127.0.0.1:9" } },
+        { to: "app" },
+      ],
+    });
+    const sampled = expect.any(Function);
+    expect(routes.map((route) => [route.mirror, route.upstreams])).toEqual([
+      [{ upstream: "canary", sampled, bodyMax: 1024 }, ["app"]],
+      [{ upstream: "http://127.0.0.1:9", sampled, bodyMax: 1_048_576 }, ["app"]],
+      [null, ["app"]],
+    ]);
+    const copied = routes.slice(0, 2).map((route) => {
+      let count = 0;
+      for (let i = 0; i < 10_000; i += 1) if (route.mirror!.sampled()) count += 1;
+      return count;
+    });
+    expect(copied[0]).toBeWithin(790, 1210); // seven standard deviations
+    expect(copied[1]).toBe(10_000);
+    expect(all.has("http://127.0.0.1:9")).toBe(true);
+  });
+
+  test("is held down to a rate", () => {
+    expect(routeOf({ to: "app", limits: { rate: "10KB/s" } }, { upstreams }).rate).toBe(10_240);
+    expect(routeOf({ to: "app" }, { upstreams }).rate).toBe(0);
+  });
 });
 
 describe("answers", () => {
@@ -218,6 +283,34 @@ const REFUSED: readonly (readonly [
     { upstreams: { app: { servers: ["a:1"] } }, routes: [{ to: [{ upstream: "app", weight: 0 }] }] },
     ["routes[0].to"],
     /weights/,
+  ],
+  [
+    "split of nothing",
+    { routes: [{ to: "http://a", split: { cookie: "c" } }] },
+    ["routes[0].split"],
+    /nothing to split/,
+  ],
+  [
+    "pattern of a target",
+    {
+      upstreams: { app: { servers: ["a:1"] } },
+      routes: [{ to: [{ upstream: "app", weight: 1, match: { header: { a: "~(" } } }] }],
+    },
+    ["routes[0].to[0].match.header.a"],
+    /~\(/,
+  ],
+  [
+    "match of a target that asks for nothing",
+    { upstreams: { app: { servers: ["a:1"] } }, routes: [{ to: [{ upstream: "app", weight: 1, match: {} }] }] },
+    ["routes[0].to[0].match"],
+    /header/,
+  ],
+  ["mirror to nobody", { routes: [{ to: "http://a", mirror: { to: "app" } }] }, ["routes[0].mirror.to"], /no upstream/],
+  [
+    "mirror to nobody in defaults",
+    { defaults: { mirror: { to: "app" } }, routes: [{ to: "http://a" }] },
+    ["defaults.mirror.to"],
+    /no upstream/,
   ],
   [
     "same name twice",

@@ -4,24 +4,32 @@ import { CompileError, within } from "../config/compile-error.ts";
 import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
 import { type Problem, problem, showPath } from "../config/diagnostic.ts";
 import type { Config, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
+import { wallClock } from "../core/clock.ts";
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
 import type { Action, Route } from "../pipeline/exchange.ts";
+import { hedgePolicy, NO_RETRY, RetryPolicy } from "../pipeline/retry-policy.ts";
 import { compileConditions } from "../routing/conditions.ts";
 import { paramNames } from "../routing/pattern.ts";
 import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
+import { Sticky } from "../upstream/sticky.ts";
 import { compileRespond } from "./respond.ts";
-import { weightedPick } from "./weighted-pick.ts";
+import { compileSplit, type Target } from "./split.ts";
 
 export interface Plan {
   readonly table: RouteTable<Route>;
   readonly routes: readonly Route[];
   /** The same routes with their match blocks, for `explainMatch`. */
   readonly sources: readonly RouteSource<Route>[];
-  /** Every upstream by name: the configured ones, then one for each URL or list of URLs that a route's `to` holds. */
+  /** Where each of them may forward to, for `explain`; empty for one that answers by itself. */
+  readonly targets: readonly (readonly Target[])[];
+  /** Every upstream by name: the configured ones, then one for each URL or list of URLs that routes hold. */
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
 }
+
+/** For plans that are only looked at, in which no cookie is ever made or believed. */
+const NO_SECRET = new Uint8Array(32);
 
 /** Why a configuration of the right shape cannot be compiled; the problems carry the keys that are to blame. */
 export class PlanError extends Error {
@@ -33,15 +41,21 @@ export class PlanError extends Error {
   }
 }
 
-/** Compiles a configuration. Throws PlanError with everything that is wrong, not only the first. */
-export function compilePlan(config: Config): Plan {
+/**
+ * Compiles a configuration. `secret` signs the cookies of split routes; all threads that carry traffic must have the
+ * same. Throws PlanError with everything that is wrong, not only the first.
+ */
+export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Plan {
   const upstreams = new Map(Object.entries(config.upstreams));
   const sources: RouteSource<Route>[] = [];
+  const targets: (readonly Target[])[] = [];
   const problems = new Map<string, Problem>();
   config.routes.forEach((route, index) => {
     try {
-      const value = compileRoute(config, route, index, upstreams);
+      const to = readTargets(route, upstreams);
+      const value = compileRoute(config, route, index, to, upstreams, secret);
       sources.push({ name: value.name, match: route.match, value });
+      targets.push(to);
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const path = blamed(route, index, error.path);
@@ -53,7 +67,8 @@ export function compilePlan(config: Config): Plan {
     problems.set(showPath(path), problem(path, `there is another route named "${sources[index]?.name}"`));
   }
   if (problems.size > 0) throw new PlanError([...problems.values()]);
-  return { table: compileRoutes(sources), routes: sources.map((source) => source.value), sources, upstreams };
+  const routes = sources.map((source) => source.value);
+  return { table: compileRoutes(sources), routes, sources, targets, upstreams };
 }
 
 /** What only compiling the routes finds, as `loadConfig` and `checkConfig` want it for `verify`. */
@@ -98,24 +113,31 @@ function compileRoute(
   config: Config,
   route: RouteConfig,
   index: number,
+  targets: readonly Target[],
   upstreams: Map<string, UpstreamConfig>,
+  secret: Uint8Array,
 ): Route {
+  const name = route.name ?? `route-${index + 1}`;
   const policies = mergePolicies(config.defaults, route);
   const { paths } = within("match", () => compileConditions(route.match));
   const params = [...new Set((paths ?? []).flatMap(paramNames))];
   const filters = compileFilters(policies, { params });
-  const { action, targets } = compileAction(route, policies, params, upstreams);
+  const sticky = compileSticky(route, name, secret);
   return Object.freeze({
-    name: route.name ?? `route-${index + 1}`,
+    name,
     index,
     requestFilters: filters.request,
     responseFilters: filters.response,
-    action,
-    upstreams: targets,
+    action: compileAction(route, policies, params, targets, sticky),
+    upstreams: [...new Set(targets.map((target) => target.name))],
     bodyMax: policies.limits?.body ?? Number.POSITIVE_INFINITY,
     responseTimeout: policies.timeouts?.response ?? 0,
     connectTimeout: policies.timeouts?.connect ?? 0,
     tunnelIdle: policies.timeouts?.idle ?? 0,
+    totalTimeout: policies.timeouts?.total ?? 0,
+    ...compileTries(route, config.defaults),
+    mirror: compileMirror(policies, upstreams),
+    rate: policies.limits?.rate ?? 0,
     retained: policies.use !== undefined && policies.use.length > 0,
   });
 }
@@ -124,49 +146,75 @@ function compileAction(
   route: RouteConfig,
   policies: Policies,
   params: readonly string[],
-  upstreams: Map<string, UpstreamConfig>,
-): { readonly action: Action; readonly targets: readonly string[] } {
+  targets: readonly Target[],
+  sticky: Sticky | null,
+): Action {
   const { to, respond } = route;
   if (to !== undefined && respond !== undefined)
     throw new CompileError("a route has one action, not `to` and `respond`", ["respond"]);
-  if (to !== undefined) {
-    const targets = within("to", () => readTargets(to, upstreams));
-    return { action: { kind: "forward", pick: weightedPick(targets) }, targets: targets.map((target) => target.name) };
-  }
-  if (respond !== undefined)
-    return { action: { kind: "reply", reply: within("respond", () => compileRespond(respond, params)) }, targets: [] };
+  if (to !== undefined) return { kind: "forward", pick: compileSplit(targets, sticky) };
+  if (respond !== undefined) return { kind: "reply", reply: within("respond", () => compileRespond(respond, params)) };
   const { redirect } = policies;
   if (redirect === undefined) throw new CompileError("this route does nothing: give it `to`, `respond` or `redirect`");
   // The filter has answered before the action is asked; it is the action as well so that every route has one.
-  return { action: { kind: "reply", reply: within("redirect", () => compileRedirect(redirect, params)) }, targets: [] };
+  return { kind: "reply", reply: within("redirect", () => compileRedirect(redirect, params)) };
 }
 
-interface Target {
-  readonly name: string;
-  readonly weight: number;
+/** What a route says of retries and hedging; `false` turns them off, also where the upstream has them. */
+function compileTries(route: PolicyConfig, defaults: PolicyConfig): Pick<Route, "retry" | "hedge"> {
+  const retry = route.retry ?? defaults.retry;
+  const hedge = route.hedge ?? defaults.hedge;
+  return {
+    retry: retry === undefined ? undefined : retry === false ? NO_RETRY : new RetryPolicy(retry),
+    hedge: hedge === undefined ? undefined : hedge === false ? null : hedgePolicy(hedge),
+  };
 }
 
-function readTargets(to: NonNullable<RouteConfig["to"]>, upstreams: Map<string, UpstreamConfig>): Target[] {
-  if (typeof to === "string") return [{ name: upstreamName(to, upstreams), weight: 1 }];
+/** The upstreams of a route's `to`, in its order. */
+function readTargets(route: RouteConfig, upstreams: Map<string, UpstreamConfig>): readonly Target[] {
+  const { to } = route;
+  return to === undefined ? [] : within("to", () => targetsOf(to, upstreams));
+}
+
+function targetsOf(to: NonNullable<RouteConfig["to"]>, upstreams: Map<string, UpstreamConfig>): Target[] {
+  if (typeof to === "string") return [{ name: upstreamName(to, upstreams), weight: 1, conditions: null }];
   const urls = to.filter((target) => typeof target === "string");
   if (urls.length > 0) {
     const wrong = urls.findIndex((url) => !looksLikeUrl(url));
     if (wrong >= 0) throw new CompileError(`"${urls[wrong]}" is not a URL`, [wrong]);
-    return [{ name: anonymous(urls, upstreams), weight: 1 }];
+    return [{ name: anonymous(urls, upstreams), weight: 1, conditions: null }];
   }
   const targets = to.flatMap((target, at) =>
-    typeof target === "string"
-      ? []
-      : [
-          {
-            name: within(at, () => within("upstream", () => upstreamName(target.upstream, upstreams))),
-            weight: target.weight,
-          },
-        ],
+    typeof target === "string" ? [] : [within(at, () => readWeighted(target, upstreams))],
   );
   if (targets.every((target) => target.weight === 0))
     throw new RangeError("all weights are 0, so no upstream gets a request");
   return targets;
+}
+
+type WeightedConfig = Exclude<Exclude<NonNullable<RouteConfig["to"]>, string>[number], string>;
+
+function readWeighted(target: WeightedConfig, upstreams: Map<string, UpstreamConfig>): Target {
+  const { match, weight } = target;
+  const conditions = match === undefined ? null : within("match", () => compileConditions(match).others);
+  if (conditions?.length === 0) throw new CompileError("it needs a `header` or a `cookie`", ["match"]);
+  return { name: within("upstream", () => upstreamName(target.upstream, upstreams)), weight, conditions };
+}
+
+/** What keeps the clients of a route at the upstream that they were given; null for nothing. */
+function compileSticky(route: RouteConfig, name: string, secret: Uint8Array): Sticky | null {
+  const { split, to } = route;
+  if (split === undefined) return null;
+  if (!Array.isArray(to) || typeof to[0] === "string")
+    throw new CompileError("there is nothing to split: `to` is not a weighted list", ["split"]);
+  return new Sticky(`route:${name}`, { ...split, sameSite: "lax" }, secret, wallClock);
+}
+
+function compileMirror({ mirror }: Policies, upstreams: Map<string, UpstreamConfig>): Route["mirror"] {
+  if (mirror === undefined) return null;
+  const upstream = within("mirror", () => within("to", () => upstreamName(mirror.to, upstreams)));
+  const { sample } = mirror;
+  return { upstream, sampled: sample >= 1 ? () => true : () => Math.random() < sample, bodyMax: mirror.body };
 }
 
 function upstreamName(text: string, upstreams: Map<string, UpstreamConfig>): string {

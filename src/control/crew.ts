@@ -2,9 +2,11 @@
 import { monotonic } from "../core/clock.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 import type { MetricsStore } from "../observe/metrics-store.ts";
+import type { BoardMemory } from "../upstream/board.ts";
+import type { UpstreamMembership } from "../upstream/member.ts";
 import { changedSince } from "./watch.ts";
 import { WorkerHandle } from "./worker-handle.ts";
-import type { ConfigSource } from "./worker-messages.ts";
+import type { ConfigSource, Memberships } from "./worker-messages.ts";
 
 /** A worker that lived shorter than this after its start counts as one that did not work. */
 const HEALTHY_MS = 5000;
@@ -18,6 +20,12 @@ export interface CrewOptions {
   /** The level that new workers log at until they have their configuration. */
   readonly level: LogLevel;
   readonly store: MetricsStore;
+  readonly board: BoardMemory;
+  readonly secret: Uint8Array;
+  /** Who the servers are now. */
+  readonly memberships: () => Memberships;
+  /** What the worker with that id had in flight is over. */
+  readonly onEnd: (id: number) => void;
   /** A worker has ended and will be replaced. */
   readonly onRestart: () => void;
 }
@@ -85,10 +93,12 @@ export class Crew {
   }
 
   async #start(id: number): Promise<void> {
-    const { via, level, store } = this.#options;
+    const { via, level, store, board, secret } = this.#options;
     const startedAt = monotonic();
-    const worker: WorkerHandle = new WorkerHandle({ id, primary: id === 0, via, level }, store.source(), (error) =>
-      this.#ended(worker, monotonic() - startedAt, error),
+    const worker: WorkerHandle = new WorkerHandle(
+      { id, primary: id === 0, via, level, board, secret },
+      store.source(),
+      (error) => this.#ended(worker, monotonic() - startedAt, error),
     );
     this.#workers.set(id, worker);
     await this.#bring(worker);
@@ -98,7 +108,7 @@ export class Crew {
   /** Gives the worker the configuration in use, which may change meanwhile. */
   async #bring(worker: WorkerHandle): Promise<void> {
     while (worker.source !== this.#source) {
-      const ports = await worker.prepare(this.#source, this.#ports);
+      const ports = await worker.prepare(this.#source, this.#ports, this.#options.memberships());
       this.#ports = new Map([...ports, ...this.#ports]);
       await worker.commit();
     }
@@ -107,6 +117,7 @@ export class Crew {
   #ended(worker: WorkerHandle, livedMs: number, error: Error | null): void {
     const { id } = worker;
     this.#workers.delete(id);
+    this.#options.onEnd(id);
     if (!this.#replacing) return;
     const short = worker.dismissed || livedMs >= HEALTHY_MS ? 0 : (this.#shortLived.get(id) ?? 0) + 1;
     this.#shortLived.set(id, short);
@@ -149,7 +160,7 @@ export class Crew {
   }
 
   /** Has every worker make the configuration ready. Rejects, and nothing has changed, when one of them cannot. */
-  async prepare(source: ConfigSource, names: readonly string[]): Promise<Change> {
+  async prepare(source: ConfigSource, names: readonly string[], memberships: Memberships): Promise<Change> {
     const [first, ...others] = this.ready;
     const prepared: WorkerHandle[] = [];
     const discard = (): void => {
@@ -157,7 +168,7 @@ export class Crew {
     };
     let ports = this.#ports;
     const prepare = async (worker: WorkerHandle): Promise<void> => {
-      ports = await worker.prepare(source, ports);
+      ports = await worker.prepare(source, ports, memberships);
       prepared.push(worker);
     };
     if (first !== undefined) await prepare(first);
@@ -179,6 +190,15 @@ export class Crew {
         );
       },
     };
+  }
+
+  setMembers(upstream: string, membership: UpstreamMembership): void {
+    for (const worker of this.workers) worker.setMembers(upstream, membership);
+  }
+
+  /** Resolves when all workers know what they were told so far. */
+  async hears(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.hears()));
   }
 
   reopenLogs(): void {

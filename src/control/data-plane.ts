@@ -3,34 +3,45 @@
 import { isDeepStrictEqual } from "node:util";
 import { parseListen } from "../config/address.ts";
 import type { Config, UpstreamConfig } from "../config/schema.ts";
+import { wallClock } from "../core/clock.ts";
 import { CidrSet } from "../core/ip.ts";
 import { Timer, TimerWheel } from "../core/timers.ts";
 import { type AccessLog, createAccessLog } from "../observe/access-log.ts";
 import type { Log } from "../observe/log.ts";
-import type { Metrics, UpstreamMetrics } from "../observe/metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { onHandlerException } from "../transport/socket.ts";
+import type { Board } from "../upstream/board.ts";
+import type { UpstreamMembership } from "../upstream/member.ts";
 import { Resolver } from "../upstream/resolver.ts";
 import { Upstream } from "../upstream/upstream.ts";
-import { type UpstreamObserver, Wire, type WirePlan } from "../wire.ts";
+import { Wire, type WirePlan } from "../wire.ts";
 import { ActiveListener } from "./active-listener.ts";
 import { compilePlan, type Plan } from "./compile.ts";
 import { ListenError } from "./listen-error.ts";
 import { listenerNames } from "./listener-names.ts";
+import type { Memberships, UpstreamState } from "./worker-messages.ts";
 
 export interface DataPlaneOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   /** Listens on unix sockets too: one thread only can, as they know no SO_REUSEPORT. */
   readonly primary: boolean;
+  readonly board: Board;
+  /** Signs sticky cookies where the configuration has no secret. */
+  readonly secret: Uint8Array;
 }
 
 /** A configuration made ready, not in use yet. */
 export interface Prepared {
   readonly config: Config;
   readonly plan: Plan;
+  readonly memberships: Memberships;
   readonly opened: readonly ActiveListener[];
   readonly accessLog: AccessLog | null;
 }
+
+/** How often it is looked whether anything has changed about servers. */
+const LOOK_MS = 100;
 
 export class DataPlane {
   readonly wheel: TimerWheel = new TimerWheel();
@@ -39,7 +50,12 @@ export class DataPlane {
   readonly #listeners = new Map<string, ActiveListener>();
   /** Listeners taken away by a reload or a stop, until their last connection is gone. */
   readonly #leaving = new Set<ActiveListener>();
+  /** What changes about servers while no request comes shows here. */
+  readonly #look = setInterval(() => this.#lookAtServers(), LOOK_MS);
   #upstreams = new Map<string, Upstream>();
+  /** The newest that was told of each upstream. */
+  readonly #told = new Map<string, UpstreamMembership>();
+  #boardVersion = 0;
   #resolver: Resolver | null = null;
   #config: Config | null = null;
   #drained: Promise<void> | null = null;
@@ -47,8 +63,11 @@ export class DataPlane {
   constructor(options: DataPlaneOptions) {
     this.#options = options;
     const empty = compilePlanless(options.metrics);
-    this.#wire = new Wire(empty, this.wheel, options.log, upstreamObserver(options.metrics));
+    this.#wire = new Wire(empty, this.wheel, options.log, (listener, change) =>
+      options.metrics.tunnels(listener).add(change),
+    );
     this.wheel.start();
+    this.#look.unref();
     onHandlerException((error) =>
       options.log.error("a connection was dropped because of a bug", { error: error.stack ?? error.message }),
     );
@@ -59,12 +78,12 @@ export class DataPlane {
    * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened,
    * and then nothing is left open.
    */
-  prepare(config: Config, ports: ReadonlyMap<string, number>): Prepared {
-    const plan = compilePlan(config);
+  prepare(config: Config, ports: ReadonlyMap<string, number>, memberships: Memberships): Prepared {
+    const plan = compilePlan(config, this.#options.secret);
     if (this.#drained !== null) throw new Error("the proxy is stopping");
     const accessLog = this.#newAccessLog(config);
     try {
-      return { config, plan, opened: this.#openListeners(config, ports), accessLog };
+      return { config, plan, memberships, opened: this.#openListeners(config, ports), accessLog };
     } catch (error) {
       void accessLog?.close();
       throw error;
@@ -128,10 +147,13 @@ export class DataPlane {
   }
 
   /** Swaps the plan. Returns the upstreams that are of no use any more. */
-  #setPlan({ config, plan }: Prepared): Upstream[] {
+  #setPlan({ config, plan, memberships }: Prepared): Upstream[] {
     const sameResolver = isDeepStrictEqual(this.#config?.resolver, config.resolver);
     const kept = new Map<string, Upstream>();
-    for (const [name, upstream] of plan.upstreams) kept.set(name, this.#upstreamFor(name, upstream, sameResolver));
+    for (const [name, upstream] of plan.upstreams) {
+      const membership = this.#newest(name, memberships.get(name) ?? NO_MEMBERS);
+      kept.set(name, this.#upstreamFor(name, upstream, membership, sameResolver));
+    }
     const retired = [...this.#upstreams]
       .filter(([name, upstream]) => kept.get(name) !== upstream)
       .map(([, upstream]) => upstream);
@@ -146,11 +168,46 @@ export class DataPlane {
     return retired;
   }
 
-  /** An upstream whose configuration is the same keeps its connections. */
-  #upstreamFor(name: string, config: UpstreamConfig, sameResolver: boolean): Upstream {
+  /** An upstream whose settings are the same keeps its connections, whoever its servers are. */
+  #upstreamFor(name: string, config: UpstreamConfig, membership: UpstreamMembership, sameResolver: boolean): Upstream {
     const before = this.#upstreams.get(name);
-    if (before !== undefined && sameResolver && isDeepStrictEqual(before.config, config)) return before;
-    return new Upstream(name, config, this.#resolver!, this.wheel);
+    if (before !== undefined && sameResolver && isDeepStrictEqual(settingsOf(before.config), settingsOf(config))) {
+      before.setMembers(membership);
+      return before;
+    }
+    const { log, metrics, board, secret } = this.#options;
+    return new Upstream(name, config, membership, {
+      resolver: this.#resolver!,
+      wheel: this.wheel,
+      board,
+      secret,
+      wallNow: wallClock,
+      random: Math.random,
+      metrics: (upstream) => metrics.upstream(upstream),
+      ejected: (upstream, server, errors) =>
+        log.warn("a server is left out", { upstream, server, reason: "errors in a row", errors }),
+    });
+  }
+
+  /** The servers of an upstream have changed. What is told of one that is not in use yet is kept until it is. */
+  setMembers(upstream: string, membership: UpstreamMembership): void {
+    this.#told.set(upstream, membership);
+    this.#upstreams.get(upstream)?.setMembers(membership);
+  }
+
+  /** A change may overtake the configuration that it was prepared for. */
+  #newest(upstream: string, prepared: UpstreamMembership): UpstreamMembership {
+    const told = this.#told.get(upstream);
+    const newest = told !== undefined && told.version > prepared.version ? told : prepared;
+    this.#told.set(upstream, newest);
+    return newest;
+  }
+
+  #lookAtServers(): void {
+    const { version } = this.#options.board;
+    if (version === this.#boardVersion) return;
+    this.#boardVersion = version;
+    for (const upstream of this.#upstreams.values()) upstream.look();
   }
 
   /** Null when the one in use goes on. */
@@ -183,19 +240,17 @@ export class DataPlane {
   }
 
   /** What upstreams are doing in this thread. */
-  upstreamStatus(): {
-    name: string;
-    servers: { name: string; weight: number; open: number; idle: number; queued: number; failing: boolean }[];
-  }[] {
+  upstreamStatus(): UpstreamState[] {
+    const { now } = this.#options.board;
     return [...this.#upstreams.values()].map((upstream) => ({
       name: upstream.name,
+      queued: upstream.queue.length,
+      circuit: upstream.circuit,
       servers: upstream.servers.map((server) => ({
         name: server.name,
-        weight: server.weight,
         open: server.open,
         idle: server.idle,
-        queued: server.queued,
-        failing: server.failedUntil > this.wheel.now,
+        failing: server.failedUntil > now,
       })),
     }));
   }
@@ -233,6 +288,7 @@ export class DataPlane {
     this.#leaving.clear();
     for (const upstream of this.#upstreams.values()) upstream.retire();
     await this.#wire.accessLog.close();
+    clearInterval(this.#look);
     this.wheel.stop();
   }
 }
@@ -247,20 +303,9 @@ function compilePlanless(metrics: Metrics): WirePlan {
   };
 }
 
-/** Keeps the series of each upstream and server at hand, so that counting looks nothing up by text. */
-export function upstreamObserver(metrics: Metrics): UpstreamObserver {
-  const of = (upstream: Upstream): UpstreamMetrics => {
-    upstream.metrics ??= metrics.upstream(upstream.name);
-    return upstream.metrics;
-  };
-  return {
-    attempted(upstream, server, status, ms) {
-      const counts = of(upstream);
-      server.metrics ??= counts.server(server.name);
-      server.metrics.count(status);
-      if (status !== 0) counts.duration.observe(ms / 1000);
-    },
-    retried: (upstream) => of(upstream).retries.add(1),
-    tunnels: (listener, change) => metrics.tunnels(listener).add(change),
-  };
+const NO_MEMBERS: UpstreamMembership = { members: [], slot: 0, version: -1 };
+
+/** Everything of an upstream but who its servers are and how they are checked, which the supervisor tells. */
+function settingsOf(config: UpstreamConfig): unknown {
+  return { ...config, servers: null, discover: null, health: null };
 }

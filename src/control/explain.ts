@@ -6,6 +6,7 @@ import { RequestHead } from "../http/message.ts";
 import { explainMatch, type RouteVerdict } from "../routing/explain.ts";
 import type { ExplainQuery } from "./admin-backend.ts";
 import { compilePlan } from "./compile.ts";
+import { possibleTargets } from "./split.ts";
 
 export interface Explanation {
   readonly request: {
@@ -26,7 +27,12 @@ export interface Explanation {
     readonly requestFilters: readonly string[];
     readonly responseFilters: readonly string[];
     readonly action: "forward" | "reply";
-    readonly upstreams: readonly { readonly name: string; readonly servers: readonly string[] }[];
+    /** Those that this request may go to, with what share (0 to 1) where no cookie of the split says more. */
+    readonly upstreams: readonly {
+      readonly name: string;
+      readonly share: number;
+      readonly servers: readonly string[];
+    }[];
   } | null;
   /** What would be answered without any route: the reason, else null. */
   readonly refused: string | null;
@@ -64,8 +70,9 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
             requestFilters: hit.requestFilters.map((filter) => filter.name),
             responseFilters: hit.responseFilters.map((filter) => filter.name),
             action: action.kind,
-            upstreams: hit.upstreams.map((name) => ({
+            upstreams: possibleTargets(plan.targets[hit.index]!, subject).map(({ name, share }) => ({
               name,
+              share,
               servers: (plan.upstreams.get(name)?.servers ?? []).map((server) =>
                 typeof server === "string" ? server : server.url,
               ),
@@ -94,6 +101,8 @@ function headOf({ method, url, headers }: ExplainQuery): RequestHead {
   return head;
 }
 
+const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`;
+
 function listenersFor(config: Config, authority: string): string[] {
   const all = config.listeners.map((listener) => listener.address);
   const port = /:(\d+)$/.exec(authority)?.[1] ?? "80";
@@ -118,7 +127,8 @@ export function explanationText(explanation: Explanation): string {
       `filters    ${[...match.requestFilters, ...match.responseFilters.map((name) => `${name} (response)`)].join(", ") || "none"}`,
     );
     if (match.action === "reply") lines.push("action     answered by Sluice");
-    for (const upstream of match.upstreams) lines.push(`upstream   ${upstream.name}: ${upstream.servers.join(", ")}`);
+    for (const { name, share, servers } of match.upstreams)
+      lines.push(`upstream   ${name}${share < 1 ? ` (${percent(share)})` : ""}: ${servers.join(", ")}`);
   }
   if (refused !== null) lines.push(`refused    ${refused}`);
   return lines.join("\n");

@@ -1,9 +1,12 @@
 // The supervisor's way to a configuration: from a file or from code, checked so far that workers can run it.
 import type { Diagnostic } from "../config/diagnostic.ts";
-import { checkConfig, loadConfig } from "../config/load.ts";
+import { type Fragment, type Provide, sendable } from "../config/fragment.ts";
+import { checkConfig, type Loaded, loadConfig, withProvided } from "../config/load.ts";
 import type { Config, ConfigInput } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
+import type { Providers } from "../providers/providers.ts";
 import { planProblems } from "./compile.ts";
+import { changedSince } from "./watch.ts";
 import type { ConfigSource } from "./worker-messages.ts";
 
 /** A file (found as `loadConfig` does when undefined), or a configuration given in code. */
@@ -21,18 +24,47 @@ export interface LoadedConfig {
   readonly readAt: number;
   /** Warnings. */
   readonly diagnostics: readonly Diagnostic[];
+  /** The fragments of providers that are part of it, and what was wrong with others. */
+  readonly fragments: readonly Fragment[];
+  readonly rejected: readonly Diagnostic[];
+  /** As it was read, for `refreshForWorkers`; null without providers. */
+  readonly loaded: Loaded | null;
 }
 
-/** Throws ConfigError when it cannot be used. */
-export async function loadForWorkers(origin: ConfigOrigin): Promise<LoadedConfig> {
+/** Throws ConfigError when it cannot be used. `provide` is asked for what its `providers` have. */
+export async function loadForWorkers(origin: ConfigOrigin, provide?: Provide): Promise<LoadedConfig> {
   if ("input" in origin) {
     const { config, diagnostics } = checkConfig(origin.input, { verify: planProblems });
-    return { config, source: { kind: "config", config }, path: "", files: [], readAt: wallClock(), diagnostics };
+    const nothing = { path: "", files: [], fragments: [], rejected: [], loaded: null };
+    return { config, source: { kind: "config", config }, readAt: wallClock(), diagnostics, ...nothing };
   }
   const readAt = wallClock();
-  const { config, diagnostics, path, files } = await loadConfig(origin.file, { verify: planProblems });
-  const source: ConfigSource = usesPlugins(config) ? { kind: "file", path, files, readAt } : { kind: "config", config };
-  return { config, source, path, files, readAt, diagnostics };
+  const options = { verify: planProblems, ...(provide === undefined ? {} : { provide }) };
+  return forWorkers(await loadConfig(origin.file, options), readAt);
+}
+
+/**
+ * The configuration in use with what its providers have now. Its file is not read again, so that what is being written
+ * there waits for a reload; unless workers would read it, as they do with plugins. Throws ConfigError.
+ */
+export async function refreshForWorkers(
+  origin: ConfigOrigin,
+  { loaded, source, readAt }: LoadedConfig,
+  providers: Providers,
+): Promise<LoadedConfig> {
+  if (loaded === null || (source.kind === "file" && changedSince(source.files, source.readAt)))
+    return loadForWorkers(origin, providers.read);
+  return forWorkers(withProvided(loaded, providers.provided, { verify: planProblems }), readAt);
+}
+
+function forWorkers(loaded: Loaded, readAt: number): LoadedConfig {
+  const { config, diagnostics, path, files, fragments, rejected } = loaded;
+  const source: ConfigSource = usesPlugins(config)
+    ? { kind: "file", path, files, readAt, fragments: fragments.map(sendable) }
+    : { kind: "config", config };
+  const { files: folder, docker } = config.providers;
+  const kept = folder === undefined && docker === undefined ? null : loaded;
+  return { config, source, path, files, readAt, diagnostics, fragments, rejected, loaded: kept };
 }
 
 /** Plugins are functions, and functions cannot be sent to a thread. */

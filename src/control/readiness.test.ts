@@ -1,13 +1,15 @@
 import { expect, test } from "bun:test";
 import { checkConfig } from "../config/load.ts";
 import { readinessReasons } from "./readiness.ts";
-import type { UpstreamState } from "./worker-messages.ts";
+import { serverStatus } from "./upstream-report.testing.ts";
+import type { UpstreamStatus } from "./upstream-report.ts";
 
-const upstream = (name: string, ...failing: boolean[]): UpstreamState => ({
+const upstream = (name: string, ...usable: boolean[]): UpstreamStatus => ({
   name,
-  servers: failing.map((each, i) => ({ name: `s${i}`, weight: 1, open: 0, idle: 0, queued: 0, failing: each })),
+  queued: 0,
+  circuit: "none",
+  servers: usable.map((each, i) => serverStatus({ id: `s${i}`, usable: each })),
 });
-const worker = (id: number, ...upstreams: UpstreamState[]) => ({ id, upstreams });
 const configFor = (...addresses: string[]) =>
   checkConfig({ listeners: addresses.map((address) => ({ address })), routes: [{ respond: {} }] }).config;
 
@@ -18,24 +20,33 @@ const CASES: readonly (readonly [
   name: string,
   state: "starting" | "ready" | "draining",
   config: typeof TCP,
-  workers: ReturnType<typeof worker>[],
-  reasons: string[],
+  workers: readonly number[],
+  upstreams: readonly UpstreamStatus[],
+  reasons: readonly string[],
 ])[] = [
-  ["all is well", "ready", BOTH, [worker(0), worker(1)], []],
-  ["starting", "starting", TCP, [], ["the proxy is starting"]],
-  ["draining", "draining", TCP, [worker(0)], ["the proxy is draining"]],
-  ["no worker", "ready", TCP, [], ["no worker accepts connections"]],
-  ["one worker is enough for TCP", "ready", TCP, [worker(1)], []],
-  ["a socket file is the first worker's", "ready", BOTH, [worker(1)], ["nobody accepts on unix:/run/a.sock"]],
-  ["one server left", "ready", TCP, [worker(0, upstream("a", true, false))], []],
+  ["all is well", "ready", BOTH, [0, 1], [], []],
+  ["starting", "starting", TCP, [], [], ["the proxy is starting"]],
+  ["draining", "draining", TCP, [0], [], ["the proxy is draining"]],
+  ["no worker", "ready", TCP, [], [], ["no worker accepts connections"]],
+  ["one worker is enough for TCP", "ready", TCP, [1], [], []],
+  ["a socket file is the first worker's", "ready", BOTH, [1], [], ["nobody accepts on unix:/run/a.sock"]],
+  ["one server left", "ready", TCP, [0], [upstream("a", false, true)], []],
   [
-    "an upstream without a server",
+    "an upstream without a usable server",
     "ready",
     TCP,
-    [worker(0, upstream("a", true, true), upstream("b", false))],
-    ["no server of the upstream a can be reached"],
+    [0],
+    [upstream("a", false, false), upstream("b", true)],
+    ["no server of the upstream a can be used"],
   ],
-  ["a worker that has not said anything yet", "ready", TCP, [worker(0), worker(1, upstream("a", false))], []],
+  [
+    "an upstream of which nobody is known",
+    "ready",
+    TCP,
+    [0],
+    [upstream("a")],
+    ["no server of the upstream a is known yet"],
+  ],
 ];
-for (const [name, state, config, workers, reasons] of CASES)
-  test(name, () => expect(readinessReasons(state, config, workers)).toEqual(reasons));
+for (const [name, state, config, workers, upstreams, reasons] of CASES)
+  test(name, () => expect(readinessReasons(state, config, workers, upstreams)).toEqual([...reasons]));

@@ -8,16 +8,21 @@ import { type AdjustableLog, createLog, type Log } from "../observe/log.ts";
 import { MetricsPage } from "../observe/metrics-page.ts";
 import { MetricsStore } from "../observe/metrics-store.ts";
 import { processMetrics } from "../observe/thread-metrics.ts";
+import { Providers } from "../providers/providers.ts";
+import { Board } from "../upstream/board.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
 import { claimAddresses } from "./claim.ts";
 import { compilePlan } from "./compile.ts";
 import { type Change, Crew } from "./crew.ts";
 import { explain } from "./explain.ts";
+import { Fleet, type PreparedFleet } from "./fleet.ts";
 import { boundAddress, listenerNames } from "./listener-names.ts";
-import { type ConfigOrigin, type LoadedConfig, loadForWorkers } from "./load.ts";
+import { type ConfigOrigin, type LoadedConfig, loadForWorkers, refreshForWorkers } from "./load.ts";
 import { readinessReasons } from "./readiness.ts";
-import { upstreamTotals } from "./upstream-totals.ts";
+import { ServerChanges } from "./server-changes.ts";
+import { upstreamSeries } from "./upstream-metrics.ts";
+import { type UpstreamStatus, upstreamReport } from "./upstream-report.ts";
 import { VERSION } from "./version.ts";
 import { watchFiles } from "./watch.ts";
 
@@ -32,16 +37,28 @@ export interface SupervisorOptions {
 /** Something could not be bound or started: exit code 3. */
 export class StartError extends Error {}
 
+/** Worker threads that the configuration allows, and this one. */
+const THREADS_MAX = 257;
 /** What workers get beyond the drain time before they are ended. */
 const DRAIN_GRACE_MS = 2000;
 /** How long answers of the admin API may take to leave at the very end. */
 const ADMIN_CLOSE_MS = 1000;
+/** How long a worker that does not hear may hold up an answer of the admin API. */
+const HEARD_MS = 2000;
 
 /** Loads, checks and starts everything. Rejects with ConfigError or StartError, and then nothing runs. */
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
-  const supervisor = new Supervisor(options, await loadForWorkers(options.config));
-  await supervisor.start();
-  return supervisor;
+  const log = createLog("info");
+  const providers = new Providers({ log, random: Math.random });
+  try {
+    const loaded = await loadForWorkers(options.config, providers.read);
+    const supervisor = new Supervisor(options, loaded, log, providers);
+    await supervisor.start();
+    return supervisor;
+  } catch (error) {
+    providers.stop();
+    throw error;
+  }
 }
 
 export class Supervisor implements AdminBackend {
@@ -49,8 +66,10 @@ export class Supervisor implements AdminBackend {
   readonly stopped: Promise<void>;
   readonly #log: AdjustableLog;
   readonly #options: SupervisorOptions;
+  readonly #providers: Providers;
   readonly #store = new MetricsStore();
   readonly #page: MetricsPage;
+  readonly #fleet: Fleet;
   readonly #crew: Crew;
   readonly #startedAt = new Date(wallClock());
   #loaded: LoadedConfig;
@@ -61,18 +80,45 @@ export class Supervisor implements AdminBackend {
   #reloading: Promise<unknown> = Promise.resolve();
   readonly #resolveStopped: () => void;
 
-  constructor(options: SupervisorOptions, loaded: LoadedConfig) {
+  constructor(options: SupervisorOptions, loaded: LoadedConfig, log: AdjustableLog, providers: Providers) {
     this.#options = options;
     this.#loaded = loaded;
+    this.#providers = providers;
     const { level } = loaded.config.log;
-    this.#log = createLog(level);
+    this.#log = log;
+    log.setLevel(level);
     const own = this.#store.source();
     this.#page = new MetricsPage((message) => own.receive(message));
     this.#store.onCollect(processMetrics(this.#page));
+    this.#store.onRender(() => upstreamSeries(this.upstreams(), (name) => this.#isWatched(name)));
     const restarts = this.#page.cell("sluice_worker_restarts_total", []);
     const via = `sluice-${randomBytes(4).toString("hex")}`;
+    const board = Board.memory(THREADS_MAX);
+    this.#fleet = new Fleet(
+      {
+        log: this.#log,
+        memory: board,
+        changes: changesOf(loaded.config),
+        onMembers: (upstream, membership) => this.#crew.setMembers(upstream, membership),
+        onChecked: (upstream, ok) =>
+          this.#page.cell("sluice_health_checks_total", [upstream, ok ? "ok" : "failed"]).add(1),
+        onEjected: (upstream, reason) => this.#page.cell("sluice_upstream_ejections_total", [upstream, reason]).add(1),
+      },
+      loaded.config,
+    );
+    this.#fleet.prepare(loaded.config, compilePlan(loaded.config).upstreams).commit();
     this.#crew = new Crew(
-      { via, level, log: this.#log, store: this.#store, onRestart: () => restarts.add(1) },
+      {
+        via,
+        level,
+        log: this.#log,
+        store: this.#store,
+        board,
+        secret: randomBytes(32),
+        memberships: () => this.#fleet.memberships(),
+        onEnd: (id) => this.#fleet.board.clearRow(id + 1),
+        onRestart: () => restarts.add(1),
+      },
       loaded.source,
     );
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -107,6 +153,8 @@ export class Supervisor implements AdminBackend {
     }
     this.#state = "ready";
     this.#watch(this.#loaded.readAt, []);
+    this.#providers.accept(this.#loaded);
+    this.#providers.follow(() => void this.#refresh());
     forgetWhatLoadingTook();
   }
 
@@ -135,7 +183,7 @@ export class Supervisor implements AdminBackend {
 
   async #reload(): Promise<ReloadResult> {
     const startedAt = wallClock();
-    const result = await this.#tryReload();
+    const result = await this.#tryReload(() => loadForWorkers(this.#options.config, this.#providers.read));
     this.#page.cell("sluice_config_reloads_total", [result.ok ? "ok" : "failed"]).add(1);
     for (const { severity, message, file, line, column } of result.diagnostics) {
       const text = severity === "error" ? "configuration not reloaded" : "configuration reloaded with a warning";
@@ -148,31 +196,54 @@ export class Supervisor implements AdminBackend {
     return result;
   }
 
-  async #tryReload(): Promise<ReloadResult> {
+  /** The providers have something new: puts it into use beside the file as it was read last. */
+  #refresh(): Promise<unknown> {
+    const next = this.#reloading.then(() => this.#refreshed());
+    this.#reloading = next.catch(() => undefined);
+    return next;
+  }
+
+  async #refreshed(): Promise<void> {
+    const result = await this.#tryReload(() => refreshForWorkers(this.#options.config, this.#loaded, this.#providers));
+    const what = result.ok ? "upstreams and routes of providers are in use" : "providers' changes were not used";
+    const problems = result.diagnostics.map(({ message }) => message).join("; ");
+    this.#log[result.ok ? "info" : "error"](what, problems === "" ? {} : { problems });
+    forgetWhatLoadingTook();
+  }
+
+  async #tryReload(load: () => Promise<LoadedConfig>): Promise<ReloadResult> {
     if (this.#state !== "ready") return failed("the proxy is stopping");
     let loaded: LoadedConfig;
     try {
-      loaded = await loadForWorkers(this.#options.config);
+      loaded = await load();
     } catch (error) {
       if (error instanceof ConfigError) return { ok: false, diagnostics: error.diagnostics };
       throw error;
     }
     let change: Change;
+    let fleet: PreparedFleet;
     let admin = this.#admin;
     try {
       await claimAddresses(addressesOf(loaded.config), addressesOf(this.#loaded.config));
       if (adminAddressOf(loaded.config) !== adminAddressOf(this.#loaded.config))
         admin = await this.#openAdmin(loaded.config);
-      change = await this.#crew.prepare(loaded.source, listenerNames(loaded.config.listeners));
+      fleet = this.#fleet.prepare(loaded.config, compilePlan(loaded.config).upstreams);
+      const names = listenerNames(loaded.config.listeners);
+      change = await this.#crew.prepare(loaded.source, names, fleet.memberships);
     } catch (error) {
       if (admin !== this.#admin) void admin?.close();
       return failed(messageOf(error), loaded.path);
     }
-    return this.#adopt(loaded, change, admin);
+    return this.#adopt(loaded, change, fleet, admin);
   }
 
   /** Everything is ready: puts it into use. */
-  async #adopt(loaded: LoadedConfig, change: Change, admin: AdminServer | null): Promise<ReloadResult> {
+  async #adopt(
+    loaded: LoadedConfig,
+    change: Change,
+    fleet: PreparedFleet,
+    admin: AdminServer | null,
+  ): Promise<ReloadResult> {
     const { config } = loaded;
     if (this.#state !== "ready") {
       change.discard();
@@ -183,8 +254,10 @@ export class Supervisor implements AdminBackend {
     this.#admin = admin;
     if (admin === previous && config.admin !== false) admin?.setToken(config.admin.token);
     this.#loaded = loaded;
+    this.#providers.accept(loaded);
     this.#loadedAt = new Date(wallClock());
     this.#log.setLevel(config.log.level);
+    fleet.commit();
     await change.commit();
     // Not waited for: the answer to this very reload may have to leave through it.
     if (previous !== admin) void previous?.close();
@@ -218,6 +291,8 @@ export class Supervisor implements AdminBackend {
   async #stopAll(): Promise<void> {
     this.#state = "draining";
     await this.#crew.terminate();
+    this.#fleet.stop();
+    this.#providers.stop();
     await Promise.race([this.#admin?.close(), Bun.sleep(ADMIN_CLOSE_MS)]);
     this.#admin = null;
   }
@@ -267,8 +342,26 @@ export class Supervisor implements AdminBackend {
     }));
   }
 
-  upstreams(): unknown {
-    return upstreamTotals(this.#crew.workers.map((worker) => worker.upstreams));
+  upstreams(): readonly UpstreamStatus[] {
+    return upstreamReport(
+      this.#fleet.report(),
+      this.#crew.workers.map((worker) => worker.upstreams),
+    );
+  }
+
+  /** Whether somebody has named the upstream, or has it checked: its gauges are wanted even for a single server. */
+  #isWatched(upstream: string): boolean {
+    return (
+      Object.hasOwn(this.#loaded.config.upstreams, upstream) || this.#fleet.configOf(upstream)?.health !== undefined
+    );
+  }
+
+  get fleet(): Fleet {
+    return this.#fleet;
+  }
+
+  async heard(): Promise<void> {
+    await Promise.race([this.#crew.hears(), Bun.sleep(HEARD_MS)]);
   }
 
   drain(): void {
@@ -276,7 +369,8 @@ export class Supervisor implements AdminBackend {
   }
 
   ready(): Readiness {
-    const reasons = readinessReasons(this.#state, this.#loaded.config, this.#crew.ready);
+    const workers = this.#crew.ready.map(({ id }) => id);
+    const reasons = readinessReasons(this.#state, this.#loaded.config, workers, this.upstreams());
     return { ready: reasons.length === 0, reasons };
   }
 
@@ -293,6 +387,14 @@ export class Supervisor implements AdminBackend {
   }
 }
 
+/** Throws a StartError when the file that keeps changes cannot be used. */
+function changesOf({ admin }: Config): ServerChanges {
+  try {
+    return new ServerChanges(admin === false ? null : (admin.state ?? null));
+  } catch (error) {
+    throw new StartError(messageOf(error));
+  }
+}
 const addressesOf = (config: Config): string[] => config.listeners.map(({ address }) => address);
 const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,7 +1,8 @@
 // One worker thread as the supervisor sees it: started, told what to do, and heard until its end.
 import { Worker } from "node:worker_threads";
 import type { MetricsSource } from "../observe/metrics-store.ts";
-import type { ConfigSource, FromWorker, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
+import type { UpstreamMembership } from "../upstream/member.ts";
+import type { ConfigSource, FromWorker, Memberships, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
 
 /** What a worker says when it is through with something. */
 type Answer = Extract<FromWorker, { kind: "prepared" | "committed" | "drained" }>;
@@ -24,6 +25,8 @@ export class WorkerHandle {
   readonly #metrics: MetricsSource;
   /** A drain may begin while a configuration is prepared, so each kind of answer has its own waiter. */
   readonly #waiting = new Map<Answer["kind"], Waiter>();
+  /** Who waits for an answer to a ping, in the order of the pings. */
+  readonly #pings: (() => void)[] = [];
   #preparing: ConfigSource | null = null;
   #failure: Error | null = null;
   #gone = false;
@@ -43,6 +46,7 @@ export class WorkerHandle {
       const waiting = [...this.#waiting.values()];
       this.#waiting.clear();
       for (const { reject } of waiting) reject(this.#end());
+      for (const resolve of this.#pings.splice(0)) resolve();
       ended(this.#failure);
     });
   }
@@ -60,6 +64,8 @@ export class WorkerHandle {
         this.connections = message.connections;
         this.upstreams = message.upstreams;
         return;
+      case "pong":
+        return this.#pings.shift()?.();
       case "failed":
         return this.#take("prepared")?.reject(new Error(message.message));
       default:
@@ -88,9 +94,13 @@ export class WorkerHandle {
   }
 
   /** Makes a configuration ready. Returns the ports of all listeners. Rejects when it cannot, or ends. */
-  async prepare(source: ConfigSource, ports: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, number>> {
+  async prepare(
+    source: ConfigSource,
+    ports: ReadonlyMap<string, number>,
+    memberships: Memberships,
+  ): Promise<ReadonlyMap<string, number>> {
     this.#preparing = source;
-    const answer = await this.#ask({ kind: "prepare", source, ports }, "prepared");
+    const answer = await this.#ask({ kind: "prepare", source, ports, memberships }, "prepared");
     return answer.kind === "prepared" ? answer.ports : ports;
   }
 
@@ -102,6 +112,20 @@ export class WorkerHandle {
 
   discard(): void {
     this.#tell({ kind: "discard" });
+  }
+
+  /** Tells it who the servers of an upstream are. */
+  setMembers(upstream: string, membership: UpstreamMembership): void {
+    this.#tell({ kind: "members", upstream, membership });
+  }
+
+  /** Resolves when the worker knows all that it was told so far, or has ended. */
+  async hears(): Promise<void> {
+    if (this.#gone) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#pings.push(resolve);
+    this.#tell({ kind: "ping" });
+    await promise;
   }
 
   reopenLogs(): void {

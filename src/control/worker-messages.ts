@@ -1,7 +1,10 @@
 // What the supervisor and its worker threads say to each other. Everything survives structured cloning.
+import type { Fragment } from "../config/fragment.ts";
 import type { Config } from "../config/schema.ts";
 import type { LogLevel } from "../observe/log.ts";
 import type { MetricsMessage } from "../observe/metrics-page.ts";
+import type { BoardMemory } from "../upstream/board.ts";
+import type { UpstreamMembership } from "../upstream/member.ts";
 
 /** A configuration with plugins holds functions, which cannot be sent: the worker loads the same file itself. */
 export type ConfigSource =
@@ -12,6 +15,8 @@ export type ConfigSource =
       /** All files that made it, and when they began to be read (milliseconds since 1970). */
       readonly files: readonly string[];
       readonly readAt: number;
+      /** What providers added to it. */
+      readonly fragments: readonly Fragment[];
     };
 
 export interface WorkerData {
@@ -19,10 +24,26 @@ export interface WorkerData {
   readonly primary: boolean;
   readonly via: string;
   readonly level: LogLevel;
+  /** What all threads share of their servers; a worker's own row on it is its id + 1. */
+  readonly board: BoardMemory;
+  /** Signs sticky cookies where the configuration has no secret. */
+  readonly secret: Uint8Array;
 }
 
+/** Who the servers are, by upstream. */
+export type Memberships = ReadonlyMap<string, UpstreamMembership>;
+
 export type ToWorker =
-  | { readonly kind: "prepare"; readonly source: ConfigSource; readonly ports: ReadonlyMap<string, number> }
+  | {
+      readonly kind: "prepare";
+      readonly source: ConfigSource;
+      readonly ports: ReadonlyMap<string, number>;
+      readonly memberships: Memberships;
+    }
+  /** The servers of one upstream have changed. */
+  | { readonly kind: "members"; readonly upstream: string; readonly membership: UpstreamMembership }
+  /** To be answered at once: what was said before has been heard. */
+  | { readonly kind: "ping" }
   | { readonly kind: "commit" }
   | { readonly kind: "discard" }
   | { readonly kind: "reopen-logs" }
@@ -30,15 +51,17 @@ export type ToWorker =
 
 export interface ServerState {
   readonly name: string;
-  readonly weight: number;
   readonly open: number;
   readonly idle: number;
-  readonly queued: number;
+  /** Its connects fail. */
   readonly failing: boolean;
 }
 
 export interface UpstreamState {
   readonly name: string;
+  /** Requests that wait for a server with room. */
+  readonly queued: number;
+  readonly circuit: "none" | "closed" | "open" | "half-open";
   readonly servers: readonly ServerState[];
 }
 
@@ -47,5 +70,6 @@ export type FromWorker =
   | { readonly kind: "prepared"; readonly ports: ReadonlyMap<string, number> }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "committed" }
+  | { readonly kind: "pong" }
   | { readonly kind: "drained" }
   | { readonly kind: "state"; readonly connections: number; readonly upstreams: readonly UpstreamState[] };

@@ -5,13 +5,14 @@ import { createLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { startThreadMetrics } from "../observe/thread-metrics.ts";
 import { setViaPseudonym } from "../pipeline/via.ts";
+import { Board } from "../upstream/board.ts";
 import { DataPlane, type Prepared } from "./data-plane.ts";
 import { offerSluiceModule } from "./sluice-module.ts";
 import type { ConfigSource, FromWorker, ToWorker, WorkerData } from "./worker-messages.ts";
 
 const STATE_EVERY_MS = 500;
 
-const { id, primary, via, level } = workerData as WorkerData;
+const { id, primary, via, level, board, secret } = workerData as WorkerData;
 const post = (message: FromWorker): void => parentPort!.postMessage(message);
 
 setViaPseudonym(via);
@@ -20,7 +21,7 @@ const ownLog = createLog(level);
 const log = ownLog.with({ worker: id });
 const metrics = new Metrics(post);
 startThreadMetrics(metrics, String(id));
-const plane = new DataPlane({ log, metrics, primary });
+const plane = new DataPlane({ log, metrics, primary, board: new Board(board, id + 1), secret });
 let prepared: Prepared | null = null;
 
 // A plugin that forgets a promise must not take the connections of this worker along; an exception that nobody caught
@@ -35,13 +36,14 @@ async function configOf(source: ConfigSource): Promise<Config> {
   if (source.kind === "config") return source.config;
   // Loaded only where it is needed: the schema and the parsers behind it are most of a thread's memory.
   const { loadConfig } = await import("../config/load.ts");
-  return (await loadConfig(source.path)).config;
+  const provide = () => ({ fragments: source.fragments, problems: [], rejected: [] });
+  return (await loadConfig(source.path, { provide })).config;
 }
 
-async function prepare(source: ConfigSource, ports: ReadonlyMap<string, number>): Promise<void> {
+async function prepare({ source, ports, memberships }: Extract<ToWorker, { kind: "prepare" }>): Promise<void> {
   try {
     const config = await configOf(source);
-    prepared = plane.prepare(config, ports);
+    prepared = plane.prepare(config, ports, memberships);
     post({ kind: "prepared", ports: plane.ports(prepared) });
   } catch (error) {
     post({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
@@ -51,7 +53,11 @@ async function prepare(source: ConfigSource, ports: ReadonlyMap<string, number>)
 async function receive(message: ToWorker): Promise<void> {
   switch (message.kind) {
     case "prepare":
-      return prepare(message.source, message.ports);
+      return prepare(message);
+    case "members":
+      return plane.setMembers(message.upstream, message.membership);
+    case "ping":
+      return post({ kind: "pong" });
     case "commit":
       if (prepared !== null) {
         ownLog.setLevel(prepared.config.log.level);

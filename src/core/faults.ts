@@ -6,8 +6,11 @@ export interface FaultSpec {
   readonly status: number;
   /** Whose doing it is. */
   readonly side: "client" | "upstream" | "proxy";
-  /** When another server or connection may be tried instead. */
-  readonly retry: "never" | "idempotent" | "always";
+  /**
+   * When the request may be tried again: `always`, as nothing was sent; where sending it twice does no harm, `reset` when
+   * the connection broke and `status` when resets are not what the retry policy asks about but this status.
+   */
+  readonly retry: "never" | "reset" | "status" | "always";
   /** The error type of the Proxy-Status field (RFC 9209 §2.3). */
   readonly proxyStatus: string;
   /** What the client is told, in one sentence, without internals. */
@@ -189,35 +192,56 @@ export const FAULTS = {
   "upstream.reset_on_reuse": {
     status: 502,
     side: "upstream",
-    retry: "idempotent",
+    retry: "reset",
     proxyStatus: "connection_terminated",
     title: "The server closed the connection.",
   },
   "upstream.reset": {
     status: 502,
     side: "upstream",
-    retry: "never",
+    retry: "reset",
     proxyStatus: "connection_terminated",
     title: "The server closed the connection before it answered.",
+  },
+  "upstream.down": {
+    status: 503,
+    side: "upstream",
+    retry: "reset",
+    proxyStatus: "destination_unavailable",
+    title: "The server is down.",
+  },
+  "upstream.circuit_open": {
+    status: 503,
+    side: "upstream",
+    retry: "never",
+    proxyStatus: "destination_unavailable",
+    title: "The servers have failed too many requests and are given a rest.",
+  },
+  "upstream.deadline": {
+    status: 504,
+    side: "upstream",
+    retry: "never",
+    proxyStatus: "http_response_timeout",
+    title: "No server answered in time.",
   },
   "upstream.response_timeout": {
     status: 504,
     side: "upstream",
-    retry: "never",
+    retry: "status",
     proxyStatus: "http_response_timeout",
     title: "The server did not answer in time.",
   },
   "upstream.bad_response": {
     status: 502,
     side: "upstream",
-    retry: "never",
+    retry: "status",
     proxyStatus: "http_protocol_error",
     title: "The server's answer is malformed.",
   },
   "upstream.head_too_large": {
     status: 502,
     side: "upstream",
-    retry: "never",
+    retry: "status",
     proxyStatus: "http_response_header_section_size",
     title: "The server's answer has too large a header section.",
   },

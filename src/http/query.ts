@@ -1,4 +1,4 @@
-// Query parameters and cookies, read without a parser object: only what somebody asks for is decoded.
+// Query parameters, read without a parser object: only what somebody asks for is decoded.
 import { decodePercent } from "./path.ts";
 
 /** Every value of a query parameter, decoded (`%XX` as UTF-8, `+` as a space); a bare `name` has the value "". */
@@ -19,15 +19,17 @@ export function decodeQuery(text: string): string {
   return Buffer.from(decodePercent(text.replaceAll("+", " ")), "latin1").toString();
 }
 
-/** Every value of a cookie in a Cookie field (RFC 6265 §4.2.1; several fields arrive joined by a comma), unquoted. */
-export function cookieValues(field: string | null, name: string): string[] {
-  if (field === null) return [];
-  const values: string[] = [];
-  for (const part of field.split(/; *|, (?=[^=;,]+=)/)) {
-    const equals = part.indexOf("=");
-    if (equals <= 0 || part.slice(0, equals).trim() !== name) continue;
-    const value = part.slice(equals + 1).trim();
-    values.push(value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value);
+/** The first value of a query parameter, decoded as `queryValues` does; null when there is none. Splits nothing. */
+export function firstQueryValue(query: string, name: string): string | null {
+  for (let at = 0; at < query.length; ) {
+    const amp = query.indexOf("&", at);
+    const end = amp < 0 ? query.length : amp;
+    const equals = query.indexOf("=", at);
+    const nameEnd = equals < 0 || equals > end ? end : equals;
+    const plain = nameEnd - at === name.length && query.startsWith(name, at);
+    if (plain || (end > at && decodeQuery(query.slice(at, nameEnd)) === name))
+      return nameEnd === end ? "" : decodeQuery(query.slice(nameEnd + 1, end));
+    at = end + 1;
   }
-  return values;
+  return null;
 }

@@ -35,6 +35,46 @@ export const METRICS = {
     labels: ["upstream"],
     help: "Requests sent again on another connection or to another server.",
   },
+  sluice_retry_budget_exhausted_total: {
+    type: "counter",
+    labels: ["upstream"],
+    help: "Retries and hedged requests that were not sent because the budget was spent.",
+  },
+  sluice_hedged_requests_total: {
+    type: "counter",
+    labels: ["upstream"],
+    help: "Requests sent to a further server because the first was slow.",
+  },
+  sluice_upstream_ejections_total: {
+    type: "counter",
+    labels: ["upstream", "reason"],
+    help: "Servers left out for a while because of their answers.",
+  },
+  sluice_upstream_queued: {
+    type: "gauge",
+    labels: ["upstream"],
+    help: "Requests that wait for a server with room.",
+  },
+  sluice_upstream_in_flight: {
+    type: "gauge",
+    labels: ["upstream", "server"],
+    help: "Requests and tunnels at a server.",
+  },
+  sluice_upstream_healthy: {
+    type: "gauge",
+    labels: ["upstream", "server"],
+    help: "1 for a server that may get requests, 0 for one that its health, its outcomes or an operator keep from it.",
+  },
+  sluice_upstream_circuit_open: {
+    type: "gauge",
+    labels: ["upstream"],
+    help: "1 while the circuit breaker of the upstream is open, 0.5 while it tries, else 0.",
+  },
+  sluice_health_checks_total: {
+    type: "counter",
+    labels: ["upstream", "result"],
+    help: "Active health checks, by result: `ok` or `failed`.",
+  },
   sluice_access_log_dropped_total: {
     type: "counter",
     labels: [],

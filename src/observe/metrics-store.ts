@@ -1,7 +1,7 @@
 // The supervisor's side of metrics: the pages of all threads, summed up and rendered for Prometheus. Only the main
 // thread imports this file, so that workers do not load prom-client.
 import type { Metric } from "prom-client";
-import { BUCKETS, HISTOGRAM_SLOTS, METRICS, type MetricName, slotsOf } from "./metric-table.ts";
+import { BUCKETS, type CellName, HISTOGRAM_SLOTS, METRICS, type MetricName, slotsOf } from "./metric-table.ts";
 import { type MetricsMessage, PAGE_SLOTS } from "./metrics-page.ts";
 
 /** The numbers of one thread, as the supervisor sees them. */
@@ -10,6 +10,14 @@ export interface MetricsSource {
   receive(message: MetricsMessage): void;
   /** The thread is gone: its counters are kept in a sum, so that none ever goes back; its gauges end. */
   close(): void;
+}
+
+/** A number that nobody counts: it is read when it is rendered. */
+export interface ReadSeries {
+  readonly name: CellName;
+  /** A value for each label of the metric, in the order of the table. */
+  readonly labels: readonly string[];
+  readonly value: number;
 }
 
 interface Series {
@@ -26,6 +34,7 @@ export class MetricsStore {
   readonly #open = new Set<Source>();
   readonly #retained: SeriesMap = new Map();
   readonly #collectors: (() => void)[] = [];
+  readonly #readers: (() => Iterable<ReadSeries>)[] = [];
 
   /** A source for one thread; a replaced worker gets a new one. */
   source(): MetricsSource {
@@ -39,12 +48,18 @@ export class MetricsStore {
     this.#collectors.push(collect);
   }
 
+  /** Adds the series that `read` gives to each rendering: for what comes and goes, and would leave its cells behind. */
+  onRender(read: () => Iterable<ReadSeries>): void {
+    this.#readers.push(read);
+  }
+
   /** The Prometheus text of everything counted so far by all threads, dead ones included. */
   async render(): Promise<string> {
     for (const collect of this.#collectors) collect();
     const sums: SeriesMap = new Map();
     for (const series of this.#retained.values()) addTo(sums, series.name, series.labels, series.values);
     for (const source of this.#open) source.addAll(sums);
+    for (const read of this.#readers) for (const { name, labels, value } of read()) addTo(sums, name, labels, [value]);
     const families = new Map<MetricName, Series[]>();
     for (const series of sums.values()) {
       const family = families.get(series.name);

@@ -170,6 +170,24 @@ test("series beyond the limit are refused and counted, and counting them harms n
   expect(samples.get('sluice_request_duration_seconds_sum{route="r0"}')).toBe(1);
 });
 
+test("series that are read at each rendering end when they are not read any more", async () => {
+  const { store, threads, read } = setUp(1);
+  let servers = ["a", "b"];
+  store.onRender(() =>
+    servers.map((server, at) => ({ name: "sluice_upstream_in_flight", labels: ["app", server], value: at + 1 })),
+  );
+  store.onRender(() => [{ name: "sluice_connections", labels: ["l"], value: 2 }]);
+  threads[0]!.metrics.connections("l").add(3);
+  const samples = await read();
+  expect(samples.get('sluice_upstream_in_flight{upstream="app",server="a"}')).toBe(1);
+  expect(samples.get('sluice_upstream_in_flight{upstream="app",server="b"}')).toBe(2);
+  expect(samples.get('sluice_connections{listener="l"}')).toBe(5); // beside what is counted
+  servers = ["b"];
+  const later = await read();
+  expect(later.has('sluice_upstream_in_flight{upstream="app",server="a"}')).toBe(false);
+  expect(later.get('sluice_upstream_in_flight{upstream="app",server="b"}')).toBe(1);
+});
+
 test("what the process and a thread use", async () => {
   const { store, threads, read } = setUp(2);
   store.onCollect(processMetrics(threads[0]!.metrics.page));

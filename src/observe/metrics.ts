@@ -105,6 +105,9 @@ export interface UpstreamMetrics {
   /** Seconds from the forwarded request to the head of its answer. */
   readonly duration: Histogram;
   readonly retries: Cell;
+  readonly budgetExhausted: Cell;
+  readonly hedges: Cell;
+  ejections(reason: string): Cell;
   server(name: string): ServerMetrics;
 }
 
@@ -132,9 +135,18 @@ export class Metrics {
     return this.page.cell("sluice_tunnels", [listener]);
   }
   upstream(name: string): UpstreamMetrics {
+    const { page } = this;
     return {
       duration: this.page.histogram("sluice_upstream_duration_seconds", [name]),
       retries: this.page.cell("sluice_retries_total", [name]),
+      // Looked up when they happen, which is seldom: most upstreams need no series for them.
+      get budgetExhausted() {
+        return page.cell("sluice_retry_budget_exhausted_total", [name]);
+      },
+      get hedges() {
+        return page.cell("sluice_hedged_requests_total", [name]);
+      },
+      ejections: (reason) => page.cell("sluice_upstream_ejections_total", [name, reason]),
       server: (server) => new ServerMetrics(this.page, name, server),
     };
   }

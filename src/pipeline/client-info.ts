@@ -1,5 +1,19 @@
 // What is known of the peer of one client connection, and what is said of it to servers, made once.
 
+/** One end of a connection. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What a connection knows of its two ends. */
+export interface Ends {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
 export class ClientInfo {
   /** The peer's address; "" for unix sockets. */
   readonly address: string;
@@ -8,8 +22,20 @@ export class ClientInfo {
   #via = "";
   #lines: Buffer | null = null;
 
-  constructor(address: string) {
+  readonly #ends: Ends | null;
+
+  /** `ends` where servers are to be told of more than the address. */
+  constructor(address: string, ends: Ends | null = null) {
     this.address = address;
+    this.#ends = ends;
+  }
+
+  /** The client's end of the connection, and ours. */
+  get source(): Endpoint {
+    return { address: this.address, port: this.#ends?.remotePort ?? 0 };
+  }
+  get destination(): Endpoint {
+    return { address: this.#ends?.localAddress ?? "", port: this.#ends?.localPort ?? 0 };
   }
 
   /** The Via and X-Forwarded lines for a request of this peer, and the start of the X-Request-Id line, as bytes. */

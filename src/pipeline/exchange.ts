@@ -5,6 +5,7 @@ import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ClientInfo } from "./client-info.ts";
 import { type Reply, reply } from "./reply.ts";
+import type { HedgePolicy, RetryPolicy } from "./retry-policy.ts";
 
 /** The server of an upstream that a request went to. */
 export interface ServerRef {
@@ -99,6 +100,8 @@ export class Exchange {
   over = false;
   /** The target to forward in place of the client's; "" when nothing rewrote it. */
   rewrittenTarget = "";
+  /** Values of Set-Cookie fields that the answer gets beside the server's own. */
+  setCookies: string[] | null = null;
   /** The X-Request-Id of this exchange; set before any filter runs. */
   requestId = "";
 
@@ -162,7 +165,16 @@ export interface Filter {
 /** Where the requests of a route go. */
 export type Action =
   | { readonly kind: "reply"; reply(x: Exchange): Reply }
-  | { readonly kind: "forward"; pick(): string /* name of the upstream */ };
+  | { readonly kind: "forward"; pick(x: Exchange): string /* name of the upstream */ };
+
+/** Where copies of a route's requests go. */
+export interface MirrorPolicy {
+  readonly upstream: string;
+  /** Whether the next request is one of those that are copied. */
+  sampled(): boolean;
+  /** Of a longer request body the copy is given up. */
+  readonly bodyMax: number;
+}
 
 export interface Route {
   readonly name: string;
@@ -179,6 +191,15 @@ export interface Route {
   readonly responseTimeout: number;
   readonly connectTimeout: number;
   readonly tunnelIdle: number;
+  /** Longest time over all tries, in milliseconds; 0 for that of the upstream. */
+  readonly totalTimeout: number;
+  /** In place of the upstream's; undefined for its own, and null for no hedging. */
+  readonly retry: RetryPolicy | undefined;
+  readonly hedge: HedgePolicy | null | undefined;
+  /** Where copies of its requests go; null for nowhere. */
+  readonly mirror: MirrorPolicy | null;
+  /** Bytes per second of a request's body, and of an answer's; 0 without a limit. */
+  readonly rate: number;
   /** Plugins may keep the exchange beyond its end: its parts must not be used again. */
   readonly retained: boolean;
 }

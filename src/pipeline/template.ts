@@ -1,8 +1,9 @@
 // Templates: text with placeholders, compiled once, filled in from an exchange. Values come from clients, so each is
 // made harmless for the place it goes to; a template can never write a line end into a field or a host into a path.
 import { isPlaceholder, type TemplatePiece, templatePieces } from "../core/placeholders.ts";
+import { cookieValues } from "../http/cookies.ts";
 import { encodeComponent, encodeUri } from "../http/path.ts";
-import { cookieValues, queryValues } from "../http/query.ts";
+import { queryValues } from "../http/query.ts";
 import type { Exchange } from "./exchange.ts";
 
 /**

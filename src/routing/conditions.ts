@@ -3,8 +3,9 @@ import { CompileError, within } from "../config/compile-error.ts";
 import type { MatchConfig } from "../config/schema.ts";
 import { CidrSet } from "../core/ip.ts";
 import { KNOWN_METHODS } from "../core/methods.ts";
+import { cookieValues } from "../http/cookies.ts";
 import { isFieldName } from "../http/header-block.ts";
-import { cookieValues, queryValues } from "../http/query.ts";
+import { queryValues } from "../http/query.ts";
 import {
   type HostPattern,
   matchesValue,

@@ -16,11 +16,21 @@ export interface ConnectionHandler {
 export const HIGH_WATER = 65_536;
 export const LOW_WATER = 16_384;
 
+/** One end of a connection. */
+export interface PeerAddress {
+  /** IPv4 in dotted form (mapped addresses too), IPv6 as RFC 5952 writes it; "" for unix sockets. */
+  readonly address: string;
+  readonly port: number;
+}
+
 export interface Connection {
   handler: ConnectionHandler;
   /** Address of the peer; "" for unix sockets. IPv4 in dotted form. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Our end of it; "" and 0 for unix sockets. */
+  readonly localAddress: string;
+  readonly localPort: number;
   readonly closed: boolean;
   /** Bytes accepted from the caller that the system has not taken yet. */
   readonly queued: number;
@@ -33,6 +43,8 @@ export interface Connection {
    * without it they must stay as they are. Only outbox.ts calls this with bytes of the outbox; others use `write`.
    */
   send(bytes: Buffer, start: number, end: number, copy: boolean): void;
+  /** From now on these are the two addresses: a proxy in front has announced them (proxied-connection.ts). */
+  announce(remote: PeerAddress, local: PeerAddress): void;
   /** Stops and restarts reading. Both may be called again without effect. */
   pause(): void;
   resume(): void;

@@ -1,6 +1,6 @@
 // Two connections that are each other's peer, without a system in between: tests drive the proxy through them. They
 // behave as sockets do (connection.test.ts holds both to one contract); events come in microtasks, never inside a call.
-import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER } from "./connection.ts";
+import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
 
@@ -10,6 +10,8 @@ export class MemoryConnection implements Connection {
   handler: ConnectionHandler = NOBODY;
   remoteAddress = "127.0.0.1";
   remotePort = 1;
+  localAddress = "127.0.0.1";
+  localPort = 2;
   closed = false;
   sent = 0;
   peer!: MemoryConnection;
@@ -39,6 +41,13 @@ export class MemoryConnection implements Connection {
     this.#queue.push(bytes, start, end, true);
     this.#pump();
     if (this.full) this.#wasFull = true;
+  }
+
+  announce(remote: PeerAddress, local: PeerAddress): void {
+    this.remoteAddress = remote.address;
+    this.remotePort = remote.port;
+    this.localAddress = local.address;
+    this.localPort = local.port;
   }
 
   pause(): void {

@@ -1,11 +1,15 @@
 // TCP and unix sockets of the runtime behind the Connection interface.
-import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER } from "./connection.ts";
+import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
 
 type BunSocket = Bun.Socket<SocketConnection>;
 
 const V4_MAPPED = "::ffff:";
+
+/** IPv4 in dotted form, also where the socket is one of IPv6. */
+const unmapped = (address: string): string =>
+  address.startsWith(V4_MAPPED) ? address.slice(V4_MAPPED.length) : address;
 
 class SocketConnection implements Connection {
   handler: ConnectionHandler;
@@ -19,6 +23,8 @@ class SocketConnection implements Connection {
   #after: "" | "end" | "close" = "";
   #peerEnded = false;
   #remoteAddress: string | null = null;
+  /** Both ends as a proxy in front has announced them. */
+  #announced: { readonly remote: PeerAddress; readonly local: PeerAddress } | null = null;
 
   constructor(socket: BunSocket, handler: ConnectionHandler) {
     this.#socket = socket;
@@ -27,13 +33,18 @@ class SocketConnection implements Connection {
 
   get remoteAddress(): string {
     if (this.#remoteAddress === null) {
-      const address = this.#socket.remoteAddress ?? "";
-      this.#remoteAddress = address.startsWith(V4_MAPPED) ? address.slice(V4_MAPPED.length) : address;
+      this.#remoteAddress = unmapped(this.#socket.remoteAddress ?? "");
     }
     return this.#remoteAddress;
   }
   get remotePort(): number {
-    return this.#socket.remotePort ?? 0;
+    return this.#announced === null ? (this.#socket.remotePort ?? 0) : this.#announced.remote.port;
+  }
+  get localAddress(): string {
+    return this.#announced === null ? unmapped(this.#socket.localAddress ?? "") : this.#announced.local.address;
+  }
+  get localPort(): number {
+    return this.#announced === null ? (this.#socket.localPort ?? 0) : this.#announced.local.port;
   }
   get queued(): number {
     return this.#queue === null ? 0 : this.#queue.length;
@@ -55,6 +66,11 @@ class SocketConnection implements Connection {
     }
     this.#queue.push(bytes, from, end, copy);
     if (this.#queue.length > HIGH_WATER) this.#wasFull = true;
+  }
+
+  announce(remote: PeerAddress, local: PeerAddress): void {
+    this.#remoteAddress = remote.address;
+    this.#announced = { remote, local };
   }
 
   pause(): void {

@@ -1,10 +1,16 @@
 // Two connections joined: bytes of one go to the other, with back-pressure, until both sides have ended or one is gone.
 import { Timer, type TimerWheel } from "../core/timers.ts";
 import type { Connection, ConnectionHandler } from "./connection.ts";
-import { write } from "./outbox.ts";
+import { inOutbox, write } from "./outbox.ts";
 
 /** Once a tunnel is over, a side that takes nothing of what is queued for it within this time is cut off. */
 const FLUSH_MS = 10_000;
+
+/**
+ * Why a tunnel is over: both sides had ended, nothing came for too long, `close` was called, or the connection of one
+ * side broke.
+ */
+export type TunnelOutcome = "ended" | "idle" | "closed" | "lostA" | "lostB";
 
 class Half implements ConnectionHandler {
   readonly from: Connection;
@@ -22,8 +28,11 @@ class Half implements ConnectionHandler {
   onData(chunk: Buffer): void {
     this.bytes += chunk.length;
     this.tunnel.touch();
-    write(this.to, chunk, 0, chunk.length);
-    if (this.to.full) this.from.pause();
+    const { to } = this;
+    // The outbox is for pieces that leave together; a chunk that is alone would only be copied.
+    if (inOutbox(to)) write(to, chunk, 0, chunk.length);
+    else to.send(chunk, 0, chunk.length, false);
+    if (to.full) this.from.pause();
   }
   onDrain(): void {
     // `from` takes bytes again: the other side may be read on.
@@ -35,8 +44,8 @@ class Half implements ConnectionHandler {
     this.to.end();
     this.tunnel.halfEnded();
   }
-  onClose(): void {
-    this.tunnel.gone(this);
+  onClose(error: Error | null): void {
+    this.tunnel.gone(this, error);
   }
 }
 
@@ -46,13 +55,13 @@ export class Tunnel {
   readonly #wheel: TimerWheel;
   readonly #idleMs: number;
   readonly #timer: Timer;
-  readonly #closed: (fromA: number, fromB: number) => void;
+  readonly #closed: (fromA: number, fromB: number, outcome: TunnelOutcome) => void;
   #over = false;
   #sentAtCheck = -1;
 
   /**
    * Joins `a` and `b`. `earlyA` and `earlyB` are bytes of each that arrived before. After `idleMs` without a byte in
-   * either direction both are closed. `closed` is told once, with the bytes that came from each.
+   * either direction both are closed. `closed` is told once, with the bytes that came from each and why.
    */
   constructor(
     a: Connection,
@@ -61,7 +70,7 @@ export class Tunnel {
     earlyB: Buffer | null,
     idleMs: number,
     wheel: TimerWheel,
-    closed: (fromA: number, fromB: number) => void,
+    closed: (fromA: number, fromB: number, outcome: TunnelOutcome) => void,
   ) {
     this.#wheel = wheel;
     this.#idleMs = idleMs;
@@ -88,24 +97,30 @@ export class Tunnel {
   }
 
   halfEnded(): void {
-    if (this.#a.ended && this.#b.ended) this.close();
+    if (this.#a.ended && this.#b.ended) this.#end("ended");
   }
 
-  gone(half: Half): void {
-    if (this.#over) this.#flushed();
-    else this.#finish(half.to, null);
+  gone(half: Half, error: Error | null): void {
+    if (this.#over) return this.#flushed();
+    // Without an error it had ended, and so had the other before it.
+    const outcome = error === null ? "ended" : half === this.#a ? "lostA" : "lostB";
+    this.#finish(half.to, null, outcome);
   }
 
   /** Ends both sides. */
   close(): void {
-    if (!this.#over) this.#finish(this.#a.from, this.#b.from);
+    this.#end("closed");
   }
 
-  #finish(one: Connection, other: Connection | null): void {
+  #end(outcome: TunnelOutcome): void {
+    if (!this.#over) this.#finish(this.#a.from, this.#b.from, outcome);
+  }
+
+  #finish(one: Connection, other: Connection | null, outcome: TunnelOutcome): void {
     this.#over = true;
     one.close();
     other?.close();
-    this.#closed(this.#a.bytes, this.#b.bytes);
+    this.#closed(this.#a.bytes, this.#b.bytes, outcome);
     this.#flushed();
   }
 
@@ -116,10 +131,7 @@ export class Tunnel {
   }
 
   #onTimer(): void {
-    if (!this.#over) {
-      this.close();
-      return;
-    }
+    if (!this.#over) return this.#end("idle");
     const sent = this.#a.from.sent + this.#b.from.sent;
     if (sent !== this.#sentAtCheck) {
       this.#sentAtCheck = sent;

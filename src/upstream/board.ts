@@ -138,6 +138,14 @@ export class Board {
     Atomics.sub(this.ints, slot * INTS + IN_FLIGHT, 1);
     this.#own[slot] = this.#own[slot]! - 1;
   }
+  /** Where the requests in flight of all slots stand, for those who compare many. */
+  get inFlightColumn(): { readonly inFlight: Int32Array; readonly stride: number; readonly offset: number } {
+    return { inFlight: this.ints, stride: INTS, offset: IN_FLIGHT };
+  }
+  /** Those of this thread alone. */
+  ownInFlight(slot: number): number {
+    return this.#own[slot]!;
+  }
   inFlight(slot: number): number {
     return this.ints[slot * INTS + IN_FLIGHT]!;
   }
@@ -189,12 +197,25 @@ export class Board {
   ejections(slot: number): number {
     return Atomics.load(this.ints, slot * INTS + EJECTIONS);
   }
-  /** Leaves the server out until then; a slow start follows. */
-  eject(slot: number, until: number): void {
+  /**
+   * Leaves the server out until then; a slow start follows. `before` is how often it was ejected when that was decided:
+   * false when another thread has ejected it since.
+   */
+  eject(slot: number, until: number, before: number): boolean {
+    // The time comes first: whoever sees the new count sees that it is out.
     this.doubles[slot * DOUBLES + EJECTED_UNTIL] = until;
     this.doubles[slot * DOUBLES + UP_SINCE] = until;
-    Atomics.add(this.ints, slot * INTS + EJECTIONS, 1);
-    Atomics.store(this.ints, slot * INTS + CONSECUTIVE_ERRORS, 0);
+    const at = slot * INTS;
+    if (Atomics.compareExchange(this.ints, at + EJECTIONS, before, before + 1) !== before) return false;
+    Atomics.store(this.ints, at + CONSECUTIVE_ERRORS, 0);
+    this.changed();
+    return true;
+  }
+  /** Takes back an ejection that should not have been: two threads ejected at once what only one of them could. */
+  takeBack(slot: number): void {
+    this.doubles[slot * DOUBLES + EJECTED_UNTIL] = 0;
+    this.doubles[slot * DOUBLES + UP_SINCE] = 0;
+    this.forgive(slot);
     this.changed();
   }
   /** A server that has behaved for a while is forgiven one ejection. */

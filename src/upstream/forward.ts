@@ -5,11 +5,16 @@ import type { TimerWheel } from "../core/timers.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange, RequestSink } from "../pipeline/exchange.ts";
+import { Pace } from "../pipeline/pace.ts";
+import { type HedgePolicy, isIdempotent, type RetryPolicy } from "../pipeline/retry-policy.ts";
 import type { Connection } from "../transport/connection.ts";
 import { Tunnel } from "../transport/tunnel.ts";
 import type { H1Client, UpstreamCall } from "./h1-client.ts";
-import type { ConnectionWant, Server } from "./pool.ts";
+import { Race, type RaceOwner } from "./hedge.ts";
+import type { Server } from "./pool.ts";
+import { ReplayBuffer } from "./replay-buffer.ts";
 import { serverHost, type Upstream } from "./upstream.ts";
+import type { Want } from "./want.ts";
 
 /** Who waits for the response phase. */
 export interface ResponseWaiter {
@@ -20,146 +25,238 @@ export interface ResponseWaiter {
 /** What forwarding tells and asks the rest of the thread. */
 export interface ForwardEnvironment {
   readonly wheel: TimerWheel;
+  /** The upstream of that name in the plan that is in use. */
+  upstream(name: string): Upstream | null;
   /** The response phase of the route's filters. True: go on with `x.response` now. False: `waiter` is told later. */
   respond(x: Exchange, waiter: ResponseWaiter): boolean;
-  /** A request to a server has been answered or has failed; `status` is 0 without an answer. */
-  attempted(x: Exchange, upstream: Upstream, server: Server, status: number, ms: number): void;
-  /** A request is sent again. */
-  retried(x: Exchange, upstream: Upstream): void;
   tunnelOpened(tunnel: Tunnel, x: Exchange): void;
   tunnelClosed(tunnel: Tunnel, x: Exchange): void;
   /** Longest silence of a tunnel of this exchange in milliseconds. */
   tunnelIdle(x: Exchange): number;
 }
 
-/** More servers than this are not tried for one request. */
-const ATTEMPTS_MAX = 3;
-/** A request body that has been sent can be sent once more while it is no longer than this. */
-const REPLAY_BYTES_MAX = 65_536;
-/** And in no more pieces: one costs some hundred bytes of memory, however little of the body it holds. */
-const REPLAY_PIECES_MAX = 256;
+/** Takes a copy of a request's body as it passes. */
+export interface RequestCopy {
+  onData(bytes: Buffer, from: number, to: number): void;
+  onEnd(trailers: HeaderBlock | null): void;
+  /** The rest of the request will not come. */
+  gone(): void;
+}
 
-/** RFC 9110 §9.2.2: methods whose second sending does no further harm. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+/** Upstreams that may take over from one another for one request: a longer chain is a mistake. */
+const FAILOVERS_MAX = 4;
 
-export class Forward implements RequestSink, UpstreamCall, ConnectionWant, ResponseWaiter {
+export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter, RaceOwner {
+  // What the upstream looks at when it chooses a server.
   freshOnly = false;
-  readonly connectMs: number;
+  pinned: Server | null = null;
+  readonly patient = true;
+  tried: readonly Server[] | null = null;
   readonly #x: Exchange;
-  readonly #upstream: Upstream;
   readonly #env: ForwardEnvironment;
-  readonly #responseMs: number;
-  readonly #idempotent: boolean;
+  readonly #copy: RequestCopy | null;
+  readonly #retry: RetryPolicy;
+  readonly #hedge: HedgePolicy | null;
+  /** On the monotonic clock: when there must be an answer; 0 for no such time. */
+  readonly #deadline: number;
+  /** Sending the request twice does no further harm. */
+  readonly #repeatable: boolean;
+  #upstream: Upstream;
   #server: Server | null = null;
   #client: H1Client | null = null;
-  #tried: Server[] | null = null;
-  #attempts = 0;
+  #retries = 0;
+  #failovers = 0;
   #attemptAt = 0;
   #bodyOpened = false;
   #requestEnded = false;
   #requestTrailers: HeaderBlock | null = null;
-  /** Pieces of the body sent so far; null once they are too many to keep. */
-  #replay: { bytes: Buffer; from: number; to: number }[] | null = null;
+  /** What has been sent of the body; null when it is not kept. */
+  #replay: ReplayBuffer | null = null;
   #replayable = true;
-  #replayBytes = 0;
+  #race: Race | null = null;
+  #pace: Pace | null = null;
+  #requestPace: Pace | null = null;
   #responseEnded = false;
   #waiting = false; // for the response phase
   #over = false;
 
-  constructor(x: Exchange, upstream: Upstream, env: ForwardEnvironment) {
-    const { timeouts } = upstream.config;
+  constructor(x: Exchange, upstream: Upstream, env: ForwardEnvironment, copy: RequestCopy | null) {
+    const route = x.route!;
     this.#x = x;
     this.#upstream = upstream;
     this.#env = env;
-    this.connectMs = x.route !== null && x.route.connectTimeout > 0 ? x.route.connectTimeout : timeouts.connect;
-    this.#responseMs = x.route !== null && x.route.responseTimeout > 0 ? x.route.responseTimeout : timeouts.response;
-    this.#idempotent = IDEMPOTENT.has(x.request.method);
-    x.upstream = upstream.name;
+    this.#copy = copy;
+    this.#retry = route.retry ?? upstream.retry;
+    this.#hedge = route.hedge === undefined ? upstream.hedge : route.hedge;
+    const total = route.totalTimeout > 0 ? route.totalTimeout : upstream.totalMs;
+    this.#deadline = total > 0 ? turnTime() + total : 0;
+    const { method, headers } = x.request;
+    this.#repeatable = isIdempotent(method) || this.#retry.unsafeMethods || headers.has("idempotency-key");
+    if (route.rate > 0) {
+      this.#pace = new Pace(route.rate, env.wheel, () => this.#resumeAnswer());
+      this.#requestPace = new Pace(route.rate, env.wheel, () => this.#resumeBody());
+    }
+    this.#enter(upstream);
   }
+
+  #enter(upstream: Upstream): void {
+    this.#upstream = upstream;
+    this.#x.upstream = upstream.name;
+    this.tried = null;
+    this.pinned = upstream.sticky === null ? null : upstream.stickyServer(this.#x);
+  }
+
+  // ——— Want: what the upstream asks about this request
 
   /** Also when the client went away before there was a connection to tell of it. */
   get withdrawn(): boolean {
     return this.#over || this.#x.over;
   }
+  get connectMs(): number {
+    const { connectTimeout } = this.#x.route!;
+    return this.#within(connectTimeout > 0 ? connectTimeout : this.#upstream.config.timeouts.connect);
+  }
+  get key(): number {
+    return this.#upstream.keyOf(this.#x);
+  }
+  get lane(): number {
+    return this.#upstream.laneOf(this.#x);
+  }
+  get preface(): Buffer | null {
+    return this.#upstream.prefaceFor(this.#x.client);
+  }
+  onServer(server: Server): void {
+    this.#server = server;
+    this.#x.server = server;
+  }
+
+  /** At most what is left until the deadline. */
+  #within(ms: number): number {
+    return this.#deadline === 0 ? ms : Math.max(1, Math.min(ms, this.#deadline - turnTime()));
+  }
+
+  get #responseMs(): number {
+    const { responseTimeout } = this.#x.route!;
+    return responseTimeout > 0 ? responseTimeout : this.#upstream.config.timeouts.response;
+  }
 
   /** Chooses a server and asks it for a connection. */
   start(): void {
-    const server = this.#upstream.pick(this.#tried);
-    if (server === null) return this.#giveUp(this.#x.fault ?? fault("upstream.none", this.#upstream.name));
-    this.#server = server;
-    this.#x.server = server;
-    this.#attempts += 1;
-    server.request(this);
+    this.#upstream.budget?.request();
+    this.#upstream.acquire(this);
   }
 
   onConnection(client: H1Client): void {
     const x = this.#x;
-    const server = this.#server!;
     this.#client = client;
     this.#attemptAt = turnTime();
-    const host = this.#upstream.hostFor(server) ?? (x.request.authority === "" ? serverHost(server) : null);
-    client.start(this, x, host, this.#responseMs);
-    if (this.#bodyOpened) return this.#sendAgain(client);
-    this.#bodyOpened = true;
-    x.downstream.readBody(this);
+    const { perTryMs } = this.#retry;
+    const response = this.#responseMs;
+    const head = perTryMs > 0 && this.#anotherMayFollow ? Math.min(perTryMs, response) : response;
+    client.start(this, x, this.hostFor(this.#server!), this.#within(head), response);
+    if (this.#bodyOpened) this.#sendAgain(client);
+    else {
+      this.#bodyOpened = true;
+      x.downstream.readBody(this);
+    }
+    if (this.#hedge !== null && this.#race === null && !this.#over) this.#startRace(this.#hedge);
+  }
+
+  /** The Host that this server sees; null for the client's own. */
+  hostFor(server: Server): string | null {
+    return this.#upstream.hostFor(server) ?? (this.#x.request.authority === "" ? serverHost(server) : null);
   }
 
   /** What the first connection had been sent of the body. */
   #sendAgain(client: H1Client): void {
-    for (const piece of this.#replay ?? []) client.sendData(piece.bytes, piece.from, piece.to);
+    this.#replay?.sendTo(client);
     if (this.#requestEnded) client.sendEnd(this.#requestTrailers);
-    else this.#x.downstream.resumeBody();
+    else this.#resumeBody();
   }
 
   onNoConnection(cause: Fault): void {
+    // Nothing was asked of a server that has no place for the request: only failed connects are its doing.
+    if (specOf(cause).retry === "always") this.#upstream.unreachable(this.#server!);
+    else if (this.#failOver(cause)) return;
     this.#failed(cause);
+  }
+
+  /** Another upstream takes over where this one has nobody to ask. */
+  #failOver(cause: Fault): boolean {
+    const { failover } = this.#upstream.config;
+    if (failover === undefined || (cause.code !== "upstream.none" && cause.code !== "upstream.circuit_open"))
+      return false;
+    const next = this.#failovers < FAILOVERS_MAX ? this.#env.upstream(failover) : null;
+    if (next === null) return false;
+    this.#failovers += 1;
+    this.#enter(next);
+    next.acquire(this);
+    return true;
   }
 
   // ——— the request
 
   onRequestData(bytes: Buffer, from: number, to: number): void {
+    this.#copy?.onData(bytes, from, to);
     this.#keep(bytes, from, to);
     const client = this.#client;
-    if (client === null) return this.#x.downstream.pauseBody(); // between two attempts
+    if (client === null) return this.#x.downstream.pauseBody(); // between two tries
     client.sendData(bytes, from, to);
-    if (client.full) this.#x.downstream.pauseBody();
+    const inTime = this.#requestPace === null || this.#requestPace.take(to - from);
+    if (client.full || !inTime) this.#x.downstream.pauseBody();
   }
 
   #keep(bytes: Buffer, from: number, to: number): void {
     if (!this.#replayable) return;
-    this.#replayBytes += to - from;
-    // What comes between two attempts has not been sent to anybody yet: it must be kept, however much it is.
+    // What comes between two tries has not been sent to anybody yet: it must be kept, however much it is.
     const unsent = this.#client === null;
-    const tooMuch = this.#replayBytes > REPLAY_BYTES_MAX || (this.#replay?.length ?? 0) >= REPLAY_PIECES_MAX;
-    if ((tooMuch && !unsent) || !this.#idempotent) {
-      this.#replay = null;
-      this.#replayable = false;
-    } else (this.#replay ??= []).push({ bytes, from, to });
+    if (!this.#repeatable && !unsent) this.#replayable = false;
+    else this.#replayable = (this.#replay ??= new ReplayBuffer(this.#retry.bodyMax)).add(bytes, from, to, unsent);
+    if (!this.#replayable) this.#replay = null;
   }
 
   onRequestEnd(trailers: HeaderBlock | null): void {
+    this.#copy?.onEnd(trailers);
     this.#requestEnded = true;
     this.#requestTrailers = trailers;
     this.#client?.sendEnd(trailers);
   }
 
   onDownstreamDrain(): void {
-    if (!this.#waiting) this.#client?.resume(); // nothing of the body goes before the head
+    this.#resumeAnswer();
+  }
+
+  /** Reads the answer on, unless something else still holds it up. */
+  #resumeAnswer(): void {
+    if (this.#waiting || this.#x.downstream.full || this.#pace?.waiting === true) return; // nothing goes before the head
+    this.#client?.resume();
+  }
+
+  #resumeBody(): void {
+    if (this.#client?.full === false && this.#requestPace?.waiting !== true) this.#x.downstream.resumeBody();
   }
 
   onDownstreamGone(_cause: Fault): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
     const client = this.#client;
     this.#client = null;
-    if (client !== null) {
-      if (this.#x.responseAt === 0) this.#attempted(0);
-      client.abandon();
-    }
+    if (client === null) return;
+    if (this.#x.responseAt === 0) this.#upstream.cancelled(this.#server!);
+    client.abandon();
+  }
+
+  /** Nothing more will be done for this exchange. */
+  #end(): void {
+    this.#over = true;
+    this.#copy?.gone();
+    this.#race?.cancel();
+    this.#pace?.stop();
+    this.#requestPace?.stop();
   }
 
   onDrain(): void {
-    this.#x.downstream.resumeBody();
+    this.#resumeBody();
   }
 
   // ——— the answer
@@ -170,12 +267,16 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
 
   onResponse(head: ResponseHead): boolean {
     const x = this.#x;
+    this.#outcome(this.#server!, head.status);
+    if (head.status >= 400 && this.#retry.onStatus(head.status) && this.#tryAnother()) return true;
+    this.#race?.cancel();
     x.response = head;
     x.responseAt = turnTime();
-    x.fault = null; // of an attempt before this one
-    this.#attempted(head.status);
+    x.fault = null; // of a try before this one
     this.#replay = null;
     this.#replayable = false;
+    if (this.#upstream.sticky !== null) this.#upstream.stick(x, this.#server!);
+    if (x.setCookies !== null) for (const cookie of x.setCookies) head.headers.add("set-cookie", cookie);
     if (head.status === 101) {
       this.#switchProtocols(head);
       return true;
@@ -185,7 +286,25 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
       this.#waiting = true;
       return false;
     }
-    x.downstream.head(head);
+    x.downstream.head(x.response);
+    return true;
+  }
+
+  /** The answer says that the server cannot: asks another one, if there is one. */
+  #tryAnother(): boolean {
+    const server = this.#server!;
+    const client = this.#client!;
+    if (this.#race?.running === true) {
+      this.#client = null;
+      client.drop();
+      this.#race.leaderFailed(fault("upstream.bad_response", "asked another server too"));
+      return true;
+    }
+    if (!this.#repeatable || !this.#upstream.hasOther(this.tried, server) || !this.#mayRetry()) return false;
+    this.#client = null;
+    client.drop();
+    this.tried = [...(this.tried ?? []), server];
+    this.#again();
     return true;
   }
 
@@ -195,12 +314,12 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     if (!proceed) return this.#replaced();
     this.#waiting = false;
     this.#x.downstream.head(this.#x.response);
-    this.#client?.resume();
+    this.#resumeAnswer();
   }
 
   /** A filter gave another answer: the server's is of no use. */
   #replaced(): void {
-    this.#over = true;
+    this.#end();
     const client = this.#client;
     this.#client = null;
     client?.abandon();
@@ -209,7 +328,8 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
   onData(bytes: Buffer, from: number, to: number): void {
     const { downstream } = this.#x;
     downstream.data(bytes, from, to);
-    if (downstream.full) this.#client?.pause();
+    const inTime = this.#pace === null || this.#pace.take(to - from);
+    if (downstream.full || !inTime) this.#client?.pause();
   }
 
   onEnd(trailers: HeaderBlock | null): void {
@@ -217,6 +337,8 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     if (this.#requestEnded) {
       this.#over = true;
       this.#client = null;
+      this.#pace?.stop();
+      this.#requestPace?.stop();
     }
     this.#x.downstream.end(trailers);
   }
@@ -227,43 +349,111 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     const { downstream } = this.#x;
     if (this.#responseEnded) {
       // The whole answer is there, and the server takes no more of the request: nobody wants the rest of it.
-      this.#over = true;
+      this.#end();
       return downstream.discardBody();
     }
-    if (this.#x.responseAt === 0) this.#attempted(0);
+    if (this.#x.responseAt === 0) this.#outcome(this.#server!, 0);
     this.#failed(cause);
   }
 
-  #attempted(status: number): void {
-    this.#env.attempted(this.#x, this.#upstream, this.#server!, status, turnTime() - this.#attemptAt);
+  /** A try is over; `status` is 0 without an answer. */
+  #outcome(server: Server, status: number): void {
+    this.#upstream.outcome(server, status, turnTime() - this.#attemptAt);
+  }
+
+  // ——— another try
+
+  get movable(): boolean {
+    return this.#repeatable && this.#replayable && this.#retries < this.#retry.attempts && !this.#x.downstream.answered;
   }
 
   /** Tries again where that can do no harm; otherwise the client is told. */
   #failed(cause: Fault): void {
-    const { retry } = specOf(cause);
-    const repeatable = retry === "always" || (retry === "idempotent" && this.#idempotent);
-    if (repeatable && this.#replayable && this.#attempts < ATTEMPTS_MAX + 1 && !this.#x.downstream.answered) {
-      this.#x.fault = cause;
-      if (cause.code === "upstream.reset_on_reuse") {
-        // The server itself may be well: only this connection was too old. The same server gets a new one.
-        this.#env.retried(this.#x, this.#upstream);
-        this.freshOnly = true;
-        this.#attempts += 1;
-        return this.#server!.request(this);
-      }
-      (this.#tried ??= []).push(this.#server!);
-      if (this.#tried.length < this.#upstream.servers.length) {
-        this.#env.retried(this.#x, this.#upstream);
-        return this.start();
-      }
+    if (this.#race?.running === true) return this.#race.leaderFailed(cause);
+    this.#x.fault = cause;
+    if (!this.#replayable || this.#x.downstream.answered || !this.#retry.onFault(cause, this.#repeatable))
+      return this.#giveUp(cause);
+    const server = this.#server!;
+    if (cause.code === "upstream.reset_on_reuse" && !this.freshOnly && this.#retry.attempts > 0) {
+      // The server itself may be well: only this connection was too old. The same server gets a new one.
+      this.freshOnly = true;
+      this.pinned = server;
+      this.#upstream.retried();
+      return this.#upstream.acquire(this);
     }
-    this.#giveUp(cause);
+    const others = this.#upstream.hasOther(this.tried, server);
+    // Where nobody else is left, only a server that nothing was sent to is asked again.
+    if (!others && specOf(cause).retry !== "always") return this.#giveUp(cause);
+    if (!this.#mayRetry()) return this.#giveUp(cause);
+    this.tried = others ? [...(this.tried ?? []), server] : null;
+    this.#again();
+  }
+
+  /** Whether the server that is asked now could be given up for another one. */
+  get #anotherMayFollow(): boolean {
+    if (!this.#repeatable || !this.#replayable || this.#retries >= this.#retry.attempts) return false;
+    return this.#upstream.hasOther(this.tried, this.#server!);
+  }
+
+  #mayRetry(): boolean {
+    if (this.#retries >= this.#retry.attempts || !this.#replayable || this.#x.downstream.answered) return false;
+    if (this.#deadline !== 0 && turnTime() >= this.#deadline) return false;
+    return this.#upstream.mayRetry();
+  }
+
+  #again(): void {
+    this.#retries += 1;
+    this.freshOnly = false;
+    this.pinned = null;
+    this.#upstream.retried();
+    // With nobody left but those who failed already, there is no hurry.
+    const pause = this.#upstream.pauseMs(this.#retry, this.tried === null ? this.#retries + 1 : this.#retries);
+    if (pause === 0) return this.#upstream.acquire(this);
+    setTimeout(() => {
+      if (!this.withdrawn) this.#upstream.acquire(this);
+    }, pause);
   }
 
   #giveUp(cause: Fault): void {
-    this.#over = true;
-    this.#x.fault = cause;
-    this.#x.downstream.fail(cause);
+    this.#end();
+    const late = this.#deadline !== 0 && turnTime() >= this.#deadline;
+    const told = late ? fault("upstream.deadline", `${cause.code}: ${cause.detail}`) : cause;
+    this.#x.fault = told;
+    this.#x.downstream.fail(told);
+  }
+
+  // ——— hedging: a second server is asked while the first one is thinking
+
+  #startRace(policy: HedgePolicy): void {
+    const { request } = this.#x;
+    if (request.body !== "none" || request.upgrade !== "" || !this.#upstream.hedgeable(request.method)) return;
+    this.#race = new Race(this, this.#x, this.#upstream, policy);
+    this.#race.wait();
+  }
+
+  get leader(): Server | null {
+    return this.#server;
+  }
+
+  /** One of the others was first. */
+  raceWon(server: Server, client: H1Client, attemptAt: number, head: ResponseHead): boolean {
+    const loser = this.#client;
+    if (loser !== null) {
+      this.#upstream.cancelled(this.#server!);
+      loser.abandon();
+    }
+    this.onServer(server);
+    this.#client = client;
+    this.#attemptAt = attemptAt;
+    client.handOver(this);
+    return this.onResponse(head);
+  }
+
+  /** All the others have failed, and so has the first. */
+  raceLost(cause: Fault, tried: readonly Server[]): void {
+    this.#race = null;
+    this.tried = [...(this.tried ?? []), ...tried];
+    this.#failed(cause);
   }
 
   // ——— tunnels
@@ -278,8 +468,9 @@ export class Forward implements RequestSink, UpstreamCall, ConnectionWant, Respo
     }
     const server = this.#server!;
     const theirs = client.detach();
+    server.tunnelOpened(client);
     const ours = x.downstream.upgrade(head);
-    this.#over = true;
+    this.#end();
     this.#client = null;
     const tunnel: Tunnel = new Tunnel(
       ours.connection as Connection,

@@ -24,18 +24,22 @@ export interface UpstreamCall {
   onFault(cause: Fault): void;
   /** The server takes bytes of the request again after `full`. */
   onDrain(): void;
+  /** Another server may be asked instead, as long as this one has not begun to answer. */
+  readonly movable: boolean;
 }
 
 /** The pool's side. */
 export interface ClientOwner {
   /** The exchange is over and the connection can carry another. */
   released(client: H1Client): void;
-  /** The connection is gone, or can never be used again. */
-  lost(client: H1Client): void;
+  /** The connection is gone, or can never be used again; `inUse` while an exchange had it. */
+  lost(client: H1Client, inUse: boolean): void;
 }
 
 /** Interim responses before a final one; a server that sends more is broken. */
 const INFORMATIONAL_MAX = 16;
+/** Of an answer that nobody wants up to this much is read, so that its connection can be used again. */
+const DROPPED_BYTES_MAX = 65_536;
 /** A server's `Keep-Alive: timeout` is cut by this, so that we close before it does. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 
@@ -60,6 +64,8 @@ export class H1Client implements ConnectionHandler, BodySink {
   #chunked = false;
   #informational = 0;
   #timeoutMs = 0;
+  #bodyTimeoutMs = 0;
+  #inUse = false; // an exchange has it, and with it a place at the server
   #paused = false;
   #reading = false;
   #holding = false;
@@ -92,9 +98,25 @@ export class H1Client implements ConnectionHandler, BodySink {
 
   // ——— the request
 
-  /** Sends the head of the exchange's request. `timeoutMs` bounds every wait for the server from here on. */
-  start(call: UpstreamCall, x: Exchange, host: string | null, timeoutMs: number): void {
+  /**
+   * Sends the head of the exchange's request. `headMs` bounds every wait for the server up to the head of its answer,
+   * `bodyMs` those from then on.
+   */
+  start(call: UpstreamCall, x: Exchange, host: string | null, headMs: number, bodyMs: number): void {
+    this.#begin(call, x.request.method, x.request.body === "chunked", headMs, bodyMs);
+    const out = openOutbox(this.connection, requestHeadMax(x, host));
+    outboxWrote(writeRequestHead(out, outboxAt(), x, host));
+  }
+
+  /** The same with a head that is written already; `chunked` says how it delimits the body. The bytes must stay. */
+  startRaw(call: UpstreamCall, head: Buffer, method: string, chunked: boolean, headMs: number, bodyMs: number): void {
+    this.#begin(call, method, chunked, headMs, bodyMs);
+    write(this.connection, head, 0, head.length);
+  }
+
+  #begin(call: UpstreamCall, method: string, chunked: boolean, headMs: number, bodyMs: number): void {
     this.#call = call;
+    this.#inUse = true;
     this.requests += 1;
     this.#head = false;
     this.#begun = false;
@@ -103,12 +125,11 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#responseDone = false;
     this.#reusable = true;
     this.#informational = 0;
-    this.#chunked = x.request.body === "chunked";
-    this.#method = x.request.method;
-    this.#timeoutMs = timeoutMs;
-    this.#wheel.arm(this.#timer, timeoutMs);
-    const out = openOutbox(this.connection, requestHeadMax(x, host));
-    outboxWrote(writeRequestHead(out, outboxAt(), x, host));
+    this.#chunked = chunked;
+    this.#method = method;
+    this.#timeoutMs = headMs;
+    this.#bodyTimeoutMs = bodyMs;
+    this.#wheel.arm(this.#timer, headMs);
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {
@@ -135,6 +156,25 @@ export class H1Client implements ConnectionHandler, BodySink {
   abandon(): void {
     this.#call = null;
     this.#lose(true);
+  }
+
+  /** Another call takes the exchange over, before any byte of its answer. */
+  handOver(call: UpstreamCall): void {
+    this.#call = call;
+  }
+
+  /** The answer is of no use, but short enough to be read to its end: that costs less than another connection. */
+  drop(): void {
+    if (this.#call === null) return;
+    const { kind, remaining } = this.#body;
+    const long = kind === "close" || (kind === "length" && remaining > DROPPED_BYTES_MAX);
+    if (!this.#requestDone || long) return this.abandon();
+    this.#call = new Dropped(this);
+  }
+
+  /** The server is down. A request that it has not begun to answer goes to another, if it may. */
+  forsake(): void {
+    if (this.#call?.movable === true && !this.#answerBegun) this.#fail(fault("upstream.down"));
   }
 
   // ——— the answer
@@ -211,6 +251,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     const head = reader.head;
     if (head.status < 200 && head.status !== 101) return this.#interim(head) ? end : FAILED;
     this.#head = true;
+    this.#timeoutMs = this.#bodyTimeoutMs;
     if (head.body === "none" && head.status !== 101 && end < chunk.length) {
       this.#fail(fault("upstream.bad_response", "bytes behind an answer without a body"));
       return FAILED;
@@ -280,6 +321,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#call = null;
     this.#paused = false;
     if (!this.#reusable || this.connection.closed) return this.#lose(false);
+    this.#inUse = false;
     this.#wheel.arm(this.#timer, this.idleMs);
     this.connection.resume();
     this.#owner.released(this);
@@ -319,7 +361,9 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#wheel.drop(this.#timer);
     if (abruptly) this.connection.destroy();
     else this.connection.close();
-    this.#owner.lost(this);
+    const inUse = this.#inUse;
+    this.#inUse = false;
+    this.#owner.lost(this, inUse);
   }
 
   onDrain(): void {
@@ -357,4 +401,25 @@ export class H1Client implements ConnectionHandler, BodySink {
     if (this.#paused || this.#holding) return this.#wheel.arm(this.#timer, this.#timeoutMs); // we are the slow ones
     this.#fail(fault("upstream.response_timeout", this.#head ? "the answer's body stopped" : "no answer in time"));
   }
+}
+
+/** Takes an answer that nobody wants. */
+export class Dropped implements UpstreamCall {
+  readonly movable = false;
+  readonly #client: H1Client;
+  #bytes = 0;
+  constructor(client: H1Client) {
+    this.#client = client;
+  }
+  onInformational(): void {}
+  onResponse(): boolean {
+    return true;
+  }
+  onData(_bytes: Buffer, from: number, to: number): void {
+    this.#bytes += to - from;
+    if (this.#bytes > DROPPED_BYTES_MAX) this.#client.abandon();
+  }
+  onEnd(): void {}
+  onFault(): void {}
+  onDrain(): void {}
 }

@@ -24,6 +24,8 @@ export type Membership = ReadonlyMap<string, UpstreamMembership>;
 
 export interface UpstreamMembership {
   readonly members: readonly Member[];
-  /** The upstream's own place on the board. */
+  /** The upstream's own places on the board: this one for its circuit breaker, the next for its queue. */
   readonly slot: number;
+  /** Later ones are greater. */
+  readonly version: number;
 }

@@ -1,4 +1,4 @@
-// The connections to one server: kept for reuse, bounded in number, with a bounded queue of those who wait for one.
+// The connections to one server: kept for reuse, opened when needed, and told when the server is given up.
 import type { Address } from "../config/address.ts";
 import type { UpstreamConfig } from "../config/schema.ts";
 import { type Fault, FaultError, fault } from "../core/faults.ts";
@@ -9,9 +9,10 @@ import type { Connection } from "../transport/connection.ts";
 import { type Dial, dial } from "../transport/socket.ts";
 import { type ClientOwner, H1Client } from "./h1-client.ts";
 import { connectAny, orderAddresses } from "./happy-eyeballs.ts";
+import type { Member } from "./member.ts";
 import type { Resolver } from "./resolver.ts";
 
-/** Who asks for a connection. Exactly one of the two is called, unless it is `withdrawn` by then. */
+/** Who asks for a connection. Exactly one of the last two is called, unless it is `withdrawn` by then. */
 export interface ConnectionWant {
   /** It is not wanted any more. */
   readonly withdrawn: boolean;
@@ -19,46 +20,56 @@ export interface ConnectionWant {
   readonly connectMs: number;
   /** Only a connection that was never used before will do. */
   readonly freshOnly: boolean;
+  /** What a new connection begins with: a PROXY protocol header. Null for none; such connections are not shared. */
+  readonly preface: Buffer | null;
   onConnection(client: H1Client): void;
   onNoConnection(cause: Fault): void;
 }
 
-/** A server whose connect failed is passed over this long while others are there. */
-const FAILED_MS = 2000;
+/** A server's place in its upstream. */
+export interface ServerOwner {
+  readonly config: UpstreamConfig;
+  /** A request or tunnel is through: the server has room for another. */
+  serverFreed(server: Server): void;
+  /** Who had asked for a connection does not want it any more. */
+  withdrawn(): void;
+  /** A connect failed: it is passed over for a while. */
+  serverFailed(server: Server): void;
+  /** One succeeded after some that had failed. */
+  serverConnected(server: Server): void;
+}
 
 export class Server implements ServerRef, ClientOwner {
   readonly name: string;
-  readonly weight: number;
+  readonly address: Address;
   /** Its counts, once there are any; kept here so that counting looks nothing up. */
   metrics: ServerMetrics | null = null;
-  /** Credit of the smooth weighted round-robin (balance.ts). */
-  credit = 0;
-  /** On the wheel's clock: until then connects are expected to fail. */
+  /** What the supervisor said of it last. */
+  member: Member;
+  /** Its index among the candidates of its upstream; -1 once it has left. */
+  index = -1;
+  /** On the board's clock: until then connects are expected to fail. How many did, one after the other. */
   failedUntil = 0;
-  /** Connections that are open or being opened, tunnels included. */
-  open = 0;
-  readonly address: Address;
-  readonly #config: UpstreamConfig;
+  failures = 0;
+  /** One request is finding out whether it can be reached again. */
+  probed = false;
+  readonly #owner: ServerOwner;
   readonly #resolver: Resolver;
   readonly #wheel: TimerWheel;
+  /** Open connections, those under way not among them. */
+  readonly #clients: Set<H1Client> = new Set();
+  #connecting = 0;
+  #tunnels = 0;
   /** Unused connections; the one used last is taken first (LIFO), so that the others can grow old. */
   readonly #idle: H1Client[] = [];
-  readonly #queue: { readonly want: ConnectionWant; readonly timer: Timer }[] = [];
   #turn = 0;
   #retired = false;
 
-  constructor(
-    name: string,
-    address: Address,
-    weight: number,
-    config: UpstreamConfig,
-    resolver: Resolver,
-    wheel: TimerWheel,
-  ) {
-    this.name = name;
-    this.address = address;
-    this.weight = weight;
-    this.#config = config;
+  constructor(member: Member, owner: ServerOwner, resolver: Resolver, wheel: TimerWheel) {
+    this.name = member.id;
+    this.address = member.address;
+    this.member = member;
+    this.#owner = owner;
     this.#resolver = resolver;
     this.#wheel = wheel;
   }
@@ -66,58 +77,31 @@ export class Server implements ServerRef, ClientOwner {
   get idle(): number {
     return this.#idle.length;
   }
-  get queued(): number {
-    return this.#queue.length;
+  /** Connections that are open or being opened, tunnels included. */
+  get open(): number {
+    return this.#clients.size + this.#connecting + this.#tunnels;
   }
 
-  /** Gives a connection: an unused one at once, else a new one, else a place in the queue. */
+  /** Gives a connection: an unused one at once, else a new one. The caller has a place in flight for it. */
   request(want: ConnectionWant): void {
-    const client = want.freshOnly ? undefined : this.#idle.pop();
-    if (client !== undefined) return want.onConnection(client);
-    const { limits } = this.#config;
-    if (want.freshOnly && this.open >= limits.connections) this.#idle.shift()?.close();
-    if (this.open < limits.connections) return this.#connect(want);
-    if (this.#queue.length >= limits.queue) this.#dropWithdrawn();
-    if (this.#queue.length >= limits.queue) return want.onNoConnection(fault("upstream.queue_full", this.name));
-    const timer = new Timer(() => this.#expire(want));
-    this.#wheel.arm(timer, limits.queueTimeout);
-    this.#queue.push({ want, timer });
-  }
-
-  #expire(want: ConnectionWant): void {
-    const at = this.#queue.findIndex((each) => each.want === want);
-    if (at >= 0) this.#queue.splice(at, 1);
-    if (!want.withdrawn) want.onNoConnection(fault("upstream.queue_timeout", this.name));
-  }
-
-  /** Those whose clients have left take nobody's place in a full queue. */
-  #dropWithdrawn(): void {
-    for (let at = this.#queue.length - 1; at >= 0; at -= 1) {
-      if (!this.#queue[at]!.want.withdrawn) continue;
-      this.#wheel.drop(this.#queue[at]!.timer);
-      this.#queue.splice(at, 1);
-    }
-  }
-
-  /** The first in the queue who still wants a connection. */
-  #nextInQueue(): ConnectionWant | null {
-    for (let first = this.#queue.shift(); first !== undefined; first = this.#queue.shift()) {
-      this.#wheel.drop(first.timer);
-      if (!first.want.withdrawn) return first.want;
-    }
-    return null;
+    const client = want.freshOnly || want.preface !== null ? undefined : this.#idle.pop();
+    if (client === undefined) this.#connect(want);
+    else want.onConnection(client);
   }
 
   #connect(want: ConnectionWant): void {
-    this.open += 1;
-    void this.#open(want.connectMs).then(
+    this.#connecting += 1;
+    void this.connection(want.connectMs, want.preface).then(
       (connection) => this.#connected(connection, want),
       (error: unknown) => this.#notConnected(error, want),
     );
   }
 
-  /** Resolves the name and connects to the first address that answers, within `ms`. */
-  async #open(ms: number): Promise<Connection> {
+  /**
+   * Opens a connection within `ms` milliseconds: resolves the name and connects to the first address that answers.
+   * Rejects with a FaultError or the system's error.
+   */
+  async connection(ms: number, preface: Buffer | null): Promise<Connection> {
     const { address } = this;
     const late = Promise.withResolvers<never>();
     let attempt: Dial | null = null;
@@ -136,7 +120,9 @@ export class Server implements ServerRef, ClientOwner {
         const addresses = this.#rotate(all);
         attempt = connectAny(addresses, (host) => dial({ kind: "tcp", host, port: address.port }));
       }
-      return await Promise.race([attempt.promise, late.promise]);
+      const connection = await Promise.race([attempt.promise, late.promise]);
+      if (preface !== null) connection.send(preface, 0, preface.length, false);
+      return connection;
     } finally {
       this.#wheel.drop(timer);
     }
@@ -150,35 +136,35 @@ export class Server implements ServerRef, ClientOwner {
   }
 
   #connected(connection: Connection, want: ConnectionWant): void {
-    this.failedUntil = 0;
-    const client = new H1Client(connection, this, this.#wheel, this.#config.timeouts.idle);
-    if (!want.withdrawn) want.onConnection(client);
-    else this.released(client);
+    this.#connecting -= 1;
+    if (this.failures > 0) this.#owner.serverConnected(this);
+    const client = new H1Client(connection, this, this.#wheel, this.#owner.config.timeouts.idle);
+    this.#clients.add(client);
+    if (want.preface !== null) client.idleMs = 0; // it speaks for one client: nobody else's request may follow
+    if (!want.withdrawn) return want.onConnection(client);
+    this.#owner.withdrawn();
+    if (this.#mayKeep(client)) this.#idle.push(client);
+    else client.close();
+    this.#owner.serverFreed(this);
   }
 
   #notConnected(error: unknown, want: ConnectionWant): void {
-    this.open -= 1;
-    this.failedUntil = this.#wheel.now + FAILED_MS;
-    const cause =
-      error instanceof FaultError ? error.fault : fault("upstream.connect_refused", `${this.name}: ${describe(error)}`);
-    if (!want.withdrawn) want.onNoConnection(cause);
-    this.#serveQueue();
-  }
-
-  /** There may be room for one more connection. */
-  #serveQueue(): void {
-    if (this.open >= this.#config.limits.connections) return;
-    const want = this.#nextInQueue();
-    if (want !== null) this.#connect(want);
+    this.#connecting -= 1;
+    this.#owner.serverFailed(this);
+    if (!want.withdrawn) want.onNoConnection(connectFault(this.name, error));
+    this.#owner.serverFreed(this);
   }
 
   released(client: H1Client): void {
-    if (this.#retired || client.requests >= this.#config.limits.requestsPerConnection || client.idleMs === 0)
-      return client.close();
-    if (this.#moved(client)) return client.close();
-    const want = this.#queue.length === 0 ? null : this.#nextInQueue();
-    if (want !== null) want.onConnection(client);
-    else this.#idle.push(client);
+    if (this.#mayKeep(client)) this.#idle.push(client);
+    else client.close();
+    this.#owner.serverFreed(this);
+  }
+
+  #mayKeep(client: H1Client): boolean {
+    const { limits } = this.#owner.config;
+    if (this.#retired || client.requests >= limits.requestsPerConnection || client.idleMs === 0) return false;
+    return !this.#moved(client);
   }
 
   /** The name does not point to this connection's address any more. */
@@ -192,17 +178,26 @@ export class Server implements ServerRef, ClientOwner {
     return !known.includes(client.connection.remoteAddress);
   }
 
-  lost(client: H1Client): void {
-    this.open -= 1;
+  lost(client: H1Client, inUse: boolean): void {
+    this.#clients.delete(client);
     const at = this.#idle.lastIndexOf(client);
     if (at >= 0) this.#idle.splice(at, 1);
-    this.#serveQueue();
+    if (inUse) this.#owner.serverFreed(this);
   }
 
-  /** A tunnel over one of the connections has ended. */
+  /** One of the connections carries a tunnel from now on; `tunnelClosed` is its end. */
+  tunnelOpened(client: H1Client | null): void {
+    if (client !== null) this.#clients.delete(client);
+    this.#tunnels += 1;
+  }
   tunnelClosed(): void {
-    this.open -= 1;
-    this.#serveQueue();
+    this.#tunnels -= 1;
+    this.#owner.serverFreed(this);
+  }
+
+  /** The server is down: requests that it has not begun to answer, and that another may answer, are taken from it. */
+  forsake(): void {
+    for (const client of [...this.#clients]) client.forsake();
   }
 
   /** Closes what is unused; what is in use is closed when it is through. */
@@ -210,6 +205,11 @@ export class Server implements ServerRef, ClientOwner {
     this.#retired = true;
     for (const client of [...this.#idle]) client.close();
   }
+}
+
+/** Why a connection could not be had. */
+export function connectFault(name: string, error: unknown): Fault {
+  return error instanceof FaultError ? error.fault : fault("upstream.connect_refused", `${name}: ${describe(error)}`);
 }
 
 function describe(error: unknown): string {

@@ -5,11 +5,27 @@ import { isIPv4 } from "node:net";
 /** What the server says about one name and type. Several may be given: "silence" sends nothing, "hold" waits for `release`. */
 export type DnsReply =
   | { readonly kind: "addresses"; readonly addresses: readonly string[]; readonly ttlSeconds: number }
-  | { readonly kind: "servfail" | "nxdomain" | "silence" | "hold" };
+  | { readonly kind: "services"; readonly services: readonly DnsService[]; readonly ttlSeconds: number }
+  | { readonly kind: "servfail" | "nxdomain" | "refused" | "silence" | "hold" };
 
-const AAAA = 28;
+/** An SRV record (RFC 2782). */
+export interface DnsService {
+  readonly priority: number;
+  readonly weight: number;
+  readonly port: number;
+  /** Without a final dot; empty for "there is no such service". */
+  readonly target: string;
+}
+
+type DnsKey = `A ${string}` | `AAAA ${string}` | `SRV ${string}`;
+
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [1, "A"],
+  [28, "AAAA"],
+  [33, "SRV"],
+]);
 const RESPONSE = 0x8180; // an answer, recursion desired and available
-const RCODE = { noerror: 0, servfail: 2, nxdomain: 3 } as const;
+const RCODES: { readonly [kind in DnsReply["kind"]]?: number } = { servfail: 2, nxdomain: 3, refused: 5 };
 const NAME_AT_QUESTION = 0xc00c; // a pointer to the name in the question
 const CLASS_IN = 1;
 
@@ -24,7 +40,7 @@ export class DnsServer {
     this.#socket = socket;
     socket.on("message", (message, peer) => {
       const question = readQuestion(message);
-      const key = `${question.type === AAAA ? "AAAA" : "A"} ${question.name}`;
+      const key = `${TYPES.get(question.type)} ${question.name}`;
       this.questions.push(key);
       const send = () => {
         const reply = this.#table.get(key) ?? { kind: "addresses", addresses: [], ttlSeconds: 0 };
@@ -47,8 +63,8 @@ export class DnsServer {
     return `127.0.0.1:${this.#socket.address().port}`;
   }
 
-  /** Sets what is answered for `A name` or `AAAA name` from now on; names never set have no records. */
-  set(key: `A ${string}` | `AAAA ${string}`, reply: DnsReply | readonly string[], ttlSeconds = 60): void {
+  /** Sets what is answered for `A name`, `AAAA name` or `SRV name` from now on; names never set have no records. */
+  set(key: DnsKey, reply: DnsReply | readonly string[], ttlSeconds = 60): void {
     this.#table.set(key, "kind" in reply ? reply : { kind: "addresses", addresses: reply, ttlSeconds });
   }
 
@@ -83,10 +99,8 @@ function readQuestion(message: Buffer): Question {
 
 function answer(message: Buffer, question: Question, reply: DnsReply): Buffer {
   const head = Buffer.from(message.subarray(0, question.end));
-  const records =
-    reply.kind === "addresses" ? reply.addresses.map((each) => record(each, question.type, reply.ttlSeconds)) : [];
-  const rcode = reply.kind === "servfail" || reply.kind === "nxdomain" ? RCODE[reply.kind] : RCODE.noerror;
-  head.writeUInt16BE(RESPONSE | rcode, 2);
+  const records = recordsOf(reply, question.type);
+  head.writeUInt16BE(RESPONSE | (RCODES[reply.kind] ?? 0), 2);
   head.writeUInt16BE(1, 4);
   head.writeUInt16BE(records.length, 6);
   head.writeUInt16BE(0, 8);
@@ -94,8 +108,27 @@ function answer(message: Buffer, question: Question, reply: DnsReply): Buffer {
   return Buffer.concat([head, ...records]);
 }
 
-function record(address: string, type: number, ttlSeconds: number): Buffer {
-  const data = isIPv4(address) ? Buffer.from(address.split(".").map(Number)) : ipv6Bytes(address);
+function recordsOf(reply: DnsReply, type: number): Buffer[] {
+  if (reply.kind === "addresses") {
+    return reply.addresses.map((each) => {
+      const data = isIPv4(each) ? Buffer.from(each.split(".").map(Number)) : ipv6Bytes(each);
+      return record(data, type, reply.ttlSeconds);
+    });
+  }
+  return reply.kind === "services" ? reply.services.map((each) => record(srvData(each), type, reply.ttlSeconds)) : [];
+}
+
+function srvData({ priority, weight, port, target }: DnsService): Buffer {
+  const numbers = Buffer.alloc(6);
+  numbers.writeUInt16BE(priority, 0);
+  numbers.writeUInt16BE(weight, 2);
+  numbers.writeUInt16BE(port, 4);
+  const labels = target === "" ? [] : target.split(".");
+  const name = labels.map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`, "latin1"));
+  return Buffer.concat([numbers, ...name, Buffer.of(0)]);
+}
+
+function record(data: Buffer, type: number, ttlSeconds: number): Buffer {
   const head = Buffer.alloc(12);
   head.writeUInt16BE(NAME_AT_QUESTION, 0);
   head.writeUInt16BE(type, 2);

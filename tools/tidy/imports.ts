@@ -2,7 +2,17 @@
 import { dirname, join, normalize } from "node:path";
 
 const SHARED = ["core", "http", "config", "pipeline", "engines", "state", "observe"];
-const BELOW_CONTROL = [...SHARED, "transport", "server", "routing", "filters", "upstream"];
+const BELOW_CONTROL = [
+  ...SHARED,
+  "transport",
+  "server",
+  "routing",
+  "filters",
+  "upstream",
+  "discovery",
+  "health",
+  "providers",
+];
 
 /** What each folder of src/ may import besides itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -16,8 +26,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engines: ["core", "http"],
   filters: SHARED,
   upstream: ["core", "http", "config", "transport", "pipeline", "observe"],
+  discovery: ["core", "config", "observe"],
+  health: ["core", "http", "config", "transport", "upstream", "observe"],
   state: ["core"],
   observe: ["core"],
+  providers: ["core", "http", "config", "observe"],
   control: BELOW_CONTROL,
   cli: [...BELOW_CONTROL, "control"],
 };

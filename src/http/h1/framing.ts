@@ -98,6 +98,7 @@ const PROTECTED: ReadonlySet<number> = new Set([
   ID.location,
   ID.expect,
   ID["max-forwards"],
+  ID.te, // it stays behind by itself, and is asked for each time that the request is written
 ]);
 
 /**

@@ -1,0 +1,364 @@
+// All servers of all upstreams: who they are, whether they are well, and what operators want of them. One object for
+// the whole process; threads are told who the servers are, and see the rest on the board.
+import { parseServer } from "../config/address.ts";
+import type { Config, UpstreamConfig } from "../config/schema.ts";
+import { monotonic } from "../core/clock.ts";
+import { DnsDiscovery } from "../discovery/dns-discovery.ts";
+import { HealthChecks, type HealthState, type Target } from "../health/checker.ts";
+import type { Log } from "../observe/log.ts";
+import {
+  Board,
+  type BoardMemory,
+  HEALTH_AWAITED,
+  HEALTH_DOWN,
+  HEALTH_UNKNOWN,
+  HEALTH_UP,
+  type Health,
+} from "../upstream/board.ts";
+import type { Member, UpstreamMembership } from "../upstream/member.ts";
+import { Outlier } from "../upstream/outlier.ts";
+import { Resolver } from "../upstream/resolver.ts";
+import type { ServerChange, ServerChanges } from "./server-changes.ts";
+import { Slots } from "./slots.ts";
+
+/** How often the board's clock is set. */
+const TICK_MS = 100;
+const SECOND_MS = 1000;
+
+export interface FleetOptions {
+  readonly log: Log;
+  readonly memory: BoardMemory;
+  readonly changes: ServerChanges;
+  /** The servers of an upstream in use have changed. */
+  onMembers(upstream: string, membership: UpstreamMembership): void;
+  /** A server was left out by `evaluate`. */
+  onEjected?(upstream: string, reason: string): void;
+  /** A server was checked. */
+  onChecked?(upstream: string, ok: boolean): void;
+}
+
+/** The upstreams of a configuration that is being made ready. */
+export interface PreparedFleet {
+  readonly memberships: ReadonlyMap<string, UpstreamMembership>;
+  commit(): void;
+}
+
+/** A server as the admin API shows it. */
+export interface ServerReport {
+  readonly id: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly zone: string;
+  readonly mode: Member["mode"];
+  readonly origin: Member["origin"];
+  readonly health: "unknown" | "up" | "down" | "awaited";
+  /** Milliseconds that it is still left out because of its answers; 0 when it is not. */
+  readonly ejectedFor: number;
+  /** Whether all accounts let it have requests. */
+  readonly usable: boolean;
+  readonly inFlight: number;
+  readonly lastCheck: HealthState["lastCheck"];
+}
+
+interface Group {
+  readonly config: UpstreamConfig;
+  membership: UpstreamMembership;
+  readonly outlier: Outlier | null;
+  evaluateAt: number;
+}
+
+const HEALTH_NAMES = ["unknown", "up", "down", "awaited"] as const;
+
+export class Fleet {
+  readonly board: Board;
+  readonly changes: ServerChanges;
+  readonly #options: FleetOptions;
+  readonly #slots: Slots;
+  readonly #checks: HealthChecks;
+  readonly #discovery: DnsDiscovery;
+  readonly #clock: ReturnType<typeof setInterval>;
+  #resolver: Resolver;
+  #groups = new Map<string, Group>();
+  #version = 0;
+  #nextSecond = 0;
+
+  constructor(options: FleetOptions, { resolver }: Config) {
+    const { log } = options;
+    this.#options = options;
+    this.changes = options.changes;
+    this.board = new Board(options.memory, 0);
+    this.board.tick(monotonic());
+    this.#slots = new Slots(this.board);
+    this.#resolver = makeResolver(resolver);
+    this.#checks = new HealthChecks({
+      now: monotonic,
+      random: Math.random,
+      log,
+      resolve: (host) => this.#resolver.lookup(host),
+      onChecked: (upstream, ok) => options.onChecked?.(upstream, ok),
+      onChange: ({ upstream, id, slot, up, was, reason }) => {
+        this.board.setHealth(slot, up ? HEALTH_UP : HEALTH_DOWN);
+        if (was === null && up) return; // nothing out of the ordinary
+        log[up ? "info" : "warn"](up ? "a server is healthy" : "a server is down", { upstream, server: id, reason });
+      },
+    });
+    this.#discovery = new DnsDiscovery({ ...resolver, log, onChange: (upstream) => this.#refresh(upstream) });
+    this.#clock = setInterval(() => this.#tick(), TICK_MS);
+    this.#clock.unref();
+  }
+
+  /**
+   * Works out who the servers are under a new configuration. Nothing that is in use changes before `commit`. Throws a
+   * RangeError when there are too many.
+   */
+  prepare(config: Config, upstreams: ReadonlyMap<string, UpstreamConfig>): PreparedFleet {
+    const memberships = new Map<string, UpstreamMembership>();
+    for (const [name, upstream] of upstreams) memberships.set(name, this.#membershipOf(name, upstream));
+    return { memberships, commit: () => this.#commit(config, upstreams, memberships) };
+  }
+
+  #commit(
+    config: Config,
+    upstreams: ReadonlyMap<string, UpstreamConfig>,
+    memberships: ReadonlyMap<string, UpstreamMembership>,
+  ): void {
+    this.#resolver = makeResolver(config.resolver);
+    const groups = new Map<string, Group>();
+    for (const [name, upstream] of upstreams) {
+      const slots = (): readonly number[] =>
+        groups.get(name)!.membership.members.flatMap(({ slot, mode }) => (mode === "ready" ? [slot] : []));
+      const outlier = upstream.outlier === false ? null : new Outlier(this.board, upstream.outlier, slots);
+      const before = this.#groups.get(name);
+      groups.set(name, {
+        config: upstream,
+        membership: memberships.get(name)!,
+        outlier,
+        evaluateAt: before?.evaluateAt ?? 0,
+      });
+    }
+    this.#groups = groups;
+    this.#discovery.update(
+      [...upstreams].flatMap(([upstream, { discover }]) =>
+        discover === undefined ? [] : [{ upstream, sources: [discover].flat() }],
+      ),
+      config.resolver,
+    );
+    // An operator or the DNS may have changed something since it was prepared.
+    for (const name of groups.keys()) this.#refresh(name);
+    this.#settle();
+  }
+
+  /** Checks those who are there, and gives back the slots of those who are not. */
+  #settle(): void {
+    const targets: Target[] = [];
+    const kept = new Set<string>();
+    for (const [upstream, { config, membership }] of this.#groups) {
+      kept.add(upstreamKey(upstream));
+      for (const member of membership.members) {
+        kept.add(serverKey(upstream, member.id));
+        const { health } = config;
+        if (health === undefined || member.mode === "disabled") {
+          if (this.board.health(member.slot) !== HEALTH_UNKNOWN) this.board.setHealth(member.slot, HEALTH_UNKNOWN);
+          continue;
+        }
+        const { id, slot, address } = member;
+        const awaited = this.board.health(slot) === HEALTH_AWAITED;
+        targets.push({ upstream, id, slot, address, health, awaited, hostHeader: hostOf(config, member) });
+      }
+    }
+    this.#checks.update(targets);
+    this.#slots.keep(kept, this.board.now);
+  }
+
+  /** Who the servers of an upstream are: what is configured and discovered, with what operators have changed. */
+  #membershipOf(name: string, config: UpstreamConfig): UpstreamMembership {
+    const changes = this.changes.of(name);
+    const slot = this.#slots.take(upstreamKey(name), 2, HEALTH_UNKNOWN);
+    const members = new Map<string, Member>();
+    const add = (member: Omit<Member, "slot" | "mode">, change: ServerChange | undefined): void => {
+      if (change?.removed === true || members.has(member.id)) return;
+      members.set(member.id, {
+        ...member,
+        weight: change?.weight ?? member.weight,
+        backup: change?.backup ?? member.backup,
+        zone: change?.zone ?? member.zone,
+        mode: change?.mode ?? "ready",
+        slot: this.#slots.take(serverKey(name, member.id), 1, this.#firstHealth(name, config)),
+      });
+    };
+    for (const each of config.servers) {
+      const spec = typeof each === "string" ? { url: each, weight: 1, backup: false, zone: "" } : each;
+      const address = parseServer(spec.url);
+      if (address === null) throw new Error(`upstream ${name}: not a server address: ${spec.url}`);
+      const id = serverId(address);
+      add({ ...spec, id, address, origin: "config" }, changes.get(id));
+    }
+    for (const { id, host, port, weight, backup } of this.#discovery.current(name)) {
+      const address = { kind: "tcp", host, port } as const;
+      add({ id, address, weight, backup, zone: "", origin: "discovered" }, changes.get(id));
+    }
+    for (const [id, change] of changes) {
+      const address = change.url === undefined ? null : parseServer(change.url);
+      if (address !== null) add({ id, address, weight: 1, backup: false, zone: "", origin: "api" }, change);
+    }
+    this.#version += 1;
+    return { members: [...members.values()], slot, version: this.#version };
+  }
+
+  /** A server that joins others while they work is checked before it is used. */
+  #firstHealth(upstream: string, config: UpstreamConfig): Health {
+    const others = this.#groups.get(upstream)?.membership.members.length ?? 0;
+    return config.health !== undefined && others > 0 ? HEALTH_AWAITED : HEALTH_UNKNOWN;
+  }
+
+  /** Looks again who the servers of an upstream are, and tells the threads if they have changed. */
+  #refresh(name: string): void {
+    const group = this.#groups.get(name);
+    if (group === undefined) return;
+    const next = this.#membershipOf(name, group.config);
+    if (sameMembers(group.membership.members, next.members)) return;
+    group.membership = next;
+    this.#options.onMembers(name, next);
+    this.#settle();
+  }
+
+  // ——— what operators do
+
+  has(upstream: string): boolean {
+    return this.#groups.has(upstream);
+  }
+  member(upstream: string, id: string): Member | null {
+    return this.#groups.get(upstream)?.membership.members.find((each) => each.id === id) ?? null;
+  }
+  memberships(): Map<string, UpstreamMembership> {
+    return new Map([...this.#groups].map(([name, { membership }]) => [name, membership]));
+  }
+
+  /**
+   * Changes a server or adds one (`change.url`); null takes the changes back. Throws what cannot be written to disk,
+   * and a RangeError when there is no room for one more server; then nothing has changed.
+   */
+  change(upstream: string, id: string, change: ServerChange | null, keep: boolean): void {
+    const before = this.changes.of(upstream).get(id) ?? null;
+    this.changes.set(upstream, id, change, keep);
+    try {
+      this.#refresh(upstream);
+    } catch (error) {
+      this.changes.set(upstream, id, before, keep);
+      throw error;
+    }
+  }
+
+  /** Takes a server out; one of the configuration or the DNS stays out until it is added again. */
+  remove(upstream: string, id: string, keep: boolean): void {
+    const origin = this.member(upstream, id)?.origin;
+    this.change(upstream, id, origin === "api" ? null : { removed: true }, keep);
+  }
+
+  // ——— time
+
+  #tick(): void {
+    const now = monotonic();
+    this.board.tick(now);
+    if (now < this.#nextSecond) return;
+    this.#nextSecond = now + SECOND_MS;
+    this.#slots.sweep(now);
+    for (const [upstream, group] of this.#groups) this.#evaluate(upstream, group, now);
+  }
+
+  #evaluate(upstream: string, group: Group, now: number): void {
+    const { outlier, membership, config } = group;
+    if (outlier === null || config.outlier === false || membership.members.length < 2 || now < group.evaluateAt) return;
+    group.evaluateAt = now + config.outlier.interval;
+    for (const { slot, reason, forMs } of outlier.evaluate()) {
+      const server = membership.members.find((member) => member.slot === slot)?.id;
+      this.#options.log.warn("a server is left out", { upstream, server, reason, forMs: Math.round(forMs) });
+      this.#options.onEjected?.(upstream, reason);
+    }
+  }
+
+  // ——— reports
+
+  /** What is known of every server, by upstream. */
+  report(): Map<string, ServerReport[]> {
+    const checks = new Map(this.#checks.states().map((state) => [serverKey(state.upstream, state.id), state]));
+    const report = new Map<string, ServerReport[]>();
+    for (const [name, { membership }] of this.#groups) {
+      report.set(
+        name,
+        membership.members.map((member) => this.#reportOf(member, checks.get(serverKey(name, member.id)) ?? null)),
+      );
+    }
+    return report;
+  }
+
+  #reportOf(member: Member, state: HealthState | null): ServerReport {
+    const { id, weight, backup, zone, mode, origin, slot } = member;
+    const health = this.board.health(slot);
+    const ejectedFor = Math.max(0, Math.round(this.board.ejectedUntil(slot) - this.board.now));
+    const well = health === HEALTH_UP || health === HEALTH_UNKNOWN;
+    return {
+      id,
+      weight,
+      backup,
+      zone,
+      mode,
+      origin,
+      health: HEALTH_NAMES[health],
+      ejectedFor,
+      usable: well && mode === "ready" && weight > 0 && ejectedFor === 0,
+      inFlight: this.board.inFlight(slot),
+      lastCheck: state?.lastCheck ?? null,
+    };
+  }
+
+  configOf(upstream: string): UpstreamConfig | null {
+    return this.#groups.get(upstream)?.config ?? null;
+  }
+
+  discoveries(): ReturnType<DnsDiscovery["states"]> {
+    return this.#discovery.states();
+  }
+
+  stop(): void {
+    clearInterval(this.#clock);
+    this.#checks.stop();
+    this.#discovery.stop();
+  }
+}
+
+const upstreamKey = (upstream: string): string => upstream;
+const serverKey = (upstream: string, id: string): string => `${upstream}\0${id}`;
+
+/** The identity of a server: its address, whatever list names it. */
+export function serverId(address: Member["address"]): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** The Host that checks name. */
+function hostOf({ hostHeader }: UpstreamConfig, { id, address }: Member): string {
+  if (hostHeader !== "preserve" && hostHeader !== "upstream") return hostHeader;
+  return address.kind === "unix" ? "localhost" : id;
+}
+
+function makeResolver({ servers, minTtl, maxTtl }: Config["resolver"]): Resolver {
+  return new Resolver({ minTtl, maxTtl, ...(servers === undefined ? {} : { servers }) });
+}
+
+function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((member, at) => {
+      const other = b[at]!;
+      return (
+        member.id === other.id &&
+        member.slot === other.slot &&
+        member.weight === other.weight &&
+        member.backup === other.backup &&
+        member.zone === other.zone &&
+        member.mode === other.mode
+      );
+    })
+  );
+}

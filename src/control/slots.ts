@@ -1,0 +1,67 @@
+// Places on the board, handed out by name and given back when nobody can be using them any more.
+import { type Board, type Health, SLOTS_MAX } from "../upstream/board.ts";
+
+/** Threads hear of a change within milliseconds; what they have in flight is counted. */
+const QUARANTINE_MS = 10_000;
+
+interface Place {
+  readonly slot: number;
+  readonly count: 1 | 2;
+}
+
+export class Slots {
+  readonly #board: Board;
+  readonly #taken = new Map<string, Place>();
+  /** One after the other of single ones, and of pairs. */
+  readonly #free: Readonly<Record<Place["count"], number[]>> = { 1: [], 2: [] };
+  /** Given back, in the order of time. */
+  #quarantine: (Place & { readonly until: number })[] = [];
+  #next = 1; // the first is the board's own
+
+  constructor(board: Board) {
+    this.#board = board;
+  }
+
+  has(name: string): boolean {
+    return this.#taken.has(name);
+  }
+
+  /**
+   * The slots of that name, `count` in a row, taken if it has none yet; `health` is what they begin with. Throws a
+   * RangeError when all are taken.
+   */
+  take(name: string, count: Place["count"], health: Health): number {
+    const known = this.#taken.get(name);
+    if (known !== undefined) return known.slot;
+    const slot = this.#free[count].pop() ?? this.#fresh(count);
+    for (let at = slot; at < slot + count; at += 1) this.#board.reset(at, health);
+    this.#taken.set(name, { slot, count });
+    return slot;
+  }
+
+  #fresh(count: number): number {
+    const slot = this.#next;
+    if (slot + count > SLOTS_MAX) throw new RangeError(`there are more than ${SLOTS_MAX} servers and upstreams`);
+    this.#next += count;
+    return slot;
+  }
+
+  /** Gives back every name that is not `kept`. */
+  keep(kept: ReadonlySet<string>, now: number): void {
+    for (const [name, place] of this.#taken) {
+      if (kept.has(name)) continue;
+      this.#taken.delete(name);
+      this.#quarantine.push({ ...place, until: now + QUARANTINE_MS });
+    }
+  }
+
+  /** Makes what was given back long enough ago available. */
+  sweep(now: number): void {
+    this.#quarantine = this.#quarantine.filter(({ slot, count, until }) => {
+      // Only servers, which have one slot, count requests there; a tunnel may last for days.
+      if (now < until || (count === 1 && this.#board.inFlight(slot) > 0)) return true;
+      this.#free[count].push(slot);
+      return false;
+    });
+  }
+}

@@ -1,0 +1,27 @@
+// The body of a request as far as it was sent, kept so that it can be sent to another server.
+import type { H1Client } from "./h1-client.ts";
+
+/** One piece costs some hundred bytes of memory, however little of the body it holds. */
+const PIECES_MAX = 256;
+
+export class ReplayBuffer {
+  readonly #bytesMax: number;
+  readonly #pieces: { readonly bytes: Buffer; readonly from: number; readonly to: number }[] = [];
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Keeps one more piece. False when the body is too long, and then it cannot be sent again; `must` keeps it anyway. */
+  add(bytes: Buffer, from: number, to: number, must: boolean): boolean {
+    this.#bytes += to - from;
+    if (!must && (this.#bytes > this.#bytesMax || this.#pieces.length >= PIECES_MAX)) return false;
+    this.#pieces.push({ bytes, from, to });
+    return true;
+  }
+
+  sendTo(client: H1Client): void {
+    for (const { bytes, from, to } of this.#pieces) client.sendData(bytes, from, to);
+  }
+}
