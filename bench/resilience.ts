@@ -1,5 +1,5 @@
-// What balancing makes of servers that are slow or overrun: Sluice alone, with servers of a known speed. Figures here are
-// times and shares, not CPU; the servers' work takes far longer than the proxy's, so nothing is pinned to a core.
+// What balancing makes of servers that are slow or overrun: Sluice alone, with servers of a known speed. Figures are
+// times and shares, not CPU: the work of the servers takes far longer than the proxy's, so nothing is pinned to a core.
 import { Fleet, type UpstreamInput } from "../test/support/fleet.ts";
 import { MixedLoadProcess, type MixReport, SLICE_MS } from "../test/support/mixed-load.ts";
 import { residentBytes } from "./proc.ts";

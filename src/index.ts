@@ -4,7 +4,7 @@ import { checkConfig } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
 import { claimAddresses } from "./control/claim.ts";
 import { compilePlan, planProblems } from "./control/compile.ts";
-import { DataPlane } from "./control/data-plane.ts";
+import { DataPlane, type Prepared } from "./control/data-plane.ts";
 import { Fleet } from "./control/fleet.ts";
 import { boundAddress, listenerNames } from "./control/listener-names.ts";
 import { ServerChanges } from "./control/server-changes.ts";
@@ -104,10 +104,17 @@ class EmbeddedProxy implements Proxy {
   }
 
   async #use(config: Config, held: Config["listeners"]): Promise<void> {
-    const addresses = (listeners: Config["listeners"]): string[] => listeners.map(({ address }) => address);
+    const addresses = (listeners: Config["listeners"]): string[] =>
+      listeners.flatMap(({ address, udp }) => (udp === undefined ? [address] : []));
     await claimAddresses(addresses(config.listeners), addresses(held));
     const fleet = this.#fleet.prepare(config, compilePlan(config).upstreams);
-    const prepared = this.#plane.prepare(config, this.#ports, fleet.memberships);
+    let prepared: Prepared;
+    try {
+      prepared = this.#plane.prepare(config, this.#ports, fleet.memberships);
+    } catch (error) {
+      fleet.discard();
+      throw error;
+    }
     fleet.commit();
     this.#plane.commit(prepared);
     this.#ports = this.#plane.ports(prepared);

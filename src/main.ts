@@ -10,6 +10,7 @@ import { register as reload } from "./cli/reload.ts";
 import { register as run } from "./cli/run.ts";
 import { register as schema } from "./cli/schema.ts";
 import { register as status } from "./cli/status.ts";
+import { register as trust } from "./cli/trust.ts";
 import { register as version } from "./cli/version.ts";
 import { offerSluiceModule } from "./control/sluice-module.ts";
 import { VERSION } from "./control/version.ts";
@@ -17,7 +18,7 @@ import { VERSION } from "./control/version.ts";
 const EXIT_USAGE = 2;
 
 const program = new Command("sluice").description("a reverse proxy: strict, typed, and cheap per request");
-for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, schema, version])
+for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, trust, schema, version])
   register(program);
 program.version(VERSION, "--version", "print the version of Sluice");
 program.showHelpAfterError("(sluice --help shows the commands)");

@@ -21,14 +21,16 @@ import type { RouteTable } from "./routing/table.ts";
 import { accessEntry } from "./server/access-entry.ts";
 import type { ExchangeHandler } from "./server/listener.ts";
 import type { Tunnel } from "./transport/tunnel.ts";
-import { Forward, type ForwardEnvironment, type ResponseWaiter } from "./upstream/forward.ts";
+import { Forward } from "./upstream/forward.ts";
+import type { ForwardEnvironment, ResponseWaiter } from "./upstream/forward-environment.ts";
 import { Mirror } from "./upstream/mirror.ts";
 import type { Upstream } from "./upstream/upstream.ts";
+import type { Upstreams } from "./upstream/upstreams.ts";
 
 /** What a reload exchanges as one: requests in flight keep the one that they started with. */
 export interface WirePlan {
   readonly table: RouteTable<Route>;
-  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly upstreams: Pick<Upstreams, "get">;
   readonly trustedProxies: CidrSet | null;
   readonly requests: RequestMetrics;
 }
@@ -103,7 +105,9 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (action.kind === "reply") return this.#answer(x, action.reply(x));
     const upstream = plan.upstreams.get(action.pick(x));
     if (upstream === undefined) return x.downstream.fail(fault("upstream.none", `no upstream for route ${route.name}`));
-    new Forward(x, upstream, this, route.mirror === null ? null : this.#mirror(x, route.mirror, plan)).start();
+    const copy = route.mirror === null ? null : this.#mirror(x, route.mirror, plan);
+    x.copy = copy;
+    new Forward(x, upstream, this, copy).start();
   }
 
   #mirror(x: Exchange, policy: MirrorPolicy, plan: WirePlan): Mirror | null {
@@ -184,14 +188,23 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (!x.over) x.downstream.fail(fault("proxy.plugin", filter));
   }
 
+  /** The client is not told more than it needs, and the access log has the code alone. */
+  #tellFault(x: Exchange, { code, detail }: Fault): void {
+    if (!this.#log.enabled("debug")) return;
+    const { requestId, upstream, status } = x;
+    this.#log.debug("a request failed", { requestId, status, code, detail, upstream, server: x.server?.name });
+  }
+
   finished(x: Exchange): void {
     x.over = true;
+    x.copy?.gone(); // also where nobody was there yet to be told that the client has left
     const ms = turnTime() - x.startedAt;
     const { requests } = this.plan;
     const method = methodId(x.request.method);
     // The route may be one of a plan that a reload has replaced since.
     if (x.route === null) requests.record(-1, method, x.status, ms);
     else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);
+    if (x.fault !== null) this.#tellFault(x, x.fault);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
 

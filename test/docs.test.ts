@@ -23,7 +23,7 @@ const PAGES = ["{README,ARCHITECTURE,CONTRIBUTING,CHANGELOG}.md", "{docs,example
   .flatMap((pattern) => [...new Bun.Glob(pattern).scanSync({ cwd: ROOT })])
   .sort();
 /** What examples read from the environment. */
-const ENVIRONMENT = { ADMIN_TOKEN: "t", APP_HOST: "app.internal" };
+const ENVIRONMENT = { ADMIN_TOKEN: "t", APP_HOST: "app.internal", STICKY_SECRET: "sixteen characters" };
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
@@ -86,13 +86,24 @@ describe("configurations", () => {
   });
 });
 
-/** A part of a configuration with what it needs to stand alone: listeners, routes, and the upstreams that routes name. */
+/** A part of a configuration with what it needs to stand alone: listeners, routes, and the upstreams that are named. */
 function completed(text: string): string {
   const part: Partial<ConfigInput> = parse(text);
-  const routes = part.routes ?? [{ respond: { body: "ok" } }];
-  const named = routes.flatMap(({ to }) => (typeof to === "string" && !to.includes(":") ? [to] : []));
-  const upstreams = Object.fromEntries(named.map((name) => [name, { servers: ["http://127.0.0.1:3001"] }]));
-  return stringify({ listeners: [{ address: "127.0.0.1:0" }], upstreams, ...part, routes });
+  const own = Object.keys(part.upstreams ?? {});
+  const forwarded = new Set((part.listeners ?? []).flatMap(({ tcp, udp }) => [tcp?.to, udp?.to]));
+  const unused = own.filter((to) => !forwarded.has(to)).map((to) => ({ match: { path: `/${to}` }, to }));
+  const routes = part.routes ?? (unused.length > 0 ? unused : [{ respond: { body: "ok" } }]);
+  const named = new Set([...forwarded, ...routes.flatMap(targetsOf)].filter((name) => name?.includes(":") === false));
+  const others = [...named].map((name) => [name, { servers: ["http://127.0.0.1:3001"] }]);
+  const upstreams = { ...Object.fromEntries(others), ...part.upstreams };
+  return stringify({ listeners: [{ address: "127.0.0.1:0" }], ...part, upstreams, routes });
+}
+
+/** What a route names as its upstreams, mirrors included. */
+function targetsOf({ to = [], mirror }: NonNullable<ConfigInput["routes"]>[number]): string[] {
+  const all: readonly (string | { readonly upstream: string })[] = typeof to === "string" ? [to] : to;
+  const mirrored = typeof mirror === "object" ? [mirror.to] : [];
+  return [...all.map((target) => (typeof target === "string" ? target : target.upstream)), ...mirrored];
 }
 
 /** Loads files as `sluice check` does, in a process of its own, where nobody else has offered the module "sluice". */
@@ -216,7 +227,7 @@ function rows(text: string): string[][] {
 const bare = (cell: string): string => cell.replace(/^`|`$/g, "");
 
 test("docs/errors.md is the table of faults", () => {
-  const retry = { never: "no", idempotent: "idempotent methods", always: "yes" };
+  const conditions = { never: () => "no", reset: () => "reset", status: String, always: () => "connect" };
   const told = rows(read("docs/errors.md"))
     .filter(([code = ""]) => code.startsWith("`"))
     .map((cells) => cells.slice(0, 5).map(bare));
@@ -225,7 +236,7 @@ test("docs/errors.md is the table of faults", () => {
     String(fault.status),
     fault.proxyStatus,
     fault.side,
-    retry[fault.retry],
+    conditions[fault.retry](fault.status),
   ]);
   expect(told).toEqual(wanted);
 });
@@ -233,7 +244,17 @@ test("docs/errors.md is the table of faults", () => {
 test("docs/limits-and-timeouts.md has every limit, with the default of the reference", () => {
   const tables = ["listeners[].timeouts", "listeners[].limits", "upstreams.NAME.timeouts", "upstreams.NAME.limits"];
   const optional = ["routes[].limits", "routes[].timeouts"];
-  const more = ["resolver.minTtl", "resolver.maxTtl", "shutdown.drain"];
+  const more = [
+    "listeners[].proxyProtocol.timeout",
+    "listeners[].tcp.idle",
+    "listeners[].udp.idle",
+    "listeners[].udp.sessions",
+    "upstreams.NAME.health.timeout",
+    "upstreams.NAME.retry.body",
+    "resolver.minTtl",
+    "resolver.maxTtl",
+    "shutdown.drain",
+  ];
   const known = new Map<string, string>();
   for (const section of read("docs/reference.md").split("\n## ").slice(1)) {
     const table = /^`([^`]+)`/.exec(section)?.[1];

@@ -82,6 +82,18 @@ describe("reuse", () => {
     expect(backend.peers.length).toBe(2);
   });
 
+  test("one that was unused for seconds carries what may be sent again, and nothing else", async () => {
+    await using backend = await RawBackend.answering(() => answer(200));
+    await using proxy = await startApp({ servers: [backend.url] });
+    await exchange(proxy.port, request("/"));
+    await Bun.sleep(4300);
+    expect((await exchange(proxy.port, request("/", [], "POST", "x"))).status).toBe(200);
+    expect(backend.peers.length).toBe(2);
+    expect((await exchange(proxy.port, request("/", [], "POST", "x"))).status).toBe(200);
+    expect((await exchange(proxy.port, request("/"))).status).toBe(200);
+    expect(backend.peers.length).toBe(2);
+  }, 15_000);
+
   test("unused ones are closed after the idle time-out, or before the server's own", async () => {
     await using backend = await RawBackend.answering((got) =>
       answer(200, "", got.target === "/ka" ? ["Keep-Alive: timeout=1"] : []),

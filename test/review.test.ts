@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { UPSTREAM_DEFAULTS } from "../src/config/defaults.ts";
 import { listenerSchema } from "../src/config/schema.ts";
+import { fault } from "../src/core/faults.ts";
 import { TimerWheel } from "../src/core/timers.ts";
 import { listMembers } from "../src/http/grammar.ts";
 import { HeaderBlock } from "../src/http/header-block.ts";
@@ -153,7 +154,8 @@ function forwardAlone(method: string): { forward: Forward; client: H1Client; did
     retry: new RetryPolicy(UPSTREAM_DEFAULTS.retry),
     hedge: null,
     totalMs: 0,
-    budget: null,
+    budget: { request() {} },
+    withdrawn() {},
     config: { timeouts: {} },
     hostFor: () => null,
     acquire: note("again"),
@@ -166,7 +168,7 @@ function forwardAlone(method: string): { forward: Forward; client: H1Client; did
   const client = { start() {}, sendData() {}, resume: note("resume"), full: false };
   const forward = new Forward(x as unknown as Exchange, upstream as unknown as Upstream, env as never, null);
   forward.start();
-  forward.onServer({} as Server);
+  forward.onServer({ request() {} } as unknown as Server);
   forward.onConnection(client as unknown as H1Client);
   did.length = 0;
   return { forward, client: client as unknown as H1Client, did };
@@ -189,7 +191,7 @@ test.each([
 ] as const)("a body in %d pieces: %j", (pieces, did) => {
   const alone = forwardAlone("PUT");
   for (let i = 0; i < pieces; i += 1) alone.forward.onRequestData(Buffer.from("x"), 0, 1);
-  alone.forward.onFault({ code: "upstream.reset_on_reuse", detail: "" });
+  alone.forward.onFault(fault("upstream.reset_on_reuse"));
   expect(alone.did).toEqual([...did]);
 });
 

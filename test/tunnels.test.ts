@@ -87,13 +87,16 @@ describe("the ends", () => {
     ["server", "reset"],
   ];
   for (const [who, how] of WAYS)
-    test(`when the ${who} does a ${how} the other side ends`, async () => {
+    test(`when the ${who} does a ${how} the other side sees ${how === "close" ? "an end" : "a reset"}`, async () => {
       await using tunnel = await joined();
       const other = who === "client" ? tunnel.server : tunnel.client;
       tunnel[who].send("last words");
       expect(await other.bytes(10)).toBe("last words");
       tunnel[who][how]();
       await other.end();
+      // What was cut short must not look complete.
+      if (how === "reset") await other.when(() => other.closed, "the close");
+      expect(other.error).toBe(how === "close" ? "" : "ECONNRESET");
     });
 
   test("what was sent before a close arrives", async () => {

@@ -2,7 +2,7 @@
 import { ensureDebianPackages } from "./debian.ts";
 
 try {
-  await ensureDebianPackages(["curl", "nginx", "chromium"]);
+  await ensureDebianPackages(["curl", "nginx", "chromium", "redis-server", "pebble", "bind9"]);
 } catch (error) {
   console.error(`tests: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;

@@ -143,7 +143,7 @@ export const retrySchema = z.strictObject({
     ),
   budget: share()
     .default(RETRY.budget)
-    .describe("Most retries, as a share of the requests; 3 a second are always allowed."),
+    .describe("Most retries, as a share of the requests; each worker may always make 3 a second."),
   unsafeMethods: z
     .boolean()
     .default(RETRY.unsafeMethods)
@@ -259,5 +259,5 @@ export const upstreamSchema = z.strictObject({
 });
 
 /** What a route may say otherwise than its upstream. */
-export const routeRetry = z.union([z.literal(false), retrySchema]);
+export const routeRetry = z.union([z.literal(false), retrySchema.omit({ budget: true })]);
 export const routeHedge = z.union([z.literal(false), hedgeSchema]);

@@ -5,6 +5,7 @@ import { looksLikeUrl, parseServer } from "./address.ts";
 import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts";
 import { networkProblem } from "./match-checks.ts";
 import type { Config, ListenerConfig } from "./schema.ts";
+import { suggest } from "./suggest.ts";
 import { checkTarget } from "./validate-routes.ts";
 
 export function checkTargets(config: Config): Problem[] {
@@ -26,7 +27,10 @@ function checkListener(config: Config, listener: ListenerConfig, path: ConfigPat
   if (tcp !== undefined && udp !== undefined)
     problems.push(problem([...path, "udp"], "a listener has `tcp` or `udp`, not both", "make two listeners", "key"));
   if (tcp !== undefined) problems.push(...checkStreamTarget(config, tcp.to, [...path, "tcp", "to"]));
-  if (udp !== undefined) problems.push(...checkStreamTarget(config, udp.to, [...path, "udp", "to"]));
+  if (udp !== undefined) {
+    const to = [...path, "udp", "to"];
+    problems.push(...checkStreamTarget(config, udp.to, to), ...checkDatagrams(config, udp.to, to));
+  }
   if (udp !== undefined && listener.address.startsWith("unix:"))
     problems.push(problem([...path, "address"], "datagrams come at a port, not at a unix socket"));
   if (udp !== undefined && proxyProtocol !== undefined)
@@ -39,9 +43,22 @@ function checkListener(config: Config, listener: ListenerConfig, path: ConfigPat
 }
 
 /** Where streams and datagrams go: an upstream, or an address with its port. */
-function checkStreamTarget(config: Config, text: string, path: ConfigPath): Problem[] {
-  const isAddress = !Object.hasOwn(config.upstreams, text) && /:\d+$/.test(text) && parseServer(text)?.kind === "tcp";
-  return isAddress ? [] : checkTarget(config, text, path);
+export function checkStreamTarget(config: Config, text: string, path: ConfigPath): Problem[] {
+  if (Object.hasOwn(config.upstreams, text) || looksLikeUrl(text) || parseServer(text)?.kind !== "tcp")
+    return checkTarget(config, text, path);
+  if (/:\d+$/.test(text)) return [];
+  // One word may be a name misspelled as well as an address.
+  if (!/[.[]/.test(text)) return checkTarget(config, text, path);
+  return [problem(path, `there is no upstream named "${text}"`, `if it is an address, write ${text}:PORT`)];
+}
+
+/** Datagrams go to ports. */
+function checkDatagrams({ upstreams }: Config, to: string, path: ConfigPath): Problem[] {
+  const servers = Object.hasOwn(upstreams, to) ? upstreams[to]!.servers : [to];
+  const socket = servers
+    .map((each) => (typeof each === "string" ? each : each.url))
+    .find((url) => url.startsWith("unix:"));
+  return socket === undefined ? [] : [problem(path, `datagrams go to a port, and "${socket}" is a unix socket`)];
 }
 
 function checkMirrors(config: Config): Problem[] {
@@ -59,8 +76,11 @@ function checkFailover({ upstreams }: Config, name: string): Problem[] {
   const path = ["upstreams", name, "failover"];
   const { failover } = upstreams[name]!;
   if (failover === undefined) return [];
-  if (!Object.hasOwn(upstreams, failover))
-    return [problem(path, `there is no upstream named "${failover}"`, "it must be one of `upstreams`")];
+  if (!Object.hasOwn(upstreams, failover)) {
+    const near = suggest(failover, Object.keys(upstreams));
+    const hint = near === null ? "it must be one of `upstreams`" : `did you mean "${near}"?`;
+    return [problem(path, `there is no upstream named "${failover}"`, hint)];
+  }
   const seen = [name];
   for (let next: string | undefined = failover; next !== undefined; next = upstreams[next]?.failover) {
     if (next === name)

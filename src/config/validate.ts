@@ -32,20 +32,22 @@ export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new S
 function checkAddresses(config: Config): Problem[] {
   const problems: Problem[] = [];
   const taken = new Map<string, ConfigPath>();
-  const take = (text: string, path: ConfigPath): Address | null => {
+  const take = (text: string, path: ConfigPath, datagrams = false): Address | null => {
     const address = parseListen(text);
     if (address === null) {
       problems.push(problem(path, `"${text}" is not an address to listen at`, listenHint(text)));
       return null;
     }
-    const first = taken.get(keyOf(address));
+    const key = `${datagrams ? "udp " : ""}${keyOf(address)}`;
+    const first = taken.get(key);
     const shared = address.kind === "tcp" && address.port === 0; // the system gives each a port of its own
     if (first !== undefined && !shared)
       problems.push(problem(path, `"${text}" is taken by ${first.join(".").replace(/\.(\d+)/, "[$1]")} already`));
-    else taken.set(keyOf(address), path);
+    else taken.set(key, path);
     return address;
   };
-  for (const [at, listener] of config.listeners.entries()) take(listener.address, ["listeners", at, "address"]);
+  for (const [at, listener] of config.listeners.entries())
+    take(listener.address, ["listeners", at, "address"], listener.udp !== undefined);
   if (config.admin === false) return problems;
   const admin = take(config.admin.address, ["admin", "address"]);
   if (admin !== null && config.admin.token === undefined && !isLocal(admin)) {

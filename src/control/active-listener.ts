@@ -7,23 +7,31 @@ import type { TimerWheel } from "../core/timers.ts";
 import type { HeadLimits } from "../http/h1/limits.ts";
 import { H1Connection } from "../server/h1-connection.ts";
 import { type ExchangeHandler, headLimitsOf, type ListenerContext } from "../server/listener.ts";
+import { type TcpContext, type TcpRecord, TcpSession } from "../server/tcp-session.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { acceptProxied, type ProxiedOwner } from "../transport/proxied-connection.ts";
 import { listenOn, type SocketListener } from "../transport/socket.ts";
+
+import { StreamTarget } from "./stream-target.ts";
+import type { Streams } from "./streams.ts";
 
 /** A gauge, as the metrics offer it. */
 export interface Gauge {
   add(n: number): void;
 }
 
-export class ActiveListener implements ListenerContext, ProxiedOwner {
+/** A client's connection, whatever is spoken on it. */
+type Client = H1Connection | TcpSession;
+
+export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner {
   readonly name: string;
   headLimits: HeadLimits;
   readonly handler: ExchangeHandler;
   readonly wheel: TimerWheel;
   draining = false;
-  readonly connections: Set<H1Connection> = new Set();
-  readonly #byConnection = new Map<object, H1Connection>();
+  readonly connections: Set<Client> = new Set();
+  readonly #streams: Streams;
+  readonly #byConnection = new Map<object, Client>();
   /** Connections of trusted proxies that have yet to say whose they are. */
   readonly #arriving = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
@@ -34,8 +42,16 @@ export class ActiveListener implements ListenerContext, ProxiedOwner {
   #isUnix = false;
   #serving = false;
 
-  constructor(name: string, options: ListenerConfig, handler: ExchangeHandler, wheel: TimerWheel, gauge: Gauge) {
+  constructor(
+    name: string,
+    options: ListenerConfig,
+    handler: ExchangeHandler,
+    streams: Streams,
+    wheel: TimerWheel,
+    gauge: Gauge,
+  ) {
     this.name = name;
+    this.#streams = streams;
     this.#options = options;
     this.headLimits = headLimitsOf(options);
     this.#trusted = trustedBy(options);
@@ -77,7 +93,10 @@ export class ActiveListener implements ListenerContext, ProxiedOwner {
     if (this.#serving) return;
     this.#serving = true;
     for (const connection of [...this.#arriving]) connection.resume();
-    for (const client of [...this.connections]) client.connection.resume();
+    for (const client of [...this.connections]) {
+      client.connection.resume();
+      if (client instanceof TcpSession) client.begin();
+    }
   }
 
   #accept(connection: Connection): ConnectionHandler | null {
@@ -97,19 +116,34 @@ export class ActiveListener implements ListenerContext, ProxiedOwner {
   }
 
   /** The connection's addresses are those that count. */
-  ready(connection: Connection): H1Connection | null {
+  ready(connection: Connection): Client | null {
     this.#arriving.delete(connection);
     const { limits } = this.options;
     const key = addressKey(connection.remoteAddress);
     const open = this.#perAddress.get(key) ?? 0;
     if (open >= limits.connectionsPerAddress) return null;
     this.#perAddress.set(key, open + 1);
-    const client = new H1Connection(connection, this);
+    const { tcp } = this.options;
+    const client = tcp === undefined ? new H1Connection(connection, this) : new TcpSession(connection, this);
     this.connections.add(client);
     this.#byConnection.set(connection, client);
     this.#gauge.add(1);
     if (!this.#serving) connection.pause();
+    else if (client instanceof TcpSession) client.begin();
     return client;
+  }
+
+  // ——— TcpContext
+
+  get target(): StreamTarget {
+    return new StreamTarget(this.options.tcp!.to, this.#streams.find);
+  }
+  get idleMs(): number {
+    return this.options.tcp?.idle ?? this.options.timeouts.tunnel;
+  }
+  tcpClosed(connection: Connection, record: TcpRecord): void {
+    this.closed(connection);
+    this.#streams.tcpClosed(record);
   }
 
   closed(connection: Connection): void {
@@ -135,7 +169,10 @@ export class ActiveListener implements ListenerContext, ProxiedOwner {
   /** Cuts what is still open. */
   destroy(): void {
     for (const connection of [...this.#arriving]) connection.destroy();
-    for (const client of [...this.connections]) client.connection.destroy();
+    for (const client of [...this.connections]) {
+      if (client instanceof TcpSession) client.cut();
+      else client.connection.destroy();
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-// The endpoints that show upstreams, and change their servers while the proxy runs. A change is answered when all workers
-// act on it: a server that has nothing in flight then stays without.
+// The endpoints that show upstreams, and change their servers while the proxy runs. A change is answered when all
+// workers act on it: a server that has nothing in flight then stays without.
 import { z } from "zod";
 import { parseServer } from "../config/address.ts";
 import { checkServerText } from "../config/validate-routes.ts";

@@ -50,6 +50,10 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
   const sources: RouteSource<Route>[] = [];
   const targets: (readonly Target[])[] = [];
   const problems = new Map<string, Problem>();
+  for (const { tcp, udp } of config.listeners) {
+    const to = tcp?.to ?? udp?.to;
+    if (to !== undefined && !upstreams.has(to)) anonymous([to], upstreams);
+  }
   config.routes.forEach((route, index) => {
     try {
       const to = readTargets(route, upstreams);

@@ -2,7 +2,7 @@
 // and swaps a reference; what did not change is not touched.
 import { isDeepStrictEqual } from "node:util";
 import { parseListen } from "../config/address.ts";
-import type { Config, UpstreamConfig } from "../config/schema.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
 import { CidrSet } from "../core/ip.ts";
 import { Timer, TimerWheel } from "../core/timers.ts";
@@ -13,12 +13,15 @@ import { onHandlerException } from "../transport/socket.ts";
 import type { Board } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import { Resolver } from "../upstream/resolver.ts";
-import { Upstream } from "../upstream/upstream.ts";
+import type { UpstreamEnvironment } from "../upstream/upstream.ts";
+import { Upstreams } from "../upstream/upstreams.ts";
 import { Wire, type WirePlan } from "../wire.ts";
 import { ActiveListener } from "./active-listener.ts";
+import { ActiveUdpListener } from "./active-udp-listener.ts";
 import { compilePlan, type Plan } from "./compile.ts";
 import { ListenError } from "./listen-error.ts";
 import { listenerNames } from "./listener-names.ts";
+import { type Streams, streamsOf } from "./streams.ts";
 import type { Memberships, UpstreamState } from "./worker-messages.ts";
 
 export interface DataPlaneOptions {
@@ -31,12 +34,15 @@ export interface DataPlaneOptions {
   readonly secret: Uint8Array;
 }
 
+type AnyListener = ActiveListener | ActiveUdpListener;
+
 /** A configuration made ready, not in use yet. */
 export interface Prepared {
   readonly config: Config;
   readonly plan: Plan;
-  readonly memberships: Memberships;
-  readonly opened: readonly ActiveListener[];
+  readonly resolver: Resolver;
+  readonly upstreams: Upstreams;
+  readonly opened: readonly AnyListener[];
   readonly accessLog: AccessLog | null;
 }
 
@@ -47,14 +53,15 @@ export class DataPlane {
   readonly wheel: TimerWheel = new TimerWheel();
   readonly #wire: Wire;
   readonly #options: DataPlaneOptions;
-  readonly #listeners = new Map<string, ActiveListener>();
+  readonly #streams: Streams;
+  readonly #listeners = new Map<string, AnyListener>();
   /** Listeners taken away by a reload or a stop, until their last connection is gone. */
-  readonly #leaving = new Set<ActiveListener>();
+  readonly #leaving = new Set<AnyListener>();
   /** What changes about servers while no request comes shows here. */
   readonly #look = setInterval(() => this.#lookAtServers(), LOOK_MS);
-  #upstreams = new Map<string, Upstream>();
-  /** The newest that was told of each upstream. */
-  readonly #told = new Map<string, UpstreamMembership>();
+  #upstreams = new Upstreams(new Map(), new Map(), null);
+  /** Those of a configuration that was made ready: changes of servers reach them too. */
+  #prepared: Upstreams | null = null;
   #boardVersion = 0;
   #resolver: Resolver | null = null;
   #config: Config | null = null;
@@ -65,6 +72,11 @@ export class DataPlane {
     const empty = compilePlanless(options.metrics);
     this.#wire = new Wire(empty, this.wheel, options.log, (listener, change) =>
       options.metrics.tunnels(listener).add(change),
+    );
+    this.#streams = streamsOf(
+      (name) => this.#upstreams.get(name) ?? null,
+      options.metrics,
+      () => this.#wire.accessLog,
     );
     this.wheel.start();
     this.#look.unref();
@@ -83,7 +95,11 @@ export class DataPlane {
     if (this.#drained !== null) throw new Error("the proxy is stopping");
     const accessLog = this.#newAccessLog(config);
     try {
-      return { config, plan, memberships, opened: this.#openListeners(config, ports), accessLog };
+      const opened = this.#openListeners(config, ports);
+      const resolver = this.#resolverFor(config);
+      const upstreams = new Upstreams(plan.upstreams, memberships, this.#environment(resolver));
+      this.#prepared = upstreams;
+      return { config, plan, resolver, upstreams, opened, accessLog };
     } catch (error) {
       void accessLog?.close();
       throw error;
@@ -92,6 +108,7 @@ export class DataPlane {
 
   /** Takes a prepared configuration back. */
   discard(prepared: Prepared): void {
+    if (this.#prepared === prepared.upstreams) this.#prepared = null;
     for (const listener of prepared.opened) listener.drain();
     void prepared.accessLog?.close();
   }
@@ -100,8 +117,7 @@ export class DataPlane {
   commit(prepared: Prepared): void {
     if (this.#drained !== null) return this.discard(prepared);
     const { config } = prepared;
-    this.#setResolver(config);
-    const retired = this.#setPlan(prepared);
+    this.#setPlan(prepared);
     if (prepared.accessLog !== null) {
       void this.#wire.accessLog.close();
       this.#wire.accessLog = prepared.accessLog;
@@ -117,18 +133,16 @@ export class DataPlane {
       this.#listeners.delete(name);
       this.#leave(listener, config.shutdown.drain);
     }
-    for (const upstream of retired) upstream.retire();
     this.#config = config;
   }
 
-  #openListeners(config: Config, ports: ReadonlyMap<string, number>): ActiveListener[] {
-    const opened: ActiveListener[] = [];
+  #openListeners(config: Config, ports: ReadonlyMap<string, number>): AnyListener[] {
+    const opened: AnyListener[] = [];
     for (const [at, name] of listenerNames(config.listeners).entries()) {
       if (this.#listeners.has(name)) continue;
       const options = config.listeners[at]!;
       const unix = parseListen(options.address)?.kind === "unix";
-      const gauge = this.#options.metrics.connections(name);
-      const listener = new ActiveListener(name, options, this.#wire, this.wheel, gauge);
+      const listener = this.#newListener(name, options);
       try {
         if (!unix || this.#options.primary) listener.listen(ports.get(name) ?? 0);
       } catch (error) {
@@ -140,44 +154,39 @@ export class DataPlane {
     return opened;
   }
 
-  #setResolver(config: Config): void {
-    if (this.#resolver !== null && isDeepStrictEqual(this.#config?.resolver, config.resolver)) return;
-    const { servers, minTtl, maxTtl } = config.resolver;
-    this.#resolver = new Resolver({ minTtl, maxTtl, ...(servers === undefined ? {} : { servers }) });
+  #newListener(name: string, options: ListenerConfig): AnyListener {
+    if (options.udp !== undefined) return new ActiveUdpListener(name, options, this.#streams, this.wheel);
+    const gauge = this.#options.metrics.connections(name);
+    return new ActiveListener(name, options, this.#wire, this.#streams, this.wheel, gauge);
   }
 
-  /** Swaps the plan. Returns the upstreams that are of no use any more. */
-  #setPlan({ config, plan, memberships }: Prepared): Upstream[] {
-    const sameResolver = isDeepStrictEqual(this.#config?.resolver, config.resolver);
-    const kept = new Map<string, Upstream>();
-    for (const [name, upstream] of plan.upstreams) {
-      const membership = this.#newest(name, memberships.get(name) ?? NO_MEMBERS);
-      kept.set(name, this.#upstreamFor(name, upstream, membership, sameResolver));
-    }
-    const retired = [...this.#upstreams]
-      .filter(([name, upstream]) => kept.get(name) !== upstream)
-      .map(([, upstream]) => upstream);
-    this.#upstreams = kept;
+  #resolverFor(config: Config): Resolver {
+    if (this.#resolver !== null && isDeepStrictEqual(this.#config?.resolver, config.resolver)) return this.#resolver;
+    const { servers, minTtl, maxTtl } = config.resolver;
+    return new Resolver({ minTtl, maxTtl, ...(servers === undefined ? {} : { servers }) });
+  }
+
+  /** Swaps the plan. */
+  #setPlan({ config, plan, resolver, upstreams }: Prepared): void {
+    const sameResolver = resolver === this.#resolver;
+    this.#resolver = resolver;
+    const before = this.#upstreams;
+    this.#upstreams = upstreams;
+    this.#prepared = null;
     const wirePlan: WirePlan = {
       table: plan.table,
-      upstreams: kept,
+      upstreams,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
     };
     this.#wire.plan = wirePlan;
-    return retired;
+    before.giveWay(upstreams, sameResolver);
   }
 
-  /** An upstream whose settings are the same keeps its connections, whoever its servers are. */
-  #upstreamFor(name: string, config: UpstreamConfig, membership: UpstreamMembership, sameResolver: boolean): Upstream {
-    const before = this.#upstreams.get(name);
-    if (before !== undefined && sameResolver && isDeepStrictEqual(settingsOf(before.config), settingsOf(config))) {
-      before.setMembers(membership);
-      return before;
-    }
+  #environment(resolver: Resolver): UpstreamEnvironment {
     const { log, metrics, board, secret } = this.#options;
-    return new Upstream(name, config, membership, {
-      resolver: this.#resolver!,
+    return {
+      resolver,
       wheel: this.wheel,
       board,
       secret,
@@ -186,28 +195,20 @@ export class DataPlane {
       metrics: (upstream) => metrics.upstream(upstream),
       ejected: (upstream, server, errors) =>
         log.warn("a server is left out", { upstream, server, reason: "errors in a row", errors }),
-    });
+    };
   }
 
-  /** The servers of an upstream have changed. What is told of one that is not in use yet is kept until it is. */
+  /** The servers of an upstream have changed. A change may overtake the configuration that it was prepared for. */
   setMembers(upstream: string, membership: UpstreamMembership): void {
-    this.#told.set(upstream, membership);
-    this.#upstreams.get(upstream)?.setMembers(membership);
-  }
-
-  /** A change may overtake the configuration that it was prepared for. */
-  #newest(upstream: string, prepared: UpstreamMembership): UpstreamMembership {
-    const told = this.#told.get(upstream);
-    const newest = told !== undefined && told.version > prepared.version ? told : prepared;
-    this.#told.set(upstream, newest);
-    return newest;
+    this.#upstreams.setMembers(upstream, membership);
+    this.#prepared?.setMembers(upstream, membership);
   }
 
   #lookAtServers(): void {
     const { version } = this.#options.board;
     if (version === this.#boardVersion) return;
     this.#boardVersion = version;
-    for (const upstream of this.#upstreams.values()) upstream.look();
+    for (const upstream of this.#upstreams.made) upstream.look();
   }
 
   /** Null when the one in use goes on. */
@@ -217,7 +218,7 @@ export class DataPlane {
     return createAccessLog(config.log.access, { log, onDropped: (lines) => metrics.accessLogDropped.add(lines) });
   }
 
-  #leave(listener: ActiveListener, drainMs: number): void {
+  #leave(listener: AnyListener, drainMs: number): void {
     listener.drain();
     this.#leaving.add(listener);
     const timer = new Timer(() => {
@@ -242,7 +243,7 @@ export class DataPlane {
   /** What upstreams are doing in this thread. */
   upstreamStatus(): UpstreamState[] {
     const { now } = this.#options.board;
-    return [...this.#upstreams.values()].map((upstream) => ({
+    return [...this.#upstreams.made].map((upstream) => ({
       name: upstream.name,
       queued: upstream.queue.length,
       circuit: upstream.circuit,
@@ -286,7 +287,7 @@ export class DataPlane {
     for (const tunnel of [...this.#wire.tunnels]) tunnel.close();
     for (const listener of this.#leaving) listener.destroy();
     this.#leaving.clear();
-    for (const upstream of this.#upstreams.values()) upstream.retire();
+    this.#upstreams.retire();
     await this.#wire.accessLog.close();
     clearInterval(this.#look);
     this.wheel.stop();
@@ -297,15 +298,8 @@ export class DataPlane {
 function compilePlanless(metrics: Metrics): WirePlan {
   return {
     table: { find: () => null, params: null },
-    upstreams: new Map(),
+    upstreams: new Upstreams(new Map(), new Map(), null),
     trustedProxies: null,
     requests: metrics.requests([]),
   };
-}
-
-const NO_MEMBERS: UpstreamMembership = { members: [], slot: 0, version: -1 };
-
-/** Everything of an upstream but who its servers are and how they are checked, which the supervisor tells. */
-function settingsOf(config: UpstreamConfig): unknown {
-  return { ...config, servers: null, discover: null, health: null };
 }

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { CidrSet, canonicalIp } from "../core/ip.ts";
 import { HeaderBlock } from "../http/header-block.ts";
 import { RequestHead } from "../http/message.ts";
+import type { Route } from "../pipeline/exchange.ts";
 import { explainMatch, type RouteVerdict } from "../routing/explain.ts";
 import type { ExplainQuery } from "./admin-backend.ts";
 import { compilePlan } from "./compile.ts";
@@ -17,7 +18,7 @@ export interface Explanation {
     readonly ip: string;
     readonly trusted: boolean;
   };
-  /** Address of the listener that would take it: the one with the URL's port, else every one. */
+  /** Address of the listener that would take it: the one with the URL's port, else every one that speaks HTTP. */
   readonly listeners: readonly string[];
   /** Every route up to the one that matches. */
   readonly routes: readonly RouteVerdict[];
@@ -48,6 +49,7 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
   const plan = compilePlan(config);
   const { host, path, method, query: search } = head;
   const subject = { host, path, method, query: search, ip, header: (name: string) => head.header(name) };
+  const listeners = listenersFor(config, head.authority);
   const routes = head.path === null ? [] : explainMatch(plan.sources, subject);
   const hit = routes.at(-1)?.matched === true ? plan.routes[routes.length - 1]! : null;
   const { action } = hit ?? { action: null };
@@ -60,7 +62,7 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
       ip,
       trusted: new CidrSet(config.trustedProxies).has(ip),
     },
-    listeners: listenersFor(config, head.authority),
+    listeners,
     routes,
     match:
       hit === null || action === null
@@ -78,9 +80,13 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
               ),
             })),
           },
-    refused:
-      head.path === null ? "the path is ambiguous or malformed: 400" : hit === null ? "no route matches: 404" : null,
+    refused: listeners.length === 0 ? "no listener speaks HTTP" : refusalOf(head, hit),
   };
+}
+
+function refusalOf(head: RequestHead, hit: Route | null): string | null {
+  if (head.path === null) return "the path is ambiguous or malformed: 400";
+  return hit === null ? "no route matches: 404" : null;
 }
 
 function headOf({ method, url, headers }: ExplainQuery): RequestHead {
@@ -104,7 +110,9 @@ function headOf({ method, url, headers }: ExplainQuery): RequestHead {
 const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`;
 
 function listenersFor(config: Config, authority: string): string[] {
-  const all = config.listeners.map((listener) => listener.address);
+  const all = config.listeners.flatMap(({ address, tcp, udp }) =>
+    tcp === undefined && udp === undefined ? [address] : [],
+  );
   const port = /:(\d+)$/.exec(authority)?.[1] ?? "80";
   const exact = all.filter((address) => address.endsWith(`:${port}`));
   return exact.length > 0 ? exact : all;
@@ -118,7 +126,7 @@ export function explanationText(explanation: Explanation): string {
   const client = `${request.ip}${request.trusted ? " (trusted proxy)" : ""}`;
   const lines = [
     `${request.method} ${origin}${request.path ?? "?"}${query} from ${client}`,
-    `listener   ${listeners.join(", ")}`,
+    `listener   ${listeners.join(", ") || "none"}`,
   ];
   for (const verdict of routes)
     lines.push(`route      ${verdict.route}: ${verdict.matched ? "matches" : "no"}: ${verdict.text}`);

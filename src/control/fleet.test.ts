@@ -118,6 +118,33 @@ describe("changes", () => {
     expect(under.fleet.member("app", "127.0.0.1:9")!.slot).not.toBe(slot);
   });
 
+  test("to what a reload replaces do not outlive it", () => {
+    const under = start({ app: { servers: [A, B] } });
+    const { checked, compiled } = under.read({ app: { servers: [A] } });
+    const prepared = under.fleet.prepare(checked, compiled);
+    under.fleet.change("app", B, { mode: "drain" }, false);
+    prepared.commit();
+    // Threads use the newest of what was prepared and what they were told.
+    const all = [prepared.memberships.get("app")!, ...under.told.map(([, membership]) => membership)];
+    const newest = all.reduce((a, b) => (a.version > b.version ? a : b));
+    expect(newest.members.map(({ id }) => id)).toEqual([A]);
+  });
+
+  test("do not take what is prepared its places, of upstreams without servers neither", () => {
+    const under = start(TWO);
+    const more: Upstreams = { ...TWO, late: { discover: { dns: "late.invalid" } } };
+    const slotOf = () => {
+      const { checked, compiled } = under.read(more);
+      const prepared = under.fleet.prepare(checked, compiled);
+      under.fleet.change("app", A, { weight: under.told.length + 2 }, false);
+      return { prepared, slot: prepared.memberships.get("late")!.slot };
+    };
+    const { prepared, slot } = slotOf();
+    prepared.commit();
+    expect(under.fleet.memberships().get("late")!.slot).toBe(slot);
+    expect(slotOf().slot).toBe(slot);
+  });
+
   test("that are one too many change nothing", () => {
     const under = start({ app: { servers: [A] } });
     const left = SLOTS_MAX - under.fleet.member("app", A)!.slot - 1;
@@ -128,6 +155,51 @@ describe("changes", () => {
     expect(under.fleet.changes.of("app").size).toBe(0);
     under.fleet.change("app", A, { weight: 3 }, false);
     expect(under.fleet.member("app", A)!.weight).toBe(3);
+  });
+});
+
+test("a configuration that is refused leaves nothing taken", () => {
+  const under = start({ app: { servers: [A] } });
+  const servers = (host: string) => Array.from({ length: SLOTS_MAX / 2 }, (_, i) => `${host}-${i}:1`);
+  const first = under.read({ app: { servers: [A] }, one: { servers: servers("first") } });
+  under.fleet.prepare(first.checked, first.compiled).discard();
+  const { checked, compiled } = under.read({ one: { servers: servers("a") }, two: { servers: servers("b") } });
+  expect(() => under.fleet.prepare(checked, compiled)).toThrow(RangeError);
+  under.fleet.change("app", B, { url: B }, false);
+  expect(ids(under)).toEqual([A, B]);
+});
+
+describe("ejection", () => {
+  const JUDGED = { outlier: { interval: "100ms", minRequests: 10, consecutiveErrors: 0 } } as const;
+  const failing = ({ fleet }: FleetUnderTest, upstream: string) => {
+    const { slot } = fleet.member(upstream, A)!;
+    for (let i = 0; i < 100; i += 1) fleet.board.count(slot, true, 1);
+    return { slot, counted: () => fleet.board.ints[fleet.board.base(slot) + 3] };
+  };
+
+  test("what servers did while they were alone or disabled is forgotten", async () => {
+    const under = start({ alone: { servers: [A], ...JUDGED }, app: { servers: [A, B], ...JUDGED } });
+    under.fleet.change("app", A, { mode: "disabled" }, false);
+    const both = [failing(under, "alone"), failing(under, "app")];
+    await until(() => both.every(({ counted }) => counted() === 0), "what they did is forgotten");
+    for (const { slot } of both) expect(under.fleet.board.ejectedUntil(slot)).toBe(0);
+  });
+
+  test("what servers did before anybody judged them is forgotten", () => {
+    const under = start({ app: { servers: [A, B], outlier: false } });
+    const { counted } = failing(under, "app");
+    under.use({ app: { servers: [A, B], ...JUDGED } });
+    expect(counted()).toBe(0);
+  });
+
+  test("ends when a reload turns it off", () => {
+    const under = start({ app: { servers: [A, B] } });
+    const { slot } = under.fleet.member("app", A)!;
+    under.fleet.board.eject(slot, under.fleet.board.now + 60_000, 0);
+    under.use({ app: { servers: [A, B], outlier: { ejectFor: "1m" } } });
+    expect(under.fleet.report().get("app")![0]!.ejectedFor).toBeGreaterThan(0);
+    under.use({ app: { servers: [A, B], outlier: false } });
+    expect(under.fleet.report().get("app")![0]).toMatchObject({ ejectedFor: 0, usable: true });
   });
 });
 
@@ -154,7 +226,16 @@ describe("health", () => {
     expect(server()).toMatchObject({ usable: true, lastCheck: { ok: true } });
   });
 
-  test("one that is disabled is not checked", async () => {
+  test("those that take the place of all others are used at once", () => {
+    const under = start({ app: { servers: [A], ...CHECKED } });
+    under.use({ app: { servers: [B], ...CHECKED } });
+    expect(under.fleet.report().get("app")).toMatchObject([{ id: B, health: "unknown", usable: true }]);
+    under.fleet.change("app", B, { mode: "disabled" }, false);
+    under.fleet.change("app", C, { url: C }, false);
+    expect(under.fleet.report().get("app")![1]).toMatchObject({ id: C, health: "unknown", usable: true });
+  });
+
+  test("one that is disabled is not checked, and must pass a check to be used again beside others", async () => {
     await using backend = await RawBackend.answering(() => answer(200));
     const id = `127.0.0.1:${backend.port}`;
     const under = start({ app: { servers: [backend.url], ...CHECKED } });
@@ -163,6 +244,7 @@ describe("health", () => {
     under.fleet.change("app", id, { mode: "disabled" }, false);
     expect(server()).toMatchObject({ health: "unknown", usable: false, lastCheck: null });
     under.fleet.change("app", id, null, false);
+    expect(server()).toMatchObject({ health: "awaited", usable: false });
     await until(() => server().health === "up", "checks to go on");
   });
 

@@ -6,15 +6,7 @@ import { monotonic } from "../core/clock.ts";
 import { DnsDiscovery } from "../discovery/dns-discovery.ts";
 import { HealthChecks, type HealthState, type Target } from "../health/checker.ts";
 import type { Log } from "../observe/log.ts";
-import {
-  Board,
-  type BoardMemory,
-  HEALTH_AWAITED,
-  HEALTH_DOWN,
-  HEALTH_UNKNOWN,
-  HEALTH_UP,
-  type Health,
-} from "../upstream/board.ts";
+import { Board, type BoardMemory, HEALTH_AWAITED, HEALTH_DOWN, HEALTH_UNKNOWN, HEALTH_UP } from "../upstream/board.ts";
 import type { Member, UpstreamMembership } from "../upstream/member.ts";
 import { Outlier } from "../upstream/outlier.ts";
 import { Resolver } from "../upstream/resolver.ts";
@@ -24,6 +16,8 @@ import { Slots } from "./slots.ts";
 /** How often the board's clock is set. */
 const TICK_MS = 100;
 const SECOND_MS = 1000;
+/** How long a server may be gone from the DNS before what was asked of it is forgotten. */
+const FORGET_MS = 3_600_000;
 
 export interface FleetOptions {
   readonly log: Log;
@@ -40,7 +34,9 @@ export interface FleetOptions {
 /** The upstreams of a configuration that is being made ready. */
 export interface PreparedFleet {
   readonly memberships: ReadonlyMap<string, UpstreamMembership>;
+  /** One of the two is called. `discard` gives back what was taken for it. */
   commit(): void;
+  discard(): void;
 }
 
 /** A server as the admin API shows it. */
@@ -79,6 +75,12 @@ export class Fleet {
   readonly #clock: ReturnType<typeof setInterval>;
   #resolver: Resolver;
   #groups = new Map<string, Group>();
+  /** What is being made ready: its slots are not to be given back meanwhile. */
+  #prepared: ReadonlyMap<string, UpstreamMembership> = new Map();
+  /** Upstreams with more servers than there is room for at the moment. */
+  readonly #behind = new Set<string>();
+  /** Since when servers that something was asked of are not to be found. */
+  readonly #unnamed = new Map<string, number>();
   #version = 0;
   #nextSecond = 0;
 
@@ -102,7 +104,7 @@ export class Fleet {
         log[up ? "info" : "warn"](up ? "a server is healthy" : "a server is down", { upstream, server: id, reason });
       },
     });
-    this.#discovery = new DnsDiscovery({ ...resolver, log, onChange: (upstream) => this.#refresh(upstream) });
+    this.#discovery = new DnsDiscovery({ ...resolver, log, onChange: (upstream) => this.#follow(upstream) });
     this.#clock = setInterval(() => this.#tick(), TICK_MS);
     this.#clock.unref();
   }
@@ -112,9 +114,18 @@ export class Fleet {
    * RangeError when there are too many.
    */
   prepare(config: Config, upstreams: ReadonlyMap<string, UpstreamConfig>): PreparedFleet {
-    const memberships = new Map<string, UpstreamMembership>();
-    for (const [name, upstream] of upstreams) memberships.set(name, this.#membershipOf(name, upstream));
-    return { memberships, commit: () => this.#commit(config, upstreams, memberships) };
+    const memberships = this.#slots.allOrNone(
+      () => new Map([...upstreams].map(([name, upstream]) => [name, this.#membershipOf(name, upstream)])),
+    );
+    this.#prepared = memberships;
+    return {
+      memberships,
+      commit: () => this.#commit(config, upstreams, memberships),
+      discard: () => {
+        this.#prepared = new Map();
+        this.#settle();
+      },
+    };
   }
 
   #commit(
@@ -123,15 +134,21 @@ export class Fleet {
     memberships: ReadonlyMap<string, UpstreamMembership>,
   ): void {
     this.#resolver = makeResolver(config.resolver);
+    const overtaken = new Set<string>();
     const groups = new Map<string, Group>();
     for (const [name, upstream] of upstreams) {
       const slots = (): readonly number[] =>
         groups.get(name)!.membership.members.flatMap(({ slot, mode }) => (mode === "ready" ? [slot] : []));
       const outlier = upstream.outlier === false ? null : new Outlier(this.board, upstream.outlier, slots);
       const before = this.#groups.get(name);
+      const membership = memberships.get(name)!;
+      // Threads were told of a change to what it was before, and take the newest for the right one.
+      if (before !== undefined && before.membership.version > membership.version) overtaken.add(name);
+      if (outlier !== null && before?.outlier === null)
+        for (const { slot } of membership.members) this.board.takeWindow(slot);
       groups.set(name, {
         config: upstream,
-        membership: memberships.get(name)!,
+        membership,
         outlier,
         evaluateAt: before?.evaluateAt ?? 0,
       });
@@ -144,7 +161,8 @@ export class Fleet {
       config.resolver,
     );
     // An operator or the DNS may have changed something since it was prepared.
-    for (const name of groups.keys()) this.#refresh(name);
+    for (const name of groups.keys()) this.#follow(name, overtaken.has(name));
+    this.#prepared = new Map();
     this.#settle();
   }
 
@@ -157,14 +175,21 @@ export class Fleet {
       for (const member of membership.members) {
         kept.add(serverKey(upstream, member.id));
         const { health } = config;
+        if (config.outlier === false && this.board.ejectedUntil(member.slot) > this.board.now)
+          this.board.takeBack(member.slot);
         if (health === undefined || member.mode === "disabled") {
           if (this.board.health(member.slot) !== HEALTH_UNKNOWN) this.board.setHealth(member.slot, HEALTH_UNKNOWN);
           continue;
         }
         const { id, slot, address } = member;
         const awaited = this.board.health(slot) === HEALTH_AWAITED;
-        targets.push({ upstream, id, slot, address, health, awaited, hostHeader: hostOf(config, member) });
+        const hostHeader = hostOf(config, member);
+        targets.push({ upstream, id, slot, address, health, awaited, hostHeader, proxyProtocol: config.proxyProtocol });
       }
+    }
+    for (const [upstream, { members }] of this.#prepared) {
+      kept.add(upstreamKey(upstream));
+      for (const { id } of members) kept.add(serverKey(upstream, id));
     }
     this.#checks.update(targets);
     this.#slots.keep(kept, this.board.now);
@@ -173,26 +198,18 @@ export class Fleet {
   /** Who the servers of an upstream are: what is configured and discovered, with what operators have changed. */
   #membershipOf(name: string, config: UpstreamConfig): UpstreamMembership {
     const changes = this.changes.of(name);
-    const slot = this.#slots.take(upstreamKey(name), 2, HEALTH_UNKNOWN);
-    const members = new Map<string, Member>();
+    const wanted = new Map<string, Omit<Member, "slot">>();
     const add = (member: Omit<Member, "slot" | "mode">, change: ServerChange | undefined): void => {
-      if (change?.removed === true || members.has(member.id)) return;
-      members.set(member.id, {
+      if (change?.removed === true || wanted.has(member.id)) return;
+      wanted.set(member.id, {
         ...member,
         weight: change?.weight ?? member.weight,
         backup: change?.backup ?? member.backup,
         zone: change?.zone ?? member.zone,
         mode: change?.mode ?? "ready",
-        slot: this.#slots.take(serverKey(name, member.id), 1, this.#firstHealth(name, config)),
       });
     };
-    for (const each of config.servers) {
-      const spec = typeof each === "string" ? { url: each, weight: 1, backup: false, zone: "" } : each;
-      const address = parseServer(spec.url);
-      if (address === null) throw new Error(`upstream ${name}: not a server address: ${spec.url}`);
-      const id = serverId(address);
-      add({ ...spec, id, address, origin: "config" }, changes.get(id));
-    }
+    for (const spec of configured(name, config)) add({ ...spec, origin: "config" }, changes.get(spec.id));
     for (const { id, host, port, weight, backup } of this.#discovery.current(name)) {
       const address = { kind: "tcp", host, port } as const;
       add({ id, address, weight, backup, zone: "", origin: "discovered" }, changes.get(id));
@@ -201,25 +218,51 @@ export class Fleet {
       const address = change.url === undefined ? null : parseServer(change.url);
       if (address !== null) add({ id, address, weight: 1, backup: false, zone: "", origin: "api" }, change);
     }
+    const others = this.#groups.get(name)?.membership.members ?? [];
+    const joins = others.some(({ id }) => wanted.get(id)?.mode === "ready");
+    const slot = this.#slots.take(upstreamKey(name), 2, HEALTH_UNKNOWN);
+    const members = [...wanted.values()].map((member) => ({
+      ...member,
+      slot: this.#place(name, member.id, config, joins),
+    }));
     this.#version += 1;
-    return { members: [...members.values()], slot, version: this.#version };
+    return { members, slot, version: this.#version };
   }
 
-  /** A server that joins others while they work is checked before it is used. */
-  #firstHealth(upstream: string, config: UpstreamConfig): Health {
-    const others = this.#groups.get(upstream)?.membership.members.length ?? 0;
-    return config.health !== undefined && others > 0 ? HEALTH_AWAITED : HEALTH_UNKNOWN;
+  /** A server that joins others while they work is checked before it is used, and begins slowly. */
+  #place(upstream: string, id: string, { health }: UpstreamConfig, joins: boolean): number {
+    const key = serverKey(upstream, id);
+    const isNew = !this.#slots.has(key);
+    const slot = this.#slots.take(key, 1, health !== undefined && joins ? HEALTH_AWAITED : HEALTH_UNKNOWN);
+    if (isNew && joins) this.board.setUpSince(slot, this.board.now);
+    return slot;
   }
 
-  /** Looks again who the servers of an upstream are, and tells the threads if they have changed. */
-  #refresh(name: string): void {
+  /**
+   * Looks again who the servers of an upstream are, and tells the threads if they have changed. Throws a RangeError
+   * when there are too many, and then nothing has changed.
+   */
+  #refresh(name: string, isToldAnyway = false): void {
     const group = this.#groups.get(name);
     if (group === undefined) return;
-    const next = this.#membershipOf(name, group.config);
-    if (sameMembers(group.membership.members, next.members)) return;
+    const next = this.#slots.allOrNone(() => this.#membershipOf(name, group.config));
+    if (!isToldAnyway && sameMembers(group.membership.members, next.members)) return;
     group.membership = next;
     this.#options.onMembers(name, next);
     this.#settle();
+  }
+
+  /** The same where nobody can be told that there is no room: it is made up for when there is. */
+  #follow(name: string, isToldAnyway = false): void {
+    try {
+      this.#refresh(name, isToldAnyway);
+      this.#behind.delete(name);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      if (!this.#behind.has(name))
+        this.#options.log.error("new servers are left out", { upstream: name, reason: error.message });
+      this.#behind.add(name);
+    }
   }
 
   // ——— what operators do
@@ -240,7 +283,13 @@ export class Fleet {
    */
   change(upstream: string, id: string, change: ServerChange | null, keep: boolean): void {
     const before = this.changes.of(upstream).get(id) ?? null;
+    const member = this.member(upstream, id);
+    const returns = member !== null && member.mode !== "ready" && (change?.mode ?? "ready") === "ready";
     this.changes.set(upstream, id, change, keep);
+    if (returns) this.board.setUpSince(member.slot, this.board.now);
+    // It was not checked meanwhile.
+    if (returns && member.mode === "disabled" && this.#groups.get(upstream)?.config.health !== undefined)
+      this.board.setHealth(member.slot, HEALTH_AWAITED);
     try {
       this.#refresh(upstream);
     } catch (error) {
@@ -257,19 +306,47 @@ export class Fleet {
 
   // ——— time
 
+  /**
+   * What was asked of a server that the DNS has not named for long is forgotten: its address may be another one's by now.
+   * A server that only the API knows stays, and so does what is kept on disk.
+   */
+  #forget(now: number): void {
+    for (const [upstream, { config }] of this.#groups) {
+      const changes = this.changes.of(upstream);
+      if (config.discover === undefined || changes.size === 0) continue;
+      const named = new Set(this.#discovery.current(upstream).map(({ id }) => id));
+      for (const { id } of configured(upstream, config)) named.add(id);
+      for (const [id, change] of changes) {
+        const key = serverKey(upstream, id);
+        if (change.url !== undefined || named.has(id)) this.#unnamed.delete(key);
+        else if (!this.#unnamed.has(key)) this.#unnamed.set(key, now);
+        else if (now - this.#unnamed.get(key)! > FORGET_MS) {
+          this.#unnamed.delete(key);
+          this.changes.forget(upstream, id);
+        }
+      }
+    }
+  }
+
   #tick(): void {
     const now = monotonic();
     this.board.tick(now);
     if (now < this.#nextSecond) return;
     this.#nextSecond = now + SECOND_MS;
     this.#slots.sweep(now);
+    this.#forget(now);
+    for (const upstream of this.#behind) this.#follow(upstream);
     for (const [upstream, group] of this.#groups) this.#evaluate(upstream, group, now);
   }
 
   #evaluate(upstream: string, group: Group, now: number): void {
     const { outlier, membership, config } = group;
-    if (outlier === null || config.outlier === false || membership.members.length < 2 || now < group.evaluateAt) return;
+    if (outlier === null || config.outlier === false || now < group.evaluateAt) return;
     group.evaluateAt = now + config.outlier.interval;
+    // What somebody did while nobody judged it is nothing to judge it by later.
+    const isAlone = membership.members.length < 2;
+    for (const { slot, mode } of membership.members) if (isAlone || mode !== "ready") this.board.takeWindow(slot);
+    if (isAlone) return;
     for (const { slot, reason, forMs } of outlier.evaluate()) {
       const server = membership.members.find((member) => member.slot === slot)?.id;
       this.#options.log.warn("a server is left out", { upstream, server, reason, forMs: Math.round(forMs) });
@@ -325,6 +402,16 @@ export class Fleet {
     this.#checks.stop();
     this.#discovery.stop();
   }
+}
+
+/** The servers that the configuration lists. */
+function configured(upstream: string, config: UpstreamConfig): Omit<Member, "slot" | "mode" | "origin">[] {
+  return config.servers.map((each) => {
+    const { url, ...spec } = typeof each === "string" ? { url: each, weight: 1, backup: false, zone: "" } : each;
+    const address = parseServer(url);
+    if (address === null) throw new Error(`upstream ${upstream}: not a server address: ${url}`);
+    return { ...spec, id: serverId(address), address };
+  });
 }
 
 const upstreamKey = (upstream: string): string => upstream;

@@ -1,15 +1,16 @@
 // What listeners are called in logs, metrics and reloads.
 
 /**
- * A name for each listener, in the same order: its address, numbered from the second on where several ask the system
- * for a port with the same words (`127.0.0.1:0`, `127.0.0.1:0 (2)`).
+ * A name for each listener, in the same order: its address, with `udp ` in front for datagrams, and numbered from the
+ * second on where several ask the system for a port with the same words (`127.0.0.1:0`, `127.0.0.1:0 (2)`).
  */
-export function listenerNames(listeners: readonly { readonly address: string }[]): string[] {
+export function listenerNames(listeners: readonly { readonly address: string; readonly udp?: unknown }[]): string[] {
   const seen = new Map<string, number>();
-  return listeners.map(({ address }) => {
-    const count = (seen.get(address) ?? 0) + 1;
-    seen.set(address, count);
-    return count === 1 ? address : `${address} (${count})`;
+  return listeners.map(({ address, udp }) => {
+    const name = udp === undefined ? address : `udp ${address}`;
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name} (${count})`;
   });
 }
 

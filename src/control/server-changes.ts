@@ -52,6 +52,11 @@ export class ServerChanges {
     return this.#live.get(upstream) ?? NONE;
   }
 
+  /** Forgets what is changed about a server, unless it is kept on disk. */
+  forget(upstream: string, id: string): void {
+    if (this.#kept.get(upstream)?.has(id) !== true) put(this.#live, upstream, id, null);
+  }
+
   /**
    * Replaces what is changed about a server; null for nothing. With `keep` on disk too: throws what cannot be written,
    * and then nothing has changed.

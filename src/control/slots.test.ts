@@ -49,12 +49,35 @@ test("pairs come back as pairs, whatever was written there", () => {
   const { board, slots } = setUp();
   const pair = slots.take("up", 2, HEALTH_UNKNOWN);
   const single = slots.take("a", 1, HEALTH_UNKNOWN);
-  board.ints.fill(7, board.base(pair), board.base(pair + 2));
+  board.ints.fill(7, board.base(pair), board.base(pair + 1));
   slots.keep(new Set(), 0);
   slots.sweep(QUARANTINE_MS);
   expect(slots.take("b", 1, HEALTH_UNKNOWN)).toBe(single);
   expect(slots.take("other", 2, HEALTH_UNKNOWN)).toBe(pair);
   expect(board.ints.subarray(board.base(pair), board.base(pair + 2)).every((value) => value === 0)).toBe(true);
+});
+
+test("a pair stays while a thread has requests waiting there", () => {
+  const { board, slots } = setUp();
+  const pair = slots.take("up", 2, HEALTH_UNKNOWN);
+  board.enter(pair + 1, 1);
+  slots.keep(new Set(), 0);
+  slots.sweep(QUARANTINE_MS);
+  expect(slots.take("other", 2, HEALTH_UNKNOWN)).not.toBe(pair);
+  board.leave(pair + 1);
+  slots.sweep(QUARANTINE_MS);
+  expect(slots.take("third", 2, HEALTH_UNKNOWN)).toBe(pair);
+});
+
+test("what takes too many takes none", () => {
+  const { slots } = setUp();
+  const a = slots.take("a", 1, HEALTH_UNKNOWN);
+  const tooMany = (): void => {
+    for (let i = 0; i <= SLOTS_MAX; i += 1) slots.take(`s${i}`, 1, HEALTH_UNKNOWN);
+  };
+  expect(() => slots.allOrNone(tooMany)).toThrow(RangeError);
+  expect([slots.take("a", 1, HEALTH_UNKNOWN), slots.has("s0")]).toEqual([a, false]);
+  expect(slots.take("b", 1, HEALTH_UNKNOWN)).toBeGreaterThan(a);
 });
 
 test("a name that is kept keeps its slot", () => {

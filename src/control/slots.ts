@@ -17,6 +17,8 @@ export class Slots {
   /** Given back, in the order of time. */
   #quarantine: (Place & { readonly until: number })[] = [];
   #next = 1; // the first is the board's own
+  /** What was taken within `allOrNone`. */
+  #lately: string[] | null = null;
 
   constructor(board: Board) {
     this.#board = board;
@@ -36,7 +38,26 @@ export class Slots {
     const slot = this.#free[count].pop() ?? this.#fresh(count);
     for (let at = slot; at < slot + count; at += 1) this.#board.reset(at, health);
     this.#taken.set(name, { slot, count });
+    this.#lately?.push(name);
     return slot;
+  }
+
+  /** Runs what takes slots. When it throws, all that it took are free again at once: nobody has heard of them. */
+  allOrNone<T>(run: () => T): T {
+    const lately: string[] = [];
+    this.#lately = lately;
+    try {
+      return run();
+    } catch (error) {
+      for (const name of lately) {
+        const { slot, count } = this.#taken.get(name)!;
+        this.#taken.delete(name);
+        this.#free[count].push(slot);
+      }
+      throw error;
+    } finally {
+      this.#lately = null;
+    }
   }
 
   #fresh(count: number): number {
@@ -58,8 +79,8 @@ export class Slots {
   /** Makes what was given back long enough ago available. */
   sweep(now: number): void {
     this.#quarantine = this.#quarantine.filter(({ slot, count, until }) => {
-      // Only servers, which have one slot, count requests there; a tunnel may last for days.
-      if (now < until || (count === 1 && this.#board.inFlight(slot) > 0)) return true;
+      // A tunnel may last for days, and queues (the second of two) be long.
+      if (now < until || this.#board.inFlight(slot + count - 1) > 0) return true;
       this.#free[count].push(slot);
       return false;
     });

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ConfigError, type Diagnostic } from "../config/diagnostic.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
 import { type AdjustableLog, createLog, type Log } from "../observe/log.ts";
 import { MetricsPage } from "../observe/metrics-page.ts";
@@ -106,7 +106,6 @@ export class Supervisor implements AdminBackend {
       },
       loaded.config,
     );
-    this.#fleet.prepare(loaded.config, compilePlan(loaded.config).upstreams).commit();
     this.#crew = new Crew(
       {
         via,
@@ -144,6 +143,7 @@ export class Supervisor implements AdminBackend {
   async start(): Promise<void> {
     const { config } = this.#loaded;
     try {
+      this.#fleet.prepare(config, compilePlan(config).upstreams).commit();
       await claimAddresses(addressesOf(config), []);
       this.#admin = await this.#openAdmin(config);
       await this.#crew.start(this.#wantedWorkers(config));
@@ -221,7 +221,7 @@ export class Supervisor implements AdminBackend {
       throw error;
     }
     let change: Change;
-    let fleet: PreparedFleet;
+    let fleet: PreparedFleet | null = null;
     let admin = this.#admin;
     try {
       await claimAddresses(addressesOf(loaded.config), addressesOf(this.#loaded.config));
@@ -231,6 +231,7 @@ export class Supervisor implements AdminBackend {
       const names = listenerNames(loaded.config.listeners);
       change = await this.#crew.prepare(loaded.source, names, fleet.memberships);
     } catch (error) {
+      fleet?.discard();
       if (admin !== this.#admin) void admin?.close();
       return failed(messageOf(error), loaded.path);
     }
@@ -247,6 +248,7 @@ export class Supervisor implements AdminBackend {
     const { config } = loaded;
     if (this.#state !== "ready") {
       change.discard();
+      fleet.discard();
       if (admin !== this.#admin) void admin?.close();
       return failed("the proxy is stopping");
     }
@@ -313,17 +315,20 @@ export class Supervisor implements AdminBackend {
       startedAt: this.#startedAt.toISOString(),
       configFile: path,
       configLoadedAt: this.#loadedAt.toISOString(),
-      listeners: config.listeners.map(({ address }, at) => ({ address, bound: this.#bound(address, names[at]!) })),
+      listeners: config.listeners.map((listener, at) => {
+        return { address: listener.address, bound: this.#bound(listener, names[at]!) };
+      }),
       workers: this.#crew.workers.map(({ id, state, connections }) => {
         return { id, state, connections, restarts: this.#crew.restartsOf(id) };
       }),
     };
   }
 
-  #bound(address: string, name: string): string {
+  #bound({ address, tcp, udp }: ListenerConfig, name: string): string {
     if (address.startsWith("unix:")) return address;
     const real = boundAddress(address, this.#crew.ports.get(name));
-    return `http://${real.startsWith(":") ? `0.0.0.0${real}` : real}`;
+    const scheme = udp !== undefined ? "udp" : tcp !== undefined ? "tcp" : "http";
+    return `${scheme}://${real.startsWith(":") ? `0.0.0.0${real}` : real}`;
   }
 
   config(): unknown {
@@ -395,7 +400,9 @@ function changesOf({ admin }: Config): ServerChanges {
     throw new StartError(messageOf(error));
   }
 }
-const addressesOf = (config: Config): string[] => config.listeners.map(({ address }) => address);
+/** Ports of datagrams are no other program's by mistake: the system tells. */
+const addressesOf = (config: Config): string[] =>
+  config.listeners.flatMap(({ address, udp }) => (udp === undefined ? [address] : []));
 const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

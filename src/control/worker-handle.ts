@@ -59,6 +59,7 @@ export class WorkerHandle {
     switch (message.kind) {
       case "metrics-page":
       case "metrics-series":
+      case "metrics-gone":
         return this.#metrics.receive(message);
       case "state":
         this.connections = message.connections;

@@ -146,6 +146,13 @@ export const FAULTS = {
     proxyStatus: "proxy_internal_error",
     title: "The request could not be processed.",
   },
+  "proxy.shutdown": {
+    status: 503,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "connection_terminated",
+    title: "The proxy is shutting down.",
+  },
   // What the upstream did.
   "upstream.none": {
     status: 503,
@@ -268,9 +275,11 @@ export interface Fault {
   readonly code: FaultCode;
   /** What exactly was wrong, for logs; never sent to clients, never a secret. */
   readonly detail: string;
+  /** Seconds after which it may be worth another try, where that is known; 0 otherwise. */
+  readonly retryAfter: number;
 }
 
-export const fault = (code: FaultCode, detail = ""): Fault => ({ code, detail });
+export const fault = (code: FaultCode, detail = "", retryAfter = 0): Fault => ({ code, detail, retryAfter });
 export const specOf = (f: Fault): FaultSpec => FAULTS[f.code];
 
 /** Carries a fault through code that throws. */

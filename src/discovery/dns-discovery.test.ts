@@ -115,6 +115,25 @@ describe("addresses", () => {
     expect(server.questions.filter((each) => each.endsWith(name))).toEqual([`A ${name}`]);
   });
 
+  test("other sources take no server away before they have answered", async () => {
+    const { changes, name, next, servers, settled, watch } = make();
+    server.set(`A ${name}`, ["10.0.0.1"]);
+    watch(source(name));
+    await settled();
+    server.set(`A b.${name}`, { kind: "servfail" });
+    server.set(`A c.${name}`, ["10.0.0.3"]);
+    watch(source(`b.${name}`), source(`c.${name}`));
+    expect(servers()).toBe("10.0.0.1:80");
+    await settled();
+    expect(servers()).toBe("10.0.0.1:80 10.0.0.3:80");
+    watch(source(`b.${name}`), source(`c.${name}`)); // a reload that changes nothing
+    expect(servers()).toBe("10.0.0.1:80 10.0.0.3:80");
+    server.set(`A b.${name}`, ["10.0.0.2"]);
+    await next();
+    expect(servers()).toBe("10.0.0.2:80 10.0.0.3:80");
+    expect(changes.length).toBe(3);
+  });
+
   const NAMES: readonly (readonly [title: string, suffix: string, type: "A" | "AAAA", want: string])[] = [
     ["port 80 without one", "", "A", "10.0.0.1:80"],
     ["a final dot", ".:81", "A", "10.0.0.1:81"],

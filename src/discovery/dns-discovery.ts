@@ -82,6 +82,8 @@ interface Watched {
 
 interface UpstreamServers {
   readonly watched: readonly Watched[];
+  /** Those of the sources before: a reload that names others takes no server away before these have answered. */
+  kept: readonly DiscoveredServer[];
   servers: readonly DiscoveredServer[];
 }
 
@@ -119,7 +121,8 @@ export class DnsDiscovery {
   /**
    * Says what is to be found from now on; other name servers count from the next question on. Sources that were there
    * before keep their servers and their time-table, whatever upstream uses them. New ones are looked up at once, in the
-   * background. It never calls `onChange`: read `current` afterwards.
+   * background; until then an upstream keeps what its sources before had found. It never calls `onChange`: read
+   * `current` afterwards.
    */
   update(wanted: readonly WantedDiscovery[], nameServers?: NameServers): void {
     if (this.#isStopped) return;
@@ -129,6 +132,7 @@ export class DnsDiscovery {
       this.#maxTtl = nameServers.maxTtl;
     }
     const before = this.#watched;
+    const upstreamsBefore = this.#upstreams;
     const refreshes = new Map<string, number>();
     this.#watched = new Map();
     this.#upstreams = new Map();
@@ -141,7 +145,8 @@ export class DnsDiscovery {
         refreshes.set(key, Math.min(config.refresh, refreshes.get(key) ?? config.refresh));
         return each;
       });
-      this.#upstreams.set(upstream, { watched, servers: mergedOf(watched) });
+      const kept = haveAnswered(watched) ? [] : (upstreamsBefore.get(upstream)?.servers ?? []);
+      this.#upstreams.set(upstream, { watched, kept, servers: mergedOf(watched, kept) });
     }
     for (const [key, each] of before) if (!this.#watched.has(key)) forget(each);
     for (const [key, each] of this.#watched) this.#begin(each, refreshes.get(key)!, !before.has(key));
@@ -213,7 +218,8 @@ export class DnsDiscovery {
   #publish(each: Watched): void {
     for (const [name, upstream] of this.#upstreams) {
       if (each.isGone || !upstream.watched.includes(each)) continue;
-      const servers = mergedOf(upstream.watched);
+      if (haveAnswered(upstream.watched)) upstream.kept = [];
+      const servers = mergedOf(upstream.watched, upstream.kept);
       if (sameServers(servers, upstream.servers)) continue;
       this.#log.info("discovery: servers changed", { upstream: name, servers: servers.length });
       upstream.servers = servers;
@@ -275,8 +281,10 @@ function sourceOf({ dns, type }: DiscoverConfig): Source {
   return { type, name, port: address?.kind === "tcp" && type !== "SRV" ? address.port : 80 };
 }
 
-const mergedOf = (watched: readonly Watched[]): readonly DiscoveredServer[] =>
-  merged(watched.map((each) => each.known.map(({ server }) => server)));
+const haveAnswered = (watched: readonly Watched[]): boolean => watched.every((each) => each.answeredAt !== null);
+
+const mergedOf = (watched: readonly Watched[], kept: readonly DiscoveredServer[]): readonly DiscoveredServer[] =>
+  merged([...watched.map((each) => each.known.map(({ server }) => server)), kept]);
 
 const systemTimer: Schedule = (run, afterMs) => {
   const timer = setTimeout(run, afterMs);

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Address } from "../config/address.ts";
 import { wallClock } from "../core/clock.ts";
 import type { Log } from "../observe/log.ts";
+import { writeProxyHeader } from "../transport/proxy-protocol.ts";
 import { compileCheck, type HealthConfig } from "./compile.ts";
 import type { Resolve } from "./connect.ts";
 import { Lanes, type Waiter } from "./lanes.ts";
@@ -21,6 +22,8 @@ export interface Target {
   readonly health: HealthConfig;
   /** Sent as Host (http) or :authority (grpc), unless the configured headers say otherwise. */
   readonly hostHeader: string;
+  /** The PROXY protocol that the server wants, if any: a check says that it speaks for itself. */
+  readonly proxyProtocol?: "v1" | "v2" | undefined;
   /** Nobody uses it before its first good check, so it is asked as often as one that is down. */
   readonly awaited?: boolean;
 }
@@ -204,11 +207,12 @@ class CheckedServer implements Waiter {
 
   /** Goes on with a newer description of the same server. False when it is not the same, or checked otherwise. */
   follow(target: Target): boolean {
-    const { slot, health, address, hostHeader } = this.target;
+    const { slot, health, address, hostHeader, proxyProtocol } = this.target;
     if (slot !== target.slot) return false;
     if (health !== target.health && !isDeepStrictEqual(health, target.health)) return false;
     this.target = target;
-    if (hostHeader !== target.hostHeader || !isDeepStrictEqual(address, target.address)) this.#plan = planOf(target);
+    const isOtherWay = hostHeader !== target.hostHeader || proxyProtocol !== target.proxyProtocol;
+    if (isOtherWay || !isDeepStrictEqual(address, target.address)) this.#plan = planOf(target);
     return true;
   }
 
@@ -290,7 +294,8 @@ function downInterval({ interval, downInterval: told }: HealthConfig): number {
   return told ?? Math.min(interval, Math.max(DOWN_INTERVAL_MIN_MS, interval / 3));
 }
 
-function planOf({ address, health, hostHeader }: Target): ProbePlan {
+function planOf({ address, health, hostHeader, proxyProtocol }: Target): ProbePlan {
   const to = health.port === undefined || address.kind === "unix" ? address : { ...address, port: health.port };
-  return { address: to, timeout: health.timeout, converse: compileCheck(health, hostHeader) };
+  const preface = proxyProtocol === undefined ? null : writeProxyHeader(proxyProtocol, null, null);
+  return { address: to, timeout: health.timeout, preface, converse: compileCheck(health, hostHeader) };
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Address } from "../config/address.ts";
 import { upstreamSchema } from "../config/schema-upstreams.ts";
 import { FaultError, fault } from "../core/faults.ts";
+import { writeProxyHeader } from "../transport/proxy-protocol.ts";
 import { compileCheck, type HealthConfig } from "./compile.ts";
 import type { Resolve } from "./connect.ts";
 import { startProbe, type Verdict } from "./probe.ts";
@@ -29,7 +30,9 @@ const noNames: Resolve = (host) => Promise.reject(new FaultError(fault("upstream
 function check(address: Address, input: HealthInput = {}, resolve = noNames): Promise<Verdict> {
   const config = health(input);
   const converse = compileCheck(config, "app.internal:8080");
-  return new Promise((done) => startProbe({ address, timeout: config.timeout, converse }, resolve, done));
+  return new Promise((done) =>
+    startProbe({ address, timeout: config.timeout, preface: null, converse }, resolve, done),
+  );
 }
 
 async function serving(serve: (socket: Socket) => void, server?: Server): Promise<TestServer> {
@@ -136,6 +139,13 @@ for (const [options, reason] of INVALID)
     expect([verdict.ok, reason.test(verdict.reason) ? "" : verdict.reason]).toEqual([false, ""]);
   });
 
+test("the time for which this thread is too busy to see the answer does not count", async () => {
+  const { address } = await serving(answering(withBody("ok")));
+  const checked = check(address, { timeout: "100ms" });
+  for (const end = performance.now() + 400; performance.now() < end; );
+  expect(await checked).toEqual(good());
+});
+
 test("the request is what the configuration says", async () => {
   const seen: IncomingMessage[] = [];
   const http = createHttp((request, response) => {
@@ -226,12 +236,28 @@ test.skipIf(Bun.which("python3") === null)("a connect that hangs leaves no socke
   }
 });
 
+test("a check says for itself that it speaks, where the server wants the PROXY protocol", async () => {
+  const got = Promise.withResolvers<string>();
+  const server = await serving((socket) => {
+    socket.once("data", (chunk) => {
+      got.resolve(chunk.toString("latin1"));
+      socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    });
+  });
+  const config = health({});
+  const preface = writeProxyHeader("v1", null, null);
+  const plan = { address: server.address, timeout: 2000, preface, converse: compileCheck(config, "app.internal") };
+  const verdict = await new Promise<Verdict>((done) => startProbe(plan, noNames, done));
+  expect(verdict.ok).toBe(true);
+  expect(await got.promise).toStartWith("PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n");
+});
+
 test("a check that is given up says nothing and closes its connection", async () => {
   for (const type of ["http", "grpc"] as const) {
     const server = await serving(() => {});
     const config = health({ type });
     let told = 0;
-    const plan = { address: server.address, timeout: 150, converse: compileCheck(config, "a") };
+    const plan = { address: server.address, timeout: 150, preface: null, converse: compileCheck(config, "a") };
     const cancel = startProbe(plan, noNames, () => (told += 1));
     const early = startProbe(plan, noNames, () => (told += 1));
     early();

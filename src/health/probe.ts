@@ -1,6 +1,7 @@
 // One check of one server from its start to its verdict: name, connect, conversation, all within one time-out.
 import type { Socket } from "node:net";
 import type { Address } from "../config/address.ts";
+import { monotonic } from "../core/clock.ts";
 import { FaultError } from "../core/faults.ts";
 import { connectTo, type Resolve } from "./connect.ts";
 
@@ -20,12 +21,16 @@ export interface ProbePlan {
   readonly address: Address;
   /** Milliseconds for everything, look-up and connect included. */
   readonly timeout: number;
+  /** What the connection begins with, such as a PROXY header; null for nothing. */
+  readonly preface: Buffer | null;
   readonly converse: Conversation;
 }
 
 /** Errors of peers and systems are cut: a line of the log is no place for a page. */
 const REASON_CHARS_MAX = 160;
 const CLOSED = new Error("closed before the answer");
+/** A timer that is later than this went off in a thread that was busy, with answers waiting to be read. */
+const LATE_MS = 50;
 
 /**
  * Starts a check. `done` gets its verdict once, never within this call; nothing is open any more by then. The result
@@ -53,16 +58,24 @@ class Probe {
 
   begin(resolve: Resolve): void {
     const { address, timeout } = this.#plan;
-    this.#timer = setTimeout(() => {
-      const what = this.#socket === null ? "connection" : "answer";
-      this.#settle({ ok: false, reason: `no ${what} within ${timeout} ms` });
-    }, timeout);
+    this.#expireIn(timeout, true);
     const connecting = connectTo(address, resolve);
     this.#cancelConnect = connecting.cancel;
     connecting.promise.then(
       (socket) => this.#connected(socket),
       (error: unknown) => this.#settle({ ok: false, reason: reasonOf(error) }),
     );
+  }
+
+  /** `mayWait`: what this thread was too busy to see is not the server's fault, so that time does not count. Once. */
+  #expireIn(ms: number, mayWait: boolean): void {
+    const due = monotonic() + ms;
+    this.#timer = setTimeout(() => {
+      const late = monotonic() - due;
+      if (mayWait && late > LATE_MS) return this.#expireIn(Math.min(late, this.#plan.timeout), false);
+      const what = this.#socket === null ? "connection" : "answer";
+      this.#settle({ ok: false, reason: `no ${what} within ${this.#plan.timeout} ms` });
+    }, ms);
   }
 
   #connected(socket: Socket): void {
@@ -75,6 +88,7 @@ class Probe {
     if (socket.destroyed) return settle({ ok: false, reason: reasonOf(socket.errored ?? CLOSED) });
     socket.on("error", (error) => settle({ ok: false, reason: reasonOf(error) }));
     socket.on("close", () => settle({ ok: false, reason: CLOSED.message }));
+    if (this.#plan.preface !== null) socket.write(this.#plan.preface);
     const release = this.#plan.converse(socket, settle);
     if (this.#over) release?.();
     else this.#release = release;

@@ -34,6 +34,25 @@ export interface AccessEntry {
   readonly fault: string;
 }
 
+/** A finished connection or session of layer 4. */
+export interface SessionEntry {
+  readonly protocol: "tcp" | "udp";
+  /** Address of the client. */
+  readonly ip: string;
+  /** Bytes from and to the client. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+  /** From its start to the connected server; negative when it did not come to that. */
+  readonly upstreamMs: number;
+  /** Names from the configuration; "" when there is none. */
+  readonly upstream: string;
+  readonly server: string;
+  readonly listener: string;
+  /** Code of the fault that ended it; "" when it went well. */
+  readonly fault: string;
+}
+
 export type LineFormat = "json" | "combined" | "common";
 
 /**
@@ -59,6 +78,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 const KEY = {
   requestId: Buffer.from(',"requestId":"'),
+  protocol: Buffer.from(',"protocol":"'),
   ip: Buffer.from(',"ip":"'),
   method: Buffer.from('","method":"'),
   scheme: Buffer.from('","scheme":"'),
@@ -82,7 +102,9 @@ const CLF_IDENTITY = Buffer.from(" - - [");
 const CLF_REQUEST = Buffer.from('] "');
 const CLF_HTTP = Buffer.from(" HTTP/");
 const CLF_STATUS = Buffer.from('" ');
+const CLF_NO_STATUS = Buffer.from('" - ');
 const CLF_TEXT = Buffer.from(' "');
+const CLF_NO_TEXTS = Buffer.from(' "-" "-"');
 const VERSION_TEXT: Readonly<Record<number, Buffer>> = {
   10: Buffer.from("1.0"),
   11: Buffer.from("1.1"),
@@ -124,13 +146,52 @@ export class LineWriter {
       );
   }
 
-  #json(out: Buffer, start: number, x: AccessEntry, ms: number): number {
-    let at = put(out, start, this.#clock);
-    at -= 5; // the digits of "…000Z\""
+  /** The same for what is no request. */
+  writeSession(out: Buffer, start: number, x: SessionEntry, now: number): number {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) this.#setClock(second);
+    if (this.#format !== "json") return this.#clfSession(out, start, x);
+    let at = this.#jsonTime(out, start, now - second * 1000);
+    at = this.#named(out, at, KEY.protocol, x.protocol);
+    at = quote(out, this.#text(out, put(out, at, KEY.ip), x.ip, WORD_MAX));
+    at = putUint(out, put(out, at, KEY.bytesIn), x.bytesIn);
+    at = putUint(out, put(out, at, KEY.bytesOut), x.bytesOut);
+    at = putMillis(out, put(out, at, KEY.durationMs), x.durationMs);
+    at = this.#named(out, at, KEY.listener, x.listener);
+    at = this.#named(out, at, KEY.upstream, x.upstream);
+    at = this.#named(out, at, KEY.server, x.server);
+    if (x.upstreamMs >= 0) at = putMillis(out, put(out, at, KEY.upstreamMs), x.upstreamMs);
+    at = this.#named(out, at, KEY.fault, x.fault);
+    out[at] = 0x7d;
+    out[at + 1] = 0x0a;
+    return at + 2;
+  }
+
+  /** In place of a request stands the protocol and where it went, in place of a status nothing. */
+  #clfSession(out: Buffer, start: number, x: SessionEntry): number {
+    let at = this.#text(out, start, x.ip, WORD_MAX);
+    at = put(out, put(out, put(out, at, CLF_IDENTITY), this.#clock), CLF_REQUEST);
+    at = this.#text(out, at, x.protocol === "tcp" ? "TCP" : "UDP", WORD_MAX);
+    out[at] = 0x20;
+    at = this.#text(out, at + 1, x.server === "" ? "-" : x.server, NAME_MAX);
+    at = put(out, at, CLF_NO_STATUS);
+    at = putUint(out, at, x.bytesOut);
+    if (this.#format === "combined") at = put(out, at, CLF_NO_TEXTS);
+    out[at] = 0x0a;
+    return at + 1;
+  }
+
+  #jsonTime(out: Buffer, start: number, ms: number): number {
+    const end = put(out, start, this.#clock);
+    const at = end - 5; // the digits of "…000Z\""
     out[at] = 0x30 + Math.trunc(ms / 100);
     out[at + 1] = 0x30 + (Math.trunc(ms / 10) % 10);
     out[at + 2] = 0x30 + (Math.trunc(ms) % 10);
-    at += 5;
+    return end;
+  }
+
+  #json(out: Buffer, start: number, x: AccessEntry, ms: number): number {
+    let at = this.#jsonTime(out, start, ms);
     if (x.requestId !== "") at = quote(out, this.#text(out, put(out, at, KEY.requestId), x.requestId, WORD_MAX));
     at = this.#text(out, put(out, at, KEY.ip), x.ip, WORD_MAX);
     at = this.#text(out, put(out, at, KEY.method), x.method, WORD_MAX);

@@ -1,6 +1,6 @@
 // The access log: one line for each finished request, cheap enough for the hot path.
 import { wallClock } from "../core/clock.ts";
-import { type AccessEntry, LINE_BYTES_MAX, LineWriter } from "./access-line.ts";
+import { type AccessEntry, LINE_BYTES_MAX, LineWriter, type SessionEntry } from "./access-line.ts";
 import { BatchWriter } from "./batch-writer.ts";
 import type { Log } from "./log.ts";
 
@@ -30,6 +30,8 @@ export interface AccessLog {
   readonly dropped: number;
   /** Takes the line of a request. Never waits and never throws; reads all of `entry` before it returns. */
   record(entry: AccessEntry): void;
+  /** The same for a connection or session of layer 4. */
+  recordSession(entry: SessionEntry): void;
   /** Resolves once every line recorded so far is written, or lost and counted. */
   flush(): Promise<void>;
   /** Opens the file again after it was renamed (log rotation); goes on with the old one when that fails. */
@@ -47,6 +49,7 @@ export const NO_ACCESS_LOG: AccessLog = Object.freeze({
   enabled: false,
   dropped: 0,
   record() {},
+  recordSession() {},
   flush: () => Promise.resolve(),
   reopen: () => Promise.resolve(),
   close: () => Promise.resolve(),
@@ -95,6 +98,13 @@ class FileAccessLog implements AccessLog {
     const writer = this.#writer;
     if (!writer.reserve()) return;
     writer.commit(this.#lines.write(writer.buffer, writer.at, entry, this.#now()));
+  }
+
+  recordSession(entry: SessionEntry): void {
+    if (this.#share < 1 && this.#random() >= this.#share) return;
+    const writer = this.#writer;
+    if (!writer.reserve()) return;
+    writer.commit(this.#lines.writeSession(writer.buffer, writer.at, entry, this.#now()));
   }
 
   flush(): Promise<void> {

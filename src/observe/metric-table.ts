@@ -35,6 +35,22 @@ export const METRICS = {
     labels: ["upstream"],
     help: "Requests sent again on another connection or to another server.",
   },
+  sluice_stream_sessions_total: {
+    type: "counter",
+    labels: ["listener", "upstream", "result"],
+    help: "Connections and sessions of layer 4 that are over, by result: `ok`, or who broke them: `client`, `upstream`, `proxy`.",
+  },
+  sluice_stream_bytes_total: {
+    type: "counter",
+    labels: ["listener", "direction"],
+    help: "Bytes of connections and sessions of layer 4, when they are over: `in` from clients, `out` to them.",
+  },
+  sluice_udp_sessions: { type: "gauge", labels: ["listener"], help: "UDP sessions at the moment." },
+  sluice_udp_datagrams_dropped_total: {
+    type: "counter",
+    labels: ["listener", "reason"],
+    help: "Datagrams dropped: `sessions` (too many), `no-server`, `draining`, `waiting` (for a name), `send` (refused by the system).",
+  },
   sluice_retry_budget_exhausted_total: {
     type: "counter",
     labels: ["upstream"],

@@ -18,7 +18,9 @@ export type MetricsMessage =
       readonly slot: number;
       readonly name: MetricName;
       readonly labels: readonly string[];
-    };
+    }
+  /** The slot will be another series': what it stood for is gone. */
+  | { readonly kind: "metrics-gone"; readonly slot: number };
 
 const PAGE_SHIFT = 11;
 /** 16 KB: what a small configuration needs; a large one takes more pages. */
@@ -72,6 +74,9 @@ export class MetricsPage {
   readonly #slots = new Map<string, number>();
   readonly #refused: Cell;
   #next = SINK_SLOTS;
+  /** Slots of single numbers that were given back. */
+  readonly #free: number[] = [];
+  readonly #keys = new Map<number, string>();
 
   /** `post` gets every page and every series, once, before anything is counted there. `slotsMax` numbers at most. */
   constructor(post: (message: MetricsMessage) => void, slotsMax: number = SLOTS_MAX) {
@@ -95,6 +100,16 @@ export class MetricsPage {
     const known = this.#slots.get(key);
     if (known !== undefined) return known;
     const count = slotsOf(name);
+    const slot = (count === 1 ? this.#free.pop() : undefined) ?? this.#fresh(count);
+    if (slot === SINK_SLOT) return slot;
+    this.#slots.set(key, slot);
+    if (count === 1) this.#keys.set(slot, key);
+    this.#post({ kind: "metrics-series", slot, name, labels: values });
+    return slot;
+  }
+
+  /** Room for so many numbers; the sink's when there is none left. */
+  #fresh(count: number): number {
     if (PAGE_SLOTS - (this.#next & PAGE_MASK) < count) this.#next = (this.#next | PAGE_MASK) + 1;
     if (this.#next + count > this.#slotsMax) {
       this.#refused.add(1);
@@ -103,9 +118,18 @@ export class MetricsPage {
     const slot = this.#next;
     this.#next += count;
     if (slot >>> PAGE_SHIFT === this.#pages.length) this.#addPage();
-    this.#slots.set(key, slot);
-    this.#post({ kind: "metrics-series", slot, name, labels: values });
     return slot;
+  }
+
+  /** Ends a series of one number, such as that of a server that is gone: nobody may add to it any more. */
+  end(slot: number): void {
+    const key = this.#keys.get(slot);
+    if (key === undefined) return;
+    this.#keys.delete(slot);
+    this.#slots.delete(key);
+    this.#pages[slot >>> PAGE_SHIFT]![slot & PAGE_MASK] = 0;
+    this.#post({ kind: "metrics-gone", slot });
+    this.#free.push(slot);
   }
 
   cell<N extends CellName>(name: N, labels: LabelValues<N>): Cell {

@@ -76,7 +76,7 @@ export class MetricsStore {
 
 class Source implements MetricsSource {
   readonly #pages: Float64Array[] = [];
-  readonly #series: SeriesMessage[] = [];
+  readonly #series = new Map<number, SeriesMessage>();
   readonly #retained: SeriesMap;
   readonly #onClose: () => void;
   #closed = false;
@@ -88,20 +88,21 @@ class Source implements MetricsSource {
 
   receive(message: MetricsMessage): void {
     if (message.kind === "metrics-page") this.#pages[message.index] = new Float64Array(message.buffer);
+    else if (message.kind === "metrics-gone") this.#series.delete(message.slot);
     else if (this.#closed)
       this.#retain(message); // posted before the thread ended, delivered after
-    else this.#series.push(message);
+    else this.#series.set(message.slot, message);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#onClose();
-    for (const series of this.#series) this.#retain(series);
+    for (const series of this.#series.values()) this.#retain(series);
   }
 
   addAll(sums: SeriesMap): void {
-    for (const series of this.#series) addTo(sums, series.name, series.labels, this.#read(series));
+    for (const series of this.#series.values()) addTo(sums, series.name, series.labels, this.#read(series));
   }
 
   #retain(series: SeriesMessage): void {

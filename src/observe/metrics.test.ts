@@ -250,3 +250,21 @@ test("docs/observability.md names every metric with its labels", async () => {
     expect(page).toContain(row);
   }
 });
+
+test("series of a server that is gone end, and their places are used again", async () => {
+  const store = new MetricsStore();
+  const source = store.source();
+  const metrics = new Metrics((message) => source.receive(message));
+  const upstream = metrics.upstream("app");
+  for (let i = 0; i < 30_000; i += 1) {
+    const server = upstream.server(`10.0.${i >> 8}.${i & 255}:80`);
+    server.count(200);
+    server.count(0);
+    server.end();
+  }
+  upstream.server("last:80").count(200);
+  const text = await store.render();
+  expect(text).toContain('sluice_upstream_requests_total{upstream="app",server="last:80",code="200"} 1');
+  expect(text).not.toContain("10.0.");
+  expect(text).toContain("sluice_metric_series_refused_total 0");
+});

@@ -86,6 +86,12 @@ export class ServerMetrics {
     this.#server = server;
   }
 
+  /** Ends its series: the server is gone. */
+  end(): void {
+    for (const slot of this.#slots.values()) this.#page.end(slot);
+    this.#slots.clear();
+  }
+
   /** Counts a request sent to the server; `status` is 0 when it did not answer. */
   count(status: number): void {
     const code = isStatus(status) ? status : status === 0 ? 0 : 1;

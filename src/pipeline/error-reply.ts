@@ -6,7 +6,7 @@ import { HeaderBlock } from "../http/header-block.ts";
 import type { Reply } from "./reply.ts";
 
 /** Overload passes quickly or not at all; clients with back-off of their own wait longer. */
-const RETRY_AFTER_SECONDS = "1";
+const RETRY_AFTER_SECONDS = 1;
 
 /** Whether the client would rather see a page than JSON: a browser names text/html, programs do not. */
 function prefersHtml(accept: string | null): boolean {
@@ -39,7 +39,7 @@ export function errorReply(fault: Fault, requestId: string, accept: string | nul
   }
   headers.add("cache-control", "no-store");
   headers.add("proxy-status", `sluice; error=${spec.proxyStatus}`);
-  if (status === 503) headers.add("retry-after", RETRY_AFTER_SECONDS);
+  if (status === 503) headers.add("retry-after", String(fault.retryAfter || RETRY_AFTER_SECONDS));
   if (fault.code === "request.connect") headers.add("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   return { status, headers, body: Buffer.from(body) };
 }

@@ -102,6 +102,8 @@ export class Exchange {
   rewrittenTarget = "";
   /** Values of Set-Cookie fields that the answer gets beside the server's own. */
   setCookies: string[] | null = null;
+  /** A copy of the request that follows its body; null without one. */
+  copy: { gone(): void } | null = null;
   /** The X-Request-Id of this exchange; set before any filter runs. */
   requestId = "";
 

@@ -34,12 +34,18 @@ export class RetryPolicy {
   constructor(rules: RetryRules) {
     this.attempts = rules.attempts;
     this.unsafeMethods = rules.unsafeMethods;
-    this.perTryMs = rules.perTry ?? 0;
+    // Where no answer in time is not tried again, a shorter time would only make failures of what others answer late.
+    this.perTryMs = rules.on.includes("504") ? (rules.perTry ?? 0) : 0;
     this.#backoffMs = rules.backoff;
     this.bodyMax = rules.body;
     this.#connect = rules.on.includes("connect");
     this.#reset = rules.on.includes("reset");
     this.#statuses = rules.on.map(Number).filter((status) => status > 0);
+  }
+
+  /** Whether a request may leave a server that is found to be down. */
+  get moves(): boolean {
+    return this.#reset;
   }
 
   onStatus(status: number): boolean {

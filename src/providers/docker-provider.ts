@@ -153,11 +153,14 @@ export class DockerProvider {
   }
 
   async #sleep(ms: number): Promise<void> {
+    const { signal } = this.#stopped;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    this.#stopped.signal.addEventListener("abort", () => resolve(), { once: true });
+    const wake = (): void => resolve();
+    const timer = setTimeout(wake, ms);
+    signal.addEventListener("abort", wake, { once: true });
     await promise;
     clearTimeout(timer);
+    signal.removeEventListener("abort", wake); // a daemon may be away for years of pauses
   }
 
   #fail(reason: string): void {

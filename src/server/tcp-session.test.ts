@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import type { Fault } from "../core/faults.ts";
+import { type Fault, FaultError, fault as makeFault } from "../core/faults.ts";
 import { TimerWheel } from "../core/timers.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER } from "../transport/connection.ts";
 import { type Dial, dial, listenOn } from "../transport/socket.ts";
@@ -93,9 +93,11 @@ function refusing(): number {
 
 class FakeServer implements TcpServer {
   readonly name: string;
+  readonly proxyProtocol: TcpServer["proxyProtocol"];
   readonly told: string[];
   readonly dial: () => Dial;
-  constructor(name: string, told: string[], connect: () => Dial) {
+  constructor(name: string, told: string[], connect: () => Dial, proxyProtocol: TcpServer["proxyProtocol"] = null) {
+    this.proxyProtocol = proxyProtocol;
     this.name = name;
     this.told = told;
     this.dial = connect;
@@ -115,7 +117,11 @@ class FakeServer implements TcpServer {
 }
 
 /** A listener whose sessions go to these servers in order, on a clock of its own. */
-function proxy(ports: readonly (number | (() => Dial))[], options: Partial<TcpTarget> = {}) {
+function proxy(
+  ports: readonly (number | (() => Dial))[],
+  options: Partial<TcpTarget> & { proxyProtocol?: TcpServer["proxyProtocol"]; begin?: boolean } = {},
+) {
+  const { proxyProtocol = null, begin = true, ...rest } = options;
   let now = 0;
   const wheel = new TimerWheel(() => now);
   const told: string[] = [];
@@ -128,17 +134,17 @@ function proxy(ports: readonly (number | (() => Dial))[], options: Partial<TcpTa
         `s${index}`,
         told,
         typeof port === "number" ? () => dial({ kind: "tcp", host: "127.0.0.1", port }) : port,
+        proxyProtocol,
       ),
   );
   const target: TcpTarget = {
     upstream: "db",
     attempts: 3,
-    proxyProtocol: null,
     choose(client, tried) {
       asked.push(`${client} after ${tried.map((each) => each.name).join(",")}`);
       return servers[tried.length] ?? null;
     },
-    ...options,
+    ...rest,
   };
   const context: TcpContext = {
     name: ":5432",
@@ -151,7 +157,7 @@ function proxy(ports: readonly (number | (() => Dial))[], options: Partial<TcpTa
     const session = new TcpSession(connection, context);
     sessions.add(session);
     closers.push(() => connection.destroy());
-    session.begin();
+    if (begin) session.begin();
     return session;
   });
   closers.push(() => listener.stop());
@@ -350,7 +356,7 @@ for (const [side, fault] of [
   ["client", "client.gone"],
   ["server", "upstream.reset"],
 ] as const)
-  test(`a reset by the ${side} ends the other side too`, async () => {
+  test(`a reset by the ${side} reaches the other side as one`, async () => {
     const { port, peers } = backend(ECHO);
     const { connect, records, told } = proxy([port]);
     const client = await connect();
@@ -358,11 +364,81 @@ for (const [side, fault] of [
     await client.has("hello");
     const [one, other] = side === "client" ? [client, peers[0]!] : [peers[0]!, client];
     one.connection.destroy(true);
-    await until(() => other.ended || other.closed, "the end of the other side");
+    await until(() => other.closed, "the reset at the other side");
+    expect([other.ended, other.error === null]).toEqual([false, false]);
     await until(() => records.length === 1, "a record");
     expect(records[0]).toMatchObject({ bytesIn: 5, bytesOut: 5, fault: { code: fault } });
     expect(told).toEqual(["s0 opened", `s0 closed ${fault}`]);
   });
+
+test("a server that resets while bytes for it are on their way: the client sees a reset, too", async () => {
+  const { port, peers } = backend();
+  const { connect, records } = proxy([port]);
+  const client = await connect();
+  client.send("hello");
+  await until(() => peers[0]?.text === "hello", "bytes at the server");
+  // The proxy learns of the reset by a write that fails.
+  client.send("more");
+  peers[0]!.connection.destroy(true);
+  client.send("and more");
+  await until(() => client.closed && records.length === 1, "closed");
+  expect([client.ended, client.error === null]).toEqual([false, false]);
+  expect(records[0]!.fault?.code).toBe("upstream.reset");
+});
+
+test("a server that resets after a client that has ended: a reset, not the end of its answer", async () => {
+  const { port, peers } = backend();
+  const { connect, records } = proxy([port]);
+  const client = await connect();
+  client.connection.end();
+  await until(() => peers[0]?.ended === true, "the end at the server");
+  peers[0]!.send("half an ans");
+  await client.has("half an ans");
+  peers[0]!.connection.destroy(true);
+  await until(() => client.closed && records.length === 1, "closed");
+  expect([client.ended, client.error === null]).toEqual([false, false]);
+  expect(records[0]!.fault?.code).toBe("upstream.reset");
+});
+
+for (const when of ["before it has begun", "while it waits for a server", "with a server"] as const)
+  test(`a session that is cut ${when}: both sides see a reset, and it is recorded once`, async () => {
+    const { port, peers } = backend(ECHO);
+    const { connect: never, events } = endless();
+    const { connect, records, sessions, told } = proxy([when === "while it waits for a server" ? never : port], {
+      begin: when !== "before it has begun",
+    });
+    const client = await connect();
+    if (when === "with a server") {
+      client.send("hello");
+      await client.has("hello");
+    } else await until(() => sessions.size === 1 && (events.length === 1 || when.startsWith("before")), "accepted");
+    const [session] = [...sessions];
+    session!.drain(); // this is the end of one that has not begun, and nothing to others
+    expect(records).toHaveLength(when === "before it has begun" ? 1 : 0);
+    for (let i = 0; i < 2; i += 1) session!.cut();
+    expect(records.map((record) => record.fault?.code)).toEqual(["proxy.shutdown"]);
+    await until(() => client.closed, "closed");
+    expect([client.ended, client.error === null]).toEqual([false, false]);
+    if (when === "with a server") {
+      await until(() => peers[0]!.closed, "closed at the server");
+      expect([peers[0]!.ended, peers[0]!.error === null]).toEqual([false, false]);
+    }
+    const want = { before: [], while: ["s0 withdrawn"], with: ["s0 opened", "s0 closed proxy.shutdown"] };
+    expect(told).toEqual(want[when.split(" ")[0] as keyof typeof want]);
+  });
+
+test("who is turned away does not stand in line again", async () => {
+  const full = (): Dial => ({
+    promise: Promise.reject(new FaultError(makeFault("upstream.queue_timeout"))),
+    cancel() {},
+  });
+  const { connect, records, told } = proxy([full, backend(ECHO).port]);
+  const client = await connect();
+  await until(() => client.closed, "closed");
+  expect(client.error).not.toBeNull();
+  expect(told).toEqual(["s0 failed upstream.queue_timeout"]);
+  expect(records[0]).toMatchObject({ attempts: 1, fault: { code: "upstream.queue_timeout" } });
+});
 
 test("a reader that is slow holds the other side back, with bounded memory", async () => {
   const all = Buffer.alloc(32 * 1024 * 1024, "abcdefgh");
@@ -449,7 +525,6 @@ test("nothing is asked of servers before the session is begun", async () => {
   const target: TcpTarget = {
     upstream: "db",
     attempts: 1,
-    proxyProtocol: null,
     choose(client) {
       chosen.push(client);
       return server;

@@ -1,7 +1,7 @@
 // One client's connection forwarded as it is (layer 4): chooses a server, connects, with another one if that fails, and
 // joins the two connections. As long as no server is connected nothing was sent, so every failure may be tried again.
 import { turnTime } from "../core/clock.ts";
-import { type Fault, FaultError, fault } from "../core/faults.ts";
+import { type Fault, FaultError, fault, specOf } from "../core/faults.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER } from "../transport/connection.ts";
 import { write } from "../transport/outbox.ts";
@@ -10,14 +10,16 @@ import type { Dial } from "../transport/socket.ts";
 import { Tunnel, type TunnelOutcome } from "../transport/tunnel.ts";
 
 /**
- * A server as one session sees it, from `choose` on. It is told exactly one of these: `failed`, `withdrawn`, or `opened`
- * and later `closed`.
+ * A server as one session sees it, from `choose` on. It is told exactly one of these: `failed`, `withdrawn`, or
+ * `opened` and later `closed`.
  */
 export interface TcpServer {
   readonly name: string;
+  /** Which PROXY header it wants first; null for none. */
+  readonly proxyProtocol: "v1" | "v2" | null;
   /**
-   * Connects; called once. It may first wait for a place where the server has a limit, and ends in time by itself. Rejects
-   * with a FaultError, or with the system's error.
+   * Connects; called once. It may first wait for a place where the server has a limit, and ends in time by itself.
+   * Rejects with a FaultError, or with the system's error.
    */
   dial(): Dial;
   failed(cause: Fault): void;
@@ -35,8 +37,6 @@ export interface TcpTarget {
   readonly upstream: string;
   /** Servers tried for one session at most. */
   readonly attempts: number;
-  /** Which PROXY header the servers want first; null for none. */
-  readonly proxyProtocol: "v1" | "v2" | null;
   /** A server for this client, by preference none of those tried before; null when there is none. */
   choose(clientAddress: string, tried: readonly TcpServer[]): TcpServer | null;
 }
@@ -72,6 +72,9 @@ export interface TcpContext {
   tcpClosed(connection: Connection, record: TcpRecord): void;
 }
 
+/** Each chunk that waits is copied together with those before it. */
+const EARLY_CHUNKS_MAX = 8;
+
 export class TcpSession implements ConnectionHandler {
   readonly connection: Connection;
   readonly #context: TcpContext;
@@ -84,9 +87,11 @@ export class TcpSession implements ConnectionHandler {
   #connectMs = -1;
   /** What the client has sent before there is a server: up to `HIGH_WATER` and one chunk. */
   #early: Buffer | null = null;
+  #earlyChunks = 0;
   #clientEnded = false;
   #begun = false;
   #over = false;
+  #tunnel: Tunnel | null = null;
 
   /** The connection's handler must become this one. */
   constructor(connection: Connection, context: TcpContext) {
@@ -104,12 +109,23 @@ export class TcpSession implements ConnectionHandler {
   }
 
   /** A session has no point at which it could be asked to end: it goes on until it ends or is cut. */
-  drain(): void {}
+  drain(): void {
+    if (!this.#begun) this.cut(); // it never will
+  }
+
+  /** Ends it at once. Both sides see a reset, for neither has got the whole. */
+  cut(): void {
+    if (this.#tunnel !== null) return this.#tunnel.cut();
+    this.#giveUp(fault("proxy.shutdown"));
+    this.connection.destroy(true);
+  }
 
   onData(chunk: Buffer): void {
-    this.#early = this.#early === null ? chunk : Buffer.concat([this.#early, chunk]);
-    // Few send more before they are answered, and a pause costs as much as a small write.
-    if (this.#early.length > HIGH_WATER) this.connection.pause();
+    const early = this.#early === null ? chunk : Buffer.concat([this.#early, chunk]);
+    this.#early = early;
+    this.#earlyChunks += 1;
+    // Few send more than one before they are answered, and a pause costs as much as a small write.
+    if (early.length > HIGH_WATER || this.#earlyChunks >= EARLY_CHUNKS_MAX) this.connection.pause();
   }
   onDrain(): void {}
   onEnd(): void {
@@ -117,12 +133,17 @@ export class TcpSession implements ConnectionHandler {
     this.#clientEnded = true;
   }
   onClose(): void {
+    this.#giveUp(fault("client.gone"));
+  }
+
+  /** There will be no server for it. */
+  #giveUp(cause: Fault): void {
     if (this.#over) return;
-    const server = this.#server;
     const dial = this.#dial;
-    this.#finish(0, 0, fault("client.gone"));
-    dial?.cancel();
-    server?.withdrawn();
+    this.#finish(0, 0, cause);
+    if (dial === null) return; // it has not begun
+    dial.cancel();
+    this.#server!.withdrawn();
   }
 
   /** Tries the next server; `last` is why there is none so far. */
@@ -130,12 +151,7 @@ export class TcpSession implements ConnectionHandler {
     const target = this.#target;
     const server =
       this.#tried.length < target.attempts ? target.choose(this.connection.remoteAddress, this.#tried) : null;
-    if (server === null) {
-      this.#finish(0, 0, last);
-      // A reset: an orderly end could be taken for the server's answer.
-      this.connection.destroy(true);
-      return;
-    }
+    if (server === null) return this.#refuse(last);
     this.#tried.push(server);
     this.#server = server;
     this.#chosenAt = turnTime();
@@ -147,12 +163,20 @@ export class TcpSession implements ConnectionHandler {
     );
   }
 
+  #refuse(cause: Fault): void {
+    this.#finish(0, 0, cause);
+    // A reset: an orderly end could be taken for the server's answer.
+    this.connection.destroy(true);
+  }
+
   #notConnected(error: unknown, server: TcpServer): void {
     if (this.#over) return; // we gave it up ourselves
     const cause =
       error instanceof FaultError ? error.fault : fault("upstream.connect_refused", describe(server, error));
     server.failed(cause);
-    this.#next(cause);
+    // Who has waited for a place in vain, or was turned away, does not stand in line again.
+    if (specOf(cause).retry === "never") this.#refuse(cause);
+    else this.#next(cause);
   }
 
   #connected(connection: Connection, server: TcpServer): void {
@@ -161,7 +185,7 @@ export class TcpSession implements ConnectionHandler {
     const now = turnTime();
     this.#connectMs = now - this.#startedAt;
     server.opened(now - this.#chosenAt);
-    const { proxyProtocol } = this.#target;
+    const { proxyProtocol } = server;
     if (proxyProtocol !== null) {
       const from = { address: client.remoteAddress, port: client.remotePort };
       const to = { address: client.localAddress, port: client.localPort };
@@ -169,13 +193,13 @@ export class TcpSession implements ConnectionHandler {
       write(connection, header, 0, header.length);
     }
     const { idleMs, wheel } = this.#context;
-    const tunnel = new Tunnel(client, this.#early, connection, null, idleMs, wheel, (bytesIn, bytesOut, outcome) => {
+    this.#tunnel = new Tunnel(client, this.#early, connection, null, idleMs, wheel, (bytesIn, bytesOut, outcome) => {
       const cause = faultOf(outcome, server);
       this.#finish(bytesIn, bytesOut, cause);
       server.closed(cause);
     });
     this.#early = null;
-    if (this.#clientEnded) tunnel.endedEarly();
+    if (this.#clientEnded) this.#tunnel.endedEarly();
   }
 
   #finish(bytesIn: number, bytesOut: number, cause: Fault | null): void {
@@ -202,6 +226,7 @@ export class TcpSession implements ConnectionHandler {
 /** What broke a tunnel from a client (a) to a server (b); null when nothing did. */
 function faultOf(outcome: TunnelOutcome, server: TcpServer): Fault | null {
   if (outcome === "lostA") return fault("client.gone");
+  if (outcome === "cut") return fault("proxy.shutdown");
   return outcome === "lostB" ? fault("upstream.reset", server.name) : null;
 }
 

@@ -90,6 +90,7 @@ function proxy(addresses: readonly UdpServer["address"][], options: Options = {}
         return {
           name,
           address,
+          answered: (ms) => told.push(`${name} answered${ms >= 0 ? "" : " early"}`),
           failed: (cause: Fault) => told.push(`${name} failed ${cause.code}`),
           closed: (answered) => told.push(`${name} closed${answered ? "" : " unanswered"}`),
         };
@@ -130,7 +131,8 @@ test("a hundred clients, each with a session of its own", async () => {
   expect([udp.sessions, open()]).toEqual([0, 0]);
   expect(records).toHaveLength(100);
   expect(records.map(({ bytesIn }) => bytesIn).reduce((a, b) => a + b)).toBe(3 * (10 * 3 + 90 * 4));
-  expect(told).toEqual(clients.map(() => "s0 closed"));
+  expect(told.slice(0, 100)).toEqual(clients.map(() => "s0 answered"));
+  expect(told.slice(100)).toEqual(clients.map(() => "s0 closed"));
 });
 
 test("the record", async () => {
@@ -193,7 +195,7 @@ test("a server may answer several times, or never", async () => {
   other.send("x");
   await until(() => quiet.got.length === 3, "the datagram");
   pass(IDLE_MS + 1000);
-  expect(told).toEqual(["s0 closed", "s0 closed unanswered"]);
+  expect(told).toEqual(["s0 answered", "s0 closed", "s0 closed unanswered"]);
 });
 
 test("what strangers send to a session's socket does not reach the client", async () => {
@@ -251,7 +253,8 @@ test("a server that goes away in the middle of a session", async () => {
   await client.ask("1");
   leaving.stop();
   client.send("2");
-  await until(() => told.length === 1, "the refusal");
+  await until(() => told.length === 2, "the refusal");
+  expect(told).toEqual(["s0 answered", "s0 failed upstream.connect_refused"]);
   expect(await client.ask("3")).toBe("b:3");
 });
 
@@ -318,7 +321,7 @@ test("destroy ends the sessions, each with its record", async () => {
   for (const client of [new Client(port), new Client(port)]) await client.ask("1");
   udp.destroy();
   udp.destroy();
-  expect(told).toEqual(["s0 closed", "s0 closed"]);
+  expect(told).toEqual(["s0 answered", "s0 answered", "s0 closed", "s0 closed"]);
   expect(records).toHaveLength(2);
   expect([udp.port, udp.sessions]).toEqual([0, 0]);
 });

@@ -1,5 +1,5 @@
-// Datagrams forwarded as they are (layer 4). Each client (address and port) has a session: one server, and a socket of its
-// own to it, so that answers find their way back. A session lasts as long as something comes from either side.
+// Datagrams forwarded as they are (layer 4). Each client (address and port) has a session: one server, and a socket of
+// its own to it, so that answers find their way back. It lasts as long as something comes from either side.
 import { turnTime } from "../core/clock.ts";
 import { type Fault, FaultError, fault, specOf } from "../core/faults.ts";
 import { Timer, type TimerWheel } from "../core/timers.ts";
@@ -12,13 +12,15 @@ import {
   type UdpListener,
 } from "../transport/udp.ts";
 
-/** A server as one session sees it. It is told exactly one of `failed` and `closed`, at the end. */
+/** A server as one session sees it. It is told exactly one of `failed` and `closed`, at the end; `answered` at most once. */
 export interface UdpServer {
   readonly name: string;
   /** Its address in numbers; a promise only where a name has to be looked up. */
   address(): UdpAddress | Promise<UdpAddress>;
   /** It cannot be reached, or nobody listens there. */
   failed(cause: Fault): void;
+  /** The first datagram came back, `ms` after it was chosen. */
+  answered(ms: number): void;
   /** The session is over; `answered` says whether anything ever came back. */
   closed(answered: boolean): void;
 }
@@ -65,8 +67,8 @@ export interface UdpContext {
   udpSessions(change: 1 | -1): void;
   udpClosed(record: UdpRecord): void;
   /**
-   * A datagram was dropped: there are too many sessions, there is no server, no new sessions are taken, the server's name
-   * took too long, or the system would not send it.
+   * A datagram was dropped: there are too many sessions, there is no server, no new sessions are taken, the server's
+   * name took too long, or the system would not send it.
    */
   udpDropped(why: UdpDrop): void;
 }
@@ -107,7 +109,7 @@ export class UdpProxy {
     this.#serving = true;
   }
 
-  /** Takes no new sessions. Those that are there go on until they are silent; with the last one the socket is closed. */
+  /** Takes no new sessions. Those there are go on until they are silent; with the last one the socket is closed. */
   drain(): void {
     this.#draining = true;
     if (this.#sessions === 0) this.#stop();
@@ -246,6 +248,7 @@ class UdpSession implements UdpHandler {
   onDatagram(bytes: Buffer): void {
     if (this.#over) return;
     this.#touch();
+    if (this.#datagramsOut === 0) this.#server.answered(turnTime() - this.#startedAt);
     this.#datagramsOut += 1;
     this.#bytesOut += bytes.length;
     if (!this.#proxy.toClient(bytes, this.port, this.address)) this.#proxy.context.udpDropped("send");

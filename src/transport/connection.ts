@@ -1,4 +1,5 @@
 // What the layers above see of a byte stream between two peers: TCP, unix socket, TLS, or a pair in memory.
+import type { TlsInfo } from "./tls-info.ts";
 
 /** What a connection tells its owner. One object serves the whole life of a connection; it can be exchanged. */
 export interface ConnectionHandler {
@@ -31,6 +32,8 @@ export interface Connection {
   /** Our end of it; "" and 0 for unix sockets. */
   readonly localAddress: string;
   readonly localPort: number;
+  /** What the handshake agreed on; null where the connection is not encrypted. */
+  readonly tls: TlsInfo | null;
   readonly closed: boolean;
   /** Bytes accepted from the caller that the system has not taken yet. */
   readonly queued: number;

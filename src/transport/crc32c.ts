@@ -7,7 +7,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value >>> 0;
 });
 
-/** The checksum of `bytes[from, end)`, with the four bytes at `hole` (where the checksum itself stands) taken as zeros. */
+/** The checksum of `bytes[from, end)`, with the four bytes at `hole` (where it stands itself) taken as zeros. */
 export function crc32c(bytes: Uint8Array, from: number, end: number, hole: number): number {
   let crc = 0xffffffff;
   for (let at = from; at < end; at += 1) {

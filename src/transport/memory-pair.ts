@@ -3,6 +3,7 @@
 import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
+import type { TlsInfo } from "./tls-info.ts";
 
 const NOBODY: ConnectionHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
@@ -12,6 +13,7 @@ export class MemoryConnection implements Connection {
   remotePort = 1;
   localAddress = "127.0.0.1";
   localPort = 2;
+  tls: TlsInfo | null = null;
   closed = false;
   sent = 0;
   peer!: MemoryConnection;

@@ -1,5 +1,6 @@
 // Whatever bytes come: the reader of PROXY headers does not throw, has decided by its limit, and says the same of the
-// beginning as of the whole as soon as it says anything. `bun src/transport/proxy-protocol.fuzz.ts 182` replays one seed.
+// beginning as of the whole as soon as it says anything.
+// `bun src/transport/proxy-protocol.fuzz.ts 182` replays one seed.
 import { type Rng, runAlone } from "../core/fuzz.testing.ts";
 import type { PeerAddress } from "./connection.ts";
 import { type ProxyHeaderResult, readProxyHeader, writeProxyHeader } from "./proxy-protocol.ts";

@@ -1,5 +1,5 @@
-// The PROXY protocol, versions 1 (text) and 2 (binary), as HAProxy's specification "proxy-protocol.txt" has it: bytes in,
-// addresses out, and the other way round. Sockets and time-outs are proxied-connection.ts's.
+// The PROXY protocol, versions 1 (text) and 2 (binary), as HAProxy's specification "proxy-protocol.txt" has it: bytes
+// in, addresses out, and the other way round. Sockets and time-outs are proxied-connection.ts's.
 import { canonicalIp, parseIp } from "../core/ip.ts";
 import type { PeerAddress } from "./connection.ts";
 import { crc32c } from "./crc32c.ts";
@@ -46,8 +46,8 @@ const BEGUN: ProxyHeaderResult = { kind: "more", begun: true };
 const invalid = (reason: string): ProxyHeaderResult => ({ kind: "invalid", reason });
 
 /**
- * Reads the header at the start of `bytes`: all that has arrived so far. However the network cut them, the answer is the
- * same once the header is complete; it never needs more than 4 KB.
+ * Reads the header at the start of `bytes`: all that has arrived so far. However the network cut them, the answer is
+ * the same once the header is complete; it never needs more than 4 KB.
  */
 export function readProxyHeader(bytes: Buffer): ProxyHeaderResult {
   if (beginsLike(bytes, V1_SIGNATURE)) return bytes.length < V1_SIGNATURE.length ? UNDECIDED : readV1(bytes);
@@ -176,9 +176,9 @@ function tlvProblem(bytes: Buffer, from: number, end: number): string {
 // ——— writing
 
 /**
- * The header that announces a connection from `source` to `destination`. Where the two are not known (null, or a peer on a
- * unix socket), and for the proxy's own connections such as health checks, it is the one that says so: UNKNOWN in version
- * 1, LOCAL in version 2.
+ * The header that announces a connection from `source` to `destination`. Where the two are not known (null, or a peer
+ * on a unix socket), and for the proxy's own connections such as health checks, it is the one that says so: UNKNOWN in
+ * version 1, LOCAL in version 2.
  */
 export function writeProxyHeader(
   version: "v1" | "v2",

@@ -2,26 +2,35 @@
 import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
+import type { TlsInfo } from "./tls-info.ts";
 
-type BunSocket = Bun.Socket<SocketConnection>;
+export type BunSocket = Bun.Socket<SocketConnection>;
 
 const V4_MAPPED = "::ffff:";
+const NOTHING = Buffer.alloc(0);
+const BROKEN_PIPE = new Error("EPIPE");
+/** The code of the errors that the runtime's TLS has with a peer. */
+const TLS_BROKEN = "EPROTO";
 
 /** IPv4 in dotted form, also where the socket is one of IPv6. */
 const unmapped = (address: string): string =>
   address.startsWith(V4_MAPPED) ? address.slice(V4_MAPPED.length) : address;
 
-class SocketConnection implements Connection {
+/** One socket, plain or TLS: the runtime's calls are the same for both (listeners and dials of TLS are in tls*.ts). */
+export class SocketConnection implements Connection {
   handler: ConnectionHandler;
+  tls: TlsInfo | null = null;
   closed = false;
   sent = 0;
-  readonly #socket: BunSocket;
+  #socket: BunSocket;
   #queue: OutputQueue | null = null;
   #wasFull = false;
   #paused = false;
   // What to do once the queue is empty: nothing, close our side, close both.
   #after: "" | "end" | "close" = "";
   #peerEnded = false;
+  /** A write has failed, or TLS. An error is told once, so that what follows looks like the peer's orderly end. */
+  #broken: Error | null = null;
   #remoteAddress: string | null = null;
   /** Both ends as a proxy in front has announced them. */
   #announced: { readonly remote: PeerAddress; readonly local: PeerAddress } | null = null;
@@ -58,7 +67,10 @@ class SocketConnection implements Connection {
     let from = start;
     if (this.#queue === null) {
       const taken = this.#socket.write(bytes, start, end - start);
-      if (taken < 0) return; // gone; the close event follows
+      if (taken < 0) {
+        this.#broken = BROKEN_PIPE;
+        return; // gone; the close event follows
+      }
       this.sent += taken;
       from += taken;
       if (from === end) return;
@@ -71,6 +83,22 @@ class SocketConnection implements Connection {
   announce(remote: PeerAddress, local: PeerAddress): void {
     this.#remoteAddress = remote.address;
     this.#announced = { remote, local };
+  }
+
+  /**
+   * Goes on over the socket that `upgrade` puts in front of its own one: TLS that begins on an open connection. Events
+   * of the new one must come here, those of the own one, encrypted, are dropped. Throws what `upgrade` throws.
+   */
+  continueOver(upgrade: (own: BunSocket) => BunSocket): void {
+    const own = this.#socket;
+    this.resume();
+    own.data = BELOW;
+    try {
+      this.#socket = upgrade(own);
+    } catch (error) {
+      own.data = this;
+      throw error;
+    }
   }
 
   pause(): void {
@@ -102,8 +130,21 @@ class SocketConnection implements Connection {
   }
 
   #finish(): void {
-    if (this.#after === "close") this.#socket.end();
+    if (this.#after === "close") this.#close(false);
     else this.#socket.shutdown();
+  }
+
+  #close(atOnce: boolean): void {
+    if (this.tls === null) {
+      this.#socket.end();
+      return;
+    }
+    // `end` of a TLS socket would wait for the peer to end as well, and `close` for the peer to take what the runtime has
+    // encrypted already; both for ever, and neither can be cut short. A write after the shutdown tells whether anything
+    // is left: if so, `drained` comes back here, or somebody destroys the connection.
+    this.#socket.shutdown();
+    if (this.#socket.write(NOTHING) < 0) this.#socket.close();
+    else if (atOnce) this.#socket.terminate();
   }
 
   destroy(reset = false): void {
@@ -111,7 +152,7 @@ class SocketConnection implements Connection {
     this.#queue = null;
     this.#after = "close";
     if (reset) this.#socket.terminate();
-    else this.#socket.end();
+    else this.#close(true);
   }
 
   /** The runtime says that the socket takes bytes again (it also says so without need). */
@@ -120,6 +161,7 @@ class SocketConnection implements Connection {
     if (queue !== null) {
       queue.drainTo((piece) => {
         const taken = this.#socket.write(piece);
+        if (taken < 0) this.#broken = BROKEN_PIPE;
         if (taken <= 0) return 0;
         this.sent += taken;
         return taken;
@@ -134,16 +176,21 @@ class SocketConnection implements Connection {
   }
 
   ended(): void {
-    if (this.#peerEnded) return;
+    if (this.#peerEnded || this.#broken !== null) return;
     this.#peerEnded = true;
     this.handler.onEnd();
+  }
+
+  /** The peer has broken the rules of TLS; the close follows. */
+  broke(error: Error): void {
+    this.#broken ??= error;
   }
 
   gone(error: Error | null): void {
     if (this.closed) return;
     this.closed = true;
     this.#queue = null;
-    this.handler.onClose(error);
+    this.handler.onClose(error ?? this.#broken);
   }
 }
 
@@ -152,8 +199,16 @@ function ignoringData(handler: ConnectionHandler): ConnectionHandler {
   return { onData() {}, onDrain() {}, onEnd() {}, onClose: (error) => handler.onClose(error) };
 }
 
+/** Hears of the sockets below those of TLS; nothing is ever sent over it. */
+const BELOW = new SocketConnection(null as never, {
+  onData() {},
+  onDrain() {},
+  onEnd() {},
+  onClose() {},
+});
+
 /** One handler object for all sockets of a direction; state lives in `socket.data` (architecture: no closure per socket). */
-const EVENTS = {
+export const SOCKET_EVENTS = {
   data(socket: BunSocket, chunk: Buffer): void {
     beginTurn();
     socket.data.handler.onData(chunk);
@@ -175,6 +230,7 @@ const EVENTS = {
     endTurn();
   },
   error(socket: BunSocket, error: Error): void {
+    if ((error as { code?: string }).code === TLS_BROKEN) return socket.data.broke(error);
     // An exception in one of our own handlers arrives here: it is a bug, and must not take other connections along.
     reportBug(error);
     socket.terminate();
@@ -211,7 +267,7 @@ export function listenOn(
   accept: (connection: Connection) => ConnectionHandler | null,
 ): SocketListener {
   const socket = {
-    ...EVENTS,
+    ...SOCKET_EVENTS,
     open(bunSocket: BunSocket): void {
       const connection = new SocketConnection(bunSocket, NOBODY);
       bunSocket.data = connection;
@@ -242,7 +298,7 @@ export function isTaken(host: string, port: number): boolean {
   }
 }
 
-const NOBODY: ConnectionHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
+export const NOBODY: ConnectionHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
 /** A connect under way. */
 export interface Dial {
@@ -258,7 +314,7 @@ export function dial(address: SocketAddress): Dial {
   const promise = new Promise<Connection>((resolve, reject) => {
     giveUp = reject;
     const socket = {
-      ...EVENTS,
+      ...SOCKET_EVENTS,
       open(bunSocket: BunSocket): void {
         const connection = new SocketConnection(bunSocket, NOBODY);
         bunSocket.data = connection;

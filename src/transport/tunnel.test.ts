@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { TimerWheel } from "../core/timers.ts";
 import { type ConnectionHandler, HIGH_WATER } from "./connection.ts";
 import { type MemoryConnection, memoryPair } from "./memory-pair.ts";
-import { Tunnel } from "./tunnel.ts";
+import { Tunnel, type TunnelOutcome } from "./tunnel.ts";
 
 const IDLE_MS = 60_000;
 
@@ -10,6 +10,7 @@ class Far implements ConnectionHandler {
   text = "";
   ended = false;
   closed = false;
+  error: Error | null = null;
   readonly connection: MemoryConnection;
   constructor(connection: MemoryConnection) {
     this.connection = connection;
@@ -22,8 +23,13 @@ class Far implements ConnectionHandler {
   onEnd(): void {
     this.ended = true;
   }
-  onClose(): void {
+  onClose(error: Error | null): void {
     this.closed = true;
+    this.error = error;
+  }
+  /** How it ended, if it did. */
+  get end(): string {
+    return !this.closed ? (this.ended ? "ended" : "open") : this.error === null ? "closed" : "reset";
   }
   send(text: string): void {
     const bytes = Buffer.from(text, "latin1");
@@ -38,18 +44,28 @@ function rig(earlyA: string | null = null, earlyB: string | null = null) {
   const [outerA, innerA] = memoryPair();
   const [outerB, innerB] = memoryPair();
   const closed: [number, number][] = [];
+  const outcomes: TunnelOutcome[] = [];
   const bytesOf = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, "latin1"));
   const [a, b] = [new Far(outerA), new Far(outerB)];
-  const tunnel = new Tunnel(innerA, bytesOf(earlyA), innerB, bytesOf(earlyB), IDLE_MS, wheel, (fromA, fromB) => {
-    closed.push([fromA, fromB]);
-  });
+  const tunnel = new Tunnel(
+    innerA,
+    bytesOf(earlyA),
+    innerB,
+    bytesOf(earlyB),
+    IDLE_MS,
+    wheel,
+    (fromA, fromB, outcome) => {
+      closed.push([fromA, fromB]);
+      outcomes.push(outcome);
+    },
+  );
   const pass = (ms: number): void => {
     for (let left = ms; left > 0; left -= 100) {
       now += 100;
       wheel.turn();
     }
   };
-  return { a, b, innerA, innerB, tunnel, closed, pass };
+  return { a, b, innerA, innerB, tunnel, closed, outcomes, pass };
 }
 /** Everything in memory happens in microtasks: once a macrotask comes, it has happened. */
 const settle = (): Promise<void> => Bun.sleep(1);
@@ -97,15 +113,67 @@ test("a side that does not read holds the other back, with bounded queues", asyn
   expect(b.text.length).toBe(100 * 65_536);
 });
 
-test("a reset of one side ends the other, with what was on its way", async () => {
-  const { a, b, closed } = rig();
-  a.send("last words");
+for (const [side, outcome] of [
+  ["a", "lostA"],
+  ["b", "lostB"],
+] as const)
+  test(`a reset of ${side} is a reset of the other side: what it has is not the whole`, async () => {
+    const { a, b, innerA, innerB, closed, outcomes } = rig();
+    const [one, other] = side === "a" ? [a, b] : [b, a];
+    one.send("half of i");
+    await settle();
+    one.connection.destroy(true);
+    await settle();
+    expect([other.text, other.ended, other.end]).toEqual(["half of i", false, "reset"]);
+    expect(closed).toEqual([side === "a" ? [9, 0] : [0, 9]]);
+    expect(outcomes).toEqual([outcome]);
+    expect([innerA.closed, innerB.closed]).toEqual([true, true]);
+  });
+
+for (const side of ["a", "b"] as const)
+  test(`a reset of ${side} after the other side has ended`, async () => {
+    const { a, b, outcomes } = rig();
+    const [one, other] = side === "a" ? [a, b] : [b, a];
+    other.connection.end();
+    await settle();
+    one.send("half of i");
+    await settle();
+    one.connection.destroy(true);
+    await settle();
+    expect([other.text, other.ended, other.end]).toEqual(["half of i", false, "reset"]);
+    expect(outcomes).toEqual([side === "a" ? "lostA" : "lostB"]);
+  });
+
+test("a side that breaks after its end has said everything: the other side gets it all", async () => {
+  const { a, b, outcomes, pass } = rig();
+  const text = "x".repeat(10 * 65_536);
+  a.send(text);
+  a.connection.end();
+  await settle();
+  b.connection.pause();
+  b.send("late");
   await settle();
   a.connection.destroy(true);
   await settle();
-  expect(b.text).toBe("last words");
-  expect(b.ended).toBe(true);
-  expect(closed).toEqual([[10, 0]]);
+  expect(outcomes).toEqual(["lostA"]);
+  pass(1000);
+  b.connection.resume();
+  await settle();
+  expect([b.text.length, b.end]).toEqual([text.length, "ended"]);
+});
+
+test("both sides see a reset when it is cut, whatever is queued", async () => {
+  const { a, b, tunnel, closed, outcomes } = rig();
+  b.connection.pause();
+  a.send("x".repeat(10 * 65_536));
+  await settle();
+  tunnel.cut();
+  tunnel.cut();
+  tunnel.close();
+  await settle();
+  expect([a.end, b.end]).toEqual(["reset", "reset"]);
+  expect(closed).toHaveLength(1);
+  expect(outcomes).toEqual(["cut"]);
 });
 
 test("silence ends it, bytes in either direction put that off", async () => {
@@ -122,20 +190,22 @@ test("silence ends it, bytes in either direction put that off", async () => {
   expect([a.ended, b.ended]).toEqual([true, true]);
 });
 
-for (const end of ["silence", "the other side's reset"] as const)
+for (const end of ["silence", "the other side's reset", "a cut"] as const)
   test(`a side that never reads does not keep its connection after ${end}`, async () => {
-    const { a, b, innerB, closed, pass } = rig();
+    const { a, b, innerB, tunnel, closed, pass } = rig();
     b.connection.pause();
     a.send("x".repeat(10 * 65_536));
     await settle();
-    if (end === "silence") pass(IDLE_MS + 1000);
-    else a.connection.destroy(true);
+    if (end === "the other side's reset") a.connection.destroy(true);
+    else pass(IDLE_MS + 1000);
+    if (end === "a cut") tunnel.cut(); // it is over by then, but not through
     await settle();
     expect(closed).toHaveLength(1);
-    expect(innerB.closed).toBe(false); // what is queued gets its time
+    expect(innerB.closed).toBe(end !== "silence"); // what is queued gets its time
     pass(25_000);
     await settle();
     expect(innerB.closed).toBe(true);
+    expect(b.end).toBe("reset"); // it has not got everything
     expect(closed).toHaveLength(1);
   });
 

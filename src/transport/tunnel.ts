@@ -1,4 +1,5 @@
 // Two connections joined: bytes of one go to the other, with back-pressure, until both sides have ended or one is gone.
+// An orderly end passes on as one, and a reset as a reset: what was cut short must not look complete.
 import { Timer, type TimerWheel } from "../core/timers.ts";
 import type { Connection, ConnectionHandler } from "./connection.ts";
 import { inOutbox, write } from "./outbox.ts";
@@ -7,10 +8,10 @@ import { inOutbox, write } from "./outbox.ts";
 const FLUSH_MS = 10_000;
 
 /**
- * Why a tunnel is over: both sides had ended, nothing came for too long, `close` was called, or the connection of one
- * side broke.
+ * Why a tunnel is over: both sides had ended, nothing came for too long, `close` or `cut` was called, or the connection
+ * of one side broke.
  */
-export type TunnelOutcome = "ended" | "idle" | "closed" | "lostA" | "lostB";
+export type TunnelOutcome = "ended" | "idle" | "closed" | "cut" | "lostA" | "lostB";
 
 class Half implements ConnectionHandler {
   readonly from: Connection;
@@ -104,7 +105,12 @@ export class Tunnel {
     if (this.#over) return this.#flushed();
     // Without an error it had ended, and so had the other before it.
     const outcome = error === null ? "ended" : half === this.#a ? "lostA" : "lostB";
-    this.#finish(half.to, null, outcome);
+    this.#over = true;
+    // One that broke after its end has said everything, and that still leaves. What one sent that broke before is not
+    // the whole, so it does no harm that a reset takes the rest of it along.
+    if (error === null || half.ended) half.to.close();
+    else half.to.destroy(true);
+    this.#finished(outcome);
   }
 
   /** Ends both sides. */
@@ -112,14 +118,24 @@ export class Tunnel {
     this.#end("closed");
   }
 
-  #end(outcome: TunnelOutcome): void {
-    if (!this.#over) this.#finish(this.#a.from, this.#b.from, outcome);
+  /** Cuts both sides off at once: each sees a reset. */
+  cut(): void {
+    const wasOver = this.#over;
+    this.#over = true;
+    this.#a.from.destroy(true);
+    this.#b.from.destroy(true);
+    if (!wasOver) this.#finished("cut");
   }
 
-  #finish(one: Connection, other: Connection | null, outcome: TunnelOutcome): void {
+  #end(outcome: TunnelOutcome): void {
+    if (this.#over) return;
     this.#over = true;
-    one.close();
-    other?.close();
+    this.#a.from.close();
+    this.#b.from.close();
+    this.#finished(outcome);
+  }
+
+  #finished(outcome: TunnelOutcome): void {
     this.#closed(this.#a.bytes, this.#b.bytes, outcome);
     this.#flushed();
   }
@@ -138,7 +154,8 @@ export class Tunnel {
       this.#wheel.arm(this.#timer, FLUSH_MS);
       return;
     }
-    this.#a.from.destroy();
-    this.#b.from.destroy();
+    // One with nothing queued is closed already, or about to be.
+    this.#a.from.destroy(this.#a.from.queued > 0);
+    this.#b.from.destroy(this.#b.from.queued > 0);
   }
 }

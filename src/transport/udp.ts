@@ -29,7 +29,7 @@ export type OnDatagram = (bytes: Buffer, port: number, address: string) => void;
 /** What a UdpConnection tells its owner. */
 export interface UdpHandler {
   onDatagram(bytes: Buffer): void;
-  /** The system says that the peer cannot be reached, or that nobody listens there (`code` ECONNREFUSED and the like). */
+  /** The system says that the peer cannot be reached, or that nobody listens there (`code` ECONNREFUSED, …). */
   onUnreachable(error: Error): void;
 }
 
@@ -42,8 +42,8 @@ interface Flags {
 }
 
 /**
- * Receives on an address, which several threads may share: the system gives all datagrams of one peer to the same one, as
- * long as it is the same threads. Throws the system's error (`code` EADDRINUSE and the like).
+ * Receives on an address, which several threads may share: the system gives all datagrams of one peer to the same one,
+ * as long as it is the same threads. Throws the system's error (`code` EADDRINUSE and the like).
  */
 export function listenUdp({ host, port }: UdpAddress, onDatagram: OnDatagram): UdpListener {
   const options = {
@@ -119,7 +119,7 @@ export function connectUdp({ host, port }: UdpAddress, handler: UdpHandler): Udp
   };
 }
 
-/** The runtime opens UDP sockets at once and throws if it cannot: the promise is a form only (udp.test.ts holds it to that). */
+/** The runtime opens UDP sockets at once and throws if it cannot: the promise is a form only (see udp.test.ts). */
 function opened<T>(promise: Promise<T>): T {
   const socket = Bun.peek(promise);
   if (socket instanceof Promise) throw new Error("the runtime opens UDP sockets later than it used to");

@@ -37,7 +37,7 @@ export const HEALTH_AWAITED = 3;
 export type Health = typeof HEALTH_UNKNOWN | typeof HEALTH_UP | typeof HEALTH_DOWN | typeof HEALTH_AWAITED;
 
 /** Servers and upstreams that one process can have. Pages that nobody writes to take no memory. */
-export const SLOTS_MAX = 65_536;
+export const SLOTS_MAX = 262_144;
 
 /** What a server did since it was last asked, over all threads. */
 export interface WindowCounts {

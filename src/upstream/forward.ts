@@ -1,52 +1,24 @@
 // One exchange's way to an upstream and back: the only place where a request is tried again.
 import { turnTime } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
-import type { TimerWheel } from "../core/timers.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange, RequestSink } from "../pipeline/exchange.ts";
 import { Pace } from "../pipeline/pace.ts";
 import { type HedgePolicy, isIdempotent, type RetryPolicy } from "../pipeline/retry-policy.ts";
-import type { Connection } from "../transport/connection.ts";
-import { Tunnel } from "../transport/tunnel.ts";
+import type { ForwardEnvironment, RequestCopy, ResponseWaiter } from "./forward-environment.ts";
 import type { H1Client, UpstreamCall } from "./h1-client.ts";
 import { Race, type RaceOwner } from "./hedge.ts";
-import type { Server } from "./pool.ts";
+import type { ConnectionWant, Server } from "./pool.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
+import { asksFor, switchProtocols } from "./switch-protocols.ts";
 import { serverHost, type Upstream } from "./upstream.ts";
 import type { Want } from "./want.ts";
-
-/** Who waits for the response phase. */
-export interface ResponseWaiter {
-  /** True: go on with `x.response`. False: another answer will be sent, this one is dropped. */
-  responsePhaseOver(proceed: boolean): void;
-}
-
-/** What forwarding tells and asks the rest of the thread. */
-export interface ForwardEnvironment {
-  readonly wheel: TimerWheel;
-  /** The upstream of that name in the plan that is in use. */
-  upstream(name: string): Upstream | null;
-  /** The response phase of the route's filters. True: go on with `x.response` now. False: `waiter` is told later. */
-  respond(x: Exchange, waiter: ResponseWaiter): boolean;
-  tunnelOpened(tunnel: Tunnel, x: Exchange): void;
-  tunnelClosed(tunnel: Tunnel, x: Exchange): void;
-  /** Longest silence of a tunnel of this exchange in milliseconds. */
-  tunnelIdle(x: Exchange): number;
-}
-
-/** Takes a copy of a request's body as it passes. */
-export interface RequestCopy {
-  onData(bytes: Buffer, from: number, to: number): void;
-  onEnd(trailers: HeaderBlock | null): void;
-  /** The rest of the request will not come. */
-  gone(): void;
-}
 
 /** Upstreams that may take over from one another for one request: a longer chain is a mistake. */
 const FAILOVERS_MAX = 4;
 
-export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter, RaceOwner {
+export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant, ResponseWaiter, RaceOwner {
   // What the upstream looks at when it chooses a server.
   freshOnly = false;
   pinned: Server | null = null;
@@ -60,13 +32,14 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
   /** On the monotonic clock: when there must be an answer; 0 for no such time. */
   readonly #deadline: number;
   /** Sending the request twice does no further harm. */
-  readonly #repeatable: boolean;
+  readonly repeatable: boolean;
   #upstream: Upstream;
   #server: Server | null = null;
   #client: H1Client | null = null;
   #retries = 0;
   #failovers = 0;
   #attemptAt = 0;
+  #isBrief = false; // this try has only its own short time to be answered in
   #bodyOpened = false;
   #requestEnded = false;
   #requestTrailers: HeaderBlock | null = null;
@@ -91,7 +64,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
     const total = route.totalTimeout > 0 ? route.totalTimeout : upstream.totalMs;
     this.#deadline = total > 0 ? turnTime() + total : 0;
     const { method, headers } = x.request;
-    this.#repeatable = isIdempotent(method) || this.#retry.unsafeMethods || headers.has("idempotency-key");
+    this.repeatable = isIdempotent(method) || this.#retry.unsafeMethods || headers.has("idempotency-key");
     if (route.rate > 0) {
       this.#pace = new Pace(route.rate, env.wheel, () => this.#resumeAnswer());
       this.#requestPace = new Pace(route.rate, env.wheel, () => this.#resumeBody());
@@ -114,10 +87,13 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
   }
   get connectMs(): number {
     const { connectTimeout } = this.#x.route!;
-    return this.#within(connectTimeout > 0 ? connectTimeout : this.#upstream.config.timeouts.connect);
+    return this.within(connectTimeout > 0 ? connectTimeout : this.#upstream.config.timeouts.connect);
   }
   get key(): number {
     return this.#upstream.keyOf(this.#x);
+  }
+  get late(): boolean {
+    return this.#deadline !== 0 && turnTime() >= this.#deadline;
   }
   get lane(): number {
     return this.#upstream.laneOf(this.#x);
@@ -126,23 +102,35 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
     return this.#upstream.prefaceFor(this.#x.client);
   }
   onServer(server: Server): void {
+    this.#tell(server);
+    server.request(this);
+  }
+
+  onNoServer(cause: Fault): void {
+    if (this.#race?.running === true) return this.#race.leaderFailed(cause);
+    if (this.#failOver(cause)) return;
+    // After a try that failed, why it did says more than that there is nobody else.
+    this.#giveUp(this.#x.fault ?? cause);
+  }
+
+  #tell(server: Server): void {
     this.#server = server;
     this.#x.server = server;
   }
 
   /** At most what is left until the deadline. */
-  #within(ms: number): number {
+  within(ms: number): number {
     return this.#deadline === 0 ? ms : Math.max(1, Math.min(ms, this.#deadline - turnTime()));
   }
 
-  get #responseMs(): number {
+  get responseMs(): number {
     const { responseTimeout } = this.#x.route!;
     return responseTimeout > 0 ? responseTimeout : this.#upstream.config.timeouts.response;
   }
 
   /** Chooses a server and asks it for a connection. */
   start(): void {
-    this.#upstream.budget?.request();
+    this.#upstream.budget.request();
     this.#upstream.acquire(this);
   }
 
@@ -151,15 +139,23 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
     this.#client = client;
     this.#attemptAt = turnTime();
     const { perTryMs } = this.#retry;
-    const response = this.#responseMs;
-    const head = perTryMs > 0 && this.#anotherMayFollow ? Math.min(perTryMs, response) : response;
-    client.start(this, x, this.hostFor(this.#server!), this.#within(head), response);
+    const response = this.responseMs;
+    this.#isBrief = perTryMs > 0 && perTryMs < response;
+    const head = this.#isBrief ? perTryMs : response;
+    client.start(this, x, this.hostFor(this.#server!), this.within(head), response);
     if (this.#bodyOpened) this.#sendAgain(client);
     else {
       this.#bodyOpened = true;
       x.downstream.readBody(this);
     }
     if (this.#hedge !== null && this.#race === null && !this.#over) this.#startRace(this.#hedge);
+  }
+
+  /** A short try goes on while no other may follow it. */
+  moreTime(): number {
+    if (!this.#isBrief || this.late || this.#mayLeave) return 0;
+    this.#isBrief = false;
+    return this.within(this.responseMs - this.#retry.perTryMs);
   }
 
   /** The Host that this server sees; null for the client's own. */
@@ -175,21 +171,23 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
   }
 
   onNoConnection(cause: Fault): void {
-    // Nothing was asked of a server that has no place for the request: only failed connects are its doing.
-    if (specOf(cause).retry === "always") this.#upstream.unreachable(this.#server!);
-    else if (this.#failOver(cause)) return;
+    this.#upstream.unreachable(this.#server!);
     this.#failed(cause);
   }
 
   /** Another upstream takes over where this one has nobody to ask. */
   #failOver(cause: Fault): boolean {
     const { failover } = this.#upstream.config;
-    if (failover === undefined || (cause.code !== "upstream.none" && cause.code !== "upstream.circuit_open"))
-      return false;
+    // Nothing was sent to any server: there is none, or none that can be reached.
+    const unsent = cause.code === "upstream.none" || cause.code === "upstream.circuit_open";
+    if (failover === undefined || !(unsent || specOf(cause).retry === "always") || !this.#replayable) return false;
     const next = this.#failovers < FAILOVERS_MAX ? this.#env.upstream(failover) : null;
     if (next === null) return false;
     this.#failovers += 1;
+    this.#race?.cancel(); // servers of one upstream alone compete
+    this.#race = null;
     this.#enter(next);
+    next.budget.request();
     next.acquire(this);
     return true;
   }
@@ -210,7 +208,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
     if (!this.#replayable) return;
     // What comes between two tries has not been sent to anybody yet: it must be kept, however much it is.
     const unsent = this.#client === null;
-    if (!this.#repeatable && !unsent) this.#replayable = false;
+    if (!this.repeatable && !unsent) this.#replayable = false;
     else this.#replayable = (this.#replay ??= new ReplayBuffer(this.#retry.bodyMax)).add(bytes, from, to, unsent);
     if (!this.#replayable) this.#replay = null;
   }
@@ -220,6 +218,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
     this.#requestEnded = true;
     this.#requestTrailers = trailers;
     this.#client?.sendEnd(trailers);
+    if (this.#responseEnded) this.#through();
   }
 
   onDownstreamDrain(): void {
@@ -228,7 +227,8 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
 
   /** Reads the answer on, unless something else still holds it up. */
   #resumeAnswer(): void {
-    if (this.#waiting || this.#x.downstream.full || this.#pace?.waiting === true) return; // nothing goes before the head
+    // Nothing goes before the head.
+    if (this.#waiting || this.#x.downstream.full || this.#pace?.waiting === true) return;
     this.#client?.resume();
   }
 
@@ -300,7 +300,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
       this.#race.leaderFailed(fault("upstream.bad_response", "asked another server too"));
       return true;
     }
-    if (!this.#repeatable || !this.#upstream.hasOther(this.tried, server) || !this.#mayRetry()) return false;
+    if (!this.repeatable || !this.#upstream.hasOther(this.tried, server) || !this.#mayRetry()) return false;
     this.#client = null;
     client.drop();
     this.tried = [...(this.tried ?? []), server];
@@ -334,13 +334,16 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
 
   onEnd(trailers: HeaderBlock | null): void {
     this.#responseEnded = true;
-    if (this.#requestEnded) {
-      this.#over = true;
-      this.#client = null;
-      this.#pace?.stop();
-      this.#requestPace?.stop();
-    }
+    if (this.#requestEnded) this.#through();
     this.#x.downstream.end(trailers);
+  }
+
+  /** Both messages are. The connection may be somebody else's by now. */
+  #through(): void {
+    this.#over = true;
+    this.#client = null;
+    this.#pace?.stop();
+    this.#requestPace?.stop();
   }
 
   onFault(cause: Fault): void {
@@ -352,8 +355,21 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
       this.#end();
       return downstream.discardBody();
     }
-    if (this.#x.responseAt === 0) this.#outcome(this.#server!, 0);
+    if (this.#isStale(cause) || this.#wasCutShort(cause) || this.#isWaitedFor(cause)) this.#upstream.withdrawn();
+    else if (this.#x.responseAt === 0) this.#outcome(this.#server!, 0);
     this.#failed(cause);
+  }
+
+  /** A server that has had enough of waiting for a client's body is not to blame for that. */
+  #isWaitedFor(cause: Fault): boolean {
+    return cause.code === "upstream.reset" && !this.#requestEnded;
+  }
+
+  /** Others had most of the time that there was: what was left says nothing of this server. */
+  #wasCutShort(cause: Fault): boolean {
+    if (!this.late || cause.code !== "upstream.response_timeout") return false;
+    const now = turnTime();
+    return (now - this.#attemptAt) * 2 < now - this.#x.startedAt;
   }
 
   /** A try is over; `status` is 0 without an answer. */
@@ -364,18 +380,18 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
   // ——— another try
 
   get movable(): boolean {
-    return this.#repeatable && this.#replayable && this.#retries < this.#retry.attempts && !this.#x.downstream.answered;
+    return this.#retry.moves && !this.#x.downstream.answered && this.#mayLeave;
   }
 
   /** Tries again where that can do no harm; otherwise the client is told. */
   #failed(cause: Fault): void {
     if (this.#race?.running === true) return this.#race.leaderFailed(cause);
     this.#x.fault = cause;
-    if (!this.#replayable || this.#x.downstream.answered || !this.#retry.onFault(cause, this.#repeatable))
+    if (!this.#replayable || this.#x.downstream.answered || !this.#retry.onFault(cause, this.repeatable))
       return this.#giveUp(cause);
     const server = this.#server!;
-    if (cause.code === "upstream.reset_on_reuse" && !this.freshOnly && this.#retry.attempts > 0) {
-      // The server itself may be well: only this connection was too old. The same server gets a new one.
+    if (this.#isStale(cause)) {
+      // The same server gets a new one, once: no further try takes a used one.
       this.freshOnly = true;
       this.pinned = server;
       this.#upstream.retried();
@@ -389,21 +405,28 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
     this.#again();
   }
 
-  /** Whether the server that is asked now could be given up for another one. */
-  get #anotherMayFollow(): boolean {
-    if (!this.#repeatable || !this.#replayable || this.#retries >= this.#retry.attempts) return false;
-    return this.#upstream.hasOther(this.tried, this.#server!);
+  /** The server itself may be well: only its connection was too old. */
+  #isStale(cause: Fault): boolean {
+    if (cause.code !== "upstream.reset_on_reuse" || this.freshOnly || this.#retry.attempts === 0) return false;
+    return this.#replayable && this.#retry.onFault(cause, this.repeatable);
+  }
+
+  /**
+   * Whether the server that is asked now could be given up for another one. Without budget for that, the request is
+   * better off where it is: the server may still answer.
+   */
+  get #mayLeave(): boolean {
+    if (!this.repeatable || !this.#replayable || this.#retries >= this.#retry.attempts) return false;
+    return this.#upstream.hasOther(this.tried, this.#server!) && this.#upstream.budget.left;
   }
 
   #mayRetry(): boolean {
     if (this.#retries >= this.#retry.attempts || !this.#replayable || this.#x.downstream.answered) return false;
-    if (this.#deadline !== 0 && turnTime() >= this.#deadline) return false;
-    return this.#upstream.mayRetry();
+    return !this.late && this.#upstream.mayRetry();
   }
 
   #again(): void {
     this.#retries += 1;
-    this.freshOnly = false;
     this.pinned = null;
     this.#upstream.retried();
     // With nobody left but those who failed already, there is no hurry.
@@ -415,9 +438,9 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
   }
 
   #giveUp(cause: Fault): void {
+    if (!this.#x.downstream.answered && this.#failOver(cause)) return;
     this.#end();
-    const late = this.#deadline !== 0 && turnTime() >= this.#deadline;
-    const told = late ? fault("upstream.deadline", `${cause.code}: ${cause.detail}`) : cause;
+    const told = this.late ? fault("upstream.deadline", `${cause.code}: ${cause.detail}`) : cause;
     this.#x.fault = told;
     this.#x.downstream.fail(told);
   }
@@ -426,7 +449,9 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
 
   #startRace(policy: HedgePolicy): void {
     const { request } = this.#x;
-    if (request.body !== "none" || request.upgrade !== "" || !this.#upstream.hedgeable(request.method)) return;
+    // A client that belongs to a server may have left something there that no other one knows of.
+    if (this.pinned !== null || request.body !== "none" || request.upgrade !== "") return;
+    if (!this.#upstream.hedgeable(request.method)) return;
     this.#race = new Race(this, this.#x, this.#upstream, policy);
     this.#race.wait();
   }
@@ -442,7 +467,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
       this.#upstream.cancelled(this.#server!);
       loser.abandon();
     }
-    this.onServer(server);
+    this.#tell(server);
     this.#client = client;
     this.#attemptAt = attemptAt;
     client.handOver(this);
@@ -466,32 +491,8 @@ export class Forward implements RequestSink, UpstreamCall, Want, ResponseWaiter,
       client.abandon();
       return this.#giveUp(fault("upstream.upgrade", `101 to ${JSON.stringify(head.upgrade)}`));
     }
-    const server = this.#server!;
-    const theirs = client.detach();
-    server.tunnelOpened(client);
-    const ours = x.downstream.upgrade(head);
     this.#end();
     this.#client = null;
-    const tunnel: Tunnel = new Tunnel(
-      ours.connection as Connection,
-      ours.early,
-      theirs.connection,
-      theirs.early,
-      this.#env.tunnelIdle(x),
-      this.#env.wheel,
-      (bytesIn, bytesOut) => {
-        server.tunnelClosed();
-        x.downstream.tunnelClosed(bytesIn, bytesOut);
-        this.#env.tunnelClosed(tunnel, x);
-      },
-    );
-    this.#env.tunnelOpened(tunnel, x);
-    if (ours.ended) tunnel.endedEarly();
+    switchProtocols(x, this.#server!, client, head, this.#env);
   }
-}
-
-/** Whether the server switched to something that the client asked for (RFC 9110 §7.8). Both are lower-case lists. */
-function asksFor(asked: string, given: string): boolean {
-  const offers = asked.split(", ");
-  return given.split(",").every((protocol) => offers.includes(protocol.trim()));
 }

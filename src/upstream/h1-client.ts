@@ -26,6 +26,8 @@ export interface UpstreamCall {
   onDrain(): void;
   /** Another server may be asked instead, as long as this one has not begun to answer. */
   readonly movable: boolean;
+  /** The time for the head of the answer is over: milliseconds of more, or 0 for none. None without this. */
+  moreTime?(): number;
 }
 
 /** The pool's side. */
@@ -40,6 +42,8 @@ export interface ClientOwner {
 const INFORMATIONAL_MAX = 16;
 /** Of an answer that nobody wants up to this much is read, so that its connection can be used again. */
 const DROPPED_BYTES_MAX = 65_536;
+/** …if it is there within this time: until then it keeps a place at its server. */
+const DROPPED_MS = 1000;
 /** A server's `Keep-Alive: timeout` is cut by this, so that we close before it does. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 
@@ -52,6 +56,8 @@ export class H1Client implements ConnectionHandler, BodySink {
   requests = 0;
   /** How long it may wait unused, in ms: the configured time, or less if the server said so. */
   idleMs: number;
+  /** When it was released last, on the wheel's clock. */
+  idleSince = 0;
   #reader: ResponseReader | null = null;
   readonly #body = new BodyReader();
   #call: UpstreamCall | null = null;
@@ -62,6 +68,7 @@ export class H1Client implements ConnectionHandler, BodySink {
   #responseDone = false;
   #reusable = false;
   #chunked = false;
+  #expects = false; // the client sends the body once it is told to
   #informational = 0;
   #timeoutMs = 0;
   #bodyTimeoutMs = 0;
@@ -82,6 +89,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.idleMs = idleMs;
     this.#timer = new Timer(() => this.#onTimer());
     connection.handler = this;
+    wheel.arm(this.#timer, idleMs); // whoever asked for it may have left by now
   }
 
   /** It has carried a request before this one: the server may have closed it without our knowing. */
@@ -104,6 +112,7 @@ export class H1Client implements ConnectionHandler, BodySink {
    */
   start(call: UpstreamCall, x: Exchange, host: string | null, headMs: number, bodyMs: number): void {
     this.#begin(call, x.request.method, x.request.body === "chunked", headMs, bodyMs);
+    this.#expects = x.request.expectContinue;
     const out = openOutbox(this.connection, requestHeadMax(x, host));
     outboxWrote(writeRequestHead(out, outboxAt(), x, host));
   }
@@ -126,6 +135,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#reusable = true;
     this.#informational = 0;
     this.#chunked = chunked;
+    this.#expects = false;
     this.#method = method;
     this.#timeoutMs = headMs;
     this.#bodyTimeoutMs = bodyMs;
@@ -133,6 +143,7 @@ export class H1Client implements ConnectionHandler, BodySink {
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {
+    this.#expects = false; // RFC 9110 §10.1.1: a server that has got some of the body need not ask for it
     this.#wheel.arm(this.#timer, this.#timeoutMs);
     if (this.#chunked) {
       const out = openOutbox(this.connection, CHUNK_FRAME_BYTES_MAX);
@@ -150,6 +161,7 @@ export class H1Client implements ConnectionHandler, BodySink {
       outboxWrote(writeLastChunk(out, outboxAt(), trailers));
     }
     if (this.#responseDone) this.#release();
+    else this.#wheel.arm(this.#timer, this.#timeoutMs);
   }
 
   /** Gives the exchange up: the server must stop working on it. */
@@ -170,6 +182,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     const long = kind === "close" || (kind === "length" && remaining > DROPPED_BYTES_MAX);
     if (!this.#requestDone || long) return this.abandon();
     this.#call = new Dropped(this);
+    this.#wheel.arm(this.#timer, DROPPED_MS);
   }
 
   /** The server is down. A request that it has not begun to answer goes to another, if it may. */
@@ -297,7 +310,7 @@ export class H1Client implements ConnectionHandler, BodySink {
       return FAILED;
     }
     if (this.#body.done) this.#finishResponse(this.#body.trailers, end < chunk.length);
-    else if (!this.#paused) this.#wheel.arm(this.#timer, this.#timeoutMs);
+    else if (!this.#paused && !(this.#call instanceof Dropped)) this.#wheel.arm(this.#timer, this.#timeoutMs);
     return end;
   }
 
@@ -322,6 +335,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#paused = false;
     if (!this.#reusable || this.connection.closed) return this.#lose(false);
     this.#inUse = false;
+    this.idleSince = this.#wheel.now;
     this.#wheel.arm(this.#timer, this.idleMs);
     this.connection.resume();
     this.#owner.released(this);
@@ -396,9 +410,20 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#fail(fault(stale ? "upstream.reset_on_reuse" : "upstream.reset", "closed before the answer"));
   }
 
+  /** The server has all of the request that there is, and need not answer before the rest. We are the slow ones. */
+  get #awaitsClient(): boolean {
+    if (this.#requestDone || this.#head || this.connection.full) return false;
+    return !this.#expects || this.#informational > 0;
+  }
+
   #onTimer(): void {
     if (this.#call === null) return this.#lose(false); // idle for long enough
-    if (this.#paused || this.#holding) return this.#wheel.arm(this.#timer, this.#timeoutMs); // we are the slow ones
+    if (this.#paused || this.#holding || this.#awaitsClient) return this.#wheel.arm(this.#timer, this.#timeoutMs);
+    const more = this.#head ? 0 : (this.#call.moreTime?.() ?? 0);
+    if (more > 0) {
+      this.#timeoutMs = more;
+      return this.#wheel.arm(this.#timer, more);
+    }
     this.#fail(fault("upstream.response_timeout", this.#head ? "the answer's body stopped" : "no answer in time"));
   }
 }

@@ -1,11 +1,12 @@
 // A second server is asked when the first one is slow; whoever answers first is heard, the others are given up.
 import { turnTime } from "../core/clock.ts";
+import type { Delayed } from "../core/delay-line.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { HedgePolicy } from "../pipeline/retry-policy.ts";
 import type { H1Client, UpstreamCall } from "./h1-client.ts";
-import type { Server } from "./pool.ts";
+import type { ConnectionWant, Server } from "./pool.ts";
 import type { Upstream } from "./upstream.ts";
 import type { Want } from "./want.ts";
 
@@ -13,10 +14,14 @@ import type { Want } from "./want.ts";
 export interface RaceOwner {
   readonly withdrawn: boolean;
   readonly connectMs: number;
+  /** How long an answer may take. */
+  readonly responseMs: number;
   readonly key: number;
   /** The server asked first. */
   readonly leader: Server | null;
   readonly tried: readonly Server[] | null;
+  /** At most what is left until its deadline. */
+  within(ms: number): number;
   hostFor(server: Server): string | null;
   /** Another server has answered first: its connection is the owner's from now on. Returns what `onResponse` does. */
   raceWon(server: Server, client: H1Client, attemptAt: number, head: ResponseHead): boolean;
@@ -32,6 +37,7 @@ export class Race {
   readonly #rivals: Rival[] = [];
   #pending = 0;
   #leaderFault: Fault | null = null;
+  #delayed: Delayed<unknown> | null = null;
   #over = false;
 
   constructor(owner: RaceOwner, x: Exchange, upstream: Upstream, policy: HedgePolicy) {
@@ -53,7 +59,7 @@ export class Race {
   wait(): void {
     const { quantile, afterMs } = this.#policy;
     const ms = quantile === 0 ? afterMs : this.upstream.latencyQuantile(quantile);
-    if (ms > 0) this.upstream.hedges.add(this, ms);
+    if (ms > 0) this.#delayed = this.upstream.hedges(this.#policy).add(this, ms);
   }
 
   /** The time has come: one more server is asked. */
@@ -78,7 +84,7 @@ export class Race {
   }
 
   won(winner: Rival, client: H1Client, attemptAt: number, head: ResponseHead): boolean {
-    this.#over = true;
+    this.#end();
     for (const rival of this.#rivals) if (rival !== winner) rival.cancel();
     return this.owner.raceWon(winner.server!, client, attemptAt, head);
   }
@@ -86,7 +92,7 @@ export class Race {
   failed(cause: Fault): void {
     this.#pending -= 1;
     if (this.#over || this.#pending > 0 || this.#leaderFault === null) return;
-    this.#over = true;
+    this.#end();
     this.owner.raceLost(specOf(cause).side === "upstream" ? this.#leaderFault : cause, this.servers);
   }
 
@@ -98,13 +104,20 @@ export class Race {
   /** The first server has answered, or nobody wants an answer any more. */
   cancel(): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
     for (const rival of this.#rivals) rival.cancel();
+  }
+
+  /** An exchange that is over is not kept until another server would have been asked. */
+  #end(): void {
+    this.#over = true;
+    if (this.#delayed !== null) this.#delayed.item = null;
   }
 }
 
-class Rival implements Want, UpstreamCall {
+class Rival implements Want, ConnectionWant, UpstreamCall {
   readonly freshOnly = false;
+  readonly repeatable = true;
   readonly pinned = null;
   readonly patient = false;
   readonly lane = 7;
@@ -136,19 +149,24 @@ class Rival implements Want, UpstreamCall {
 
   onServer(server: Server): void {
     this.server = server;
+    server.request(this);
+  }
+
+  onNoServer(cause: Fault): void {
+    this.#fail(cause);
   }
 
   onConnection(client: H1Client): void {
-    const { upstream, x, owner } = this.#race;
-    const { response } = upstream.config.timeouts;
+    const { x, owner } = this.#race;
+    const { responseMs } = owner;
     this.#client = client;
     this.#attemptAt = turnTime();
-    client.start(this, x, owner.hostFor(this.server!), response, response);
+    client.start(this, x, owner.hostFor(this.server!), owner.within(responseMs), responseMs);
     client.sendEnd(null);
   }
 
   onNoConnection(cause: Fault): void {
-    if (this.server !== null && specOf(cause).retry === "always") this.#race.upstream.unreachable(this.server);
+    this.#race.upstream.unreachable(this.server!);
     this.#fail(cause);
   }
 
@@ -161,7 +179,8 @@ class Rival implements Want, UpstreamCall {
     // The winner's owner counts what became of it. What asks for another try is none: the first may do better.
     if (head.status < 500 && head.status !== 101) return this.#race.won(this, client, this.#attemptAt, head);
     this.#race.upstream.outcome(this.server!, head.status, turnTime() - this.#attemptAt);
-    client.drop();
+    if (head.status === 101) client.abandon();
+    else client.drop();
     this.#race.failed(fault("upstream.bad_response", `status ${head.status}`));
     return true;
   }

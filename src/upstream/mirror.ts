@@ -1,13 +1,12 @@
 // A copy of one request, sent to another upstream whose answer nobody reads. It has its own connection and its own
 // bytes, so it never slows the client or the server that answers: what it cannot do at once, it gives up.
 import { turnTime } from "../core/clock.ts";
-import { type Fault, specOf } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { H1Client, UpstreamCall } from "./h1-client.ts";
 import { requestHeadMax, writeRequestHead } from "./h1-request.ts";
-import type { Server } from "./pool.ts";
+import type { ConnectionWant, Server } from "./pool.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { serverHost, type Upstream } from "./upstream.ts";
 import type { Want } from "./want.ts";
@@ -58,8 +57,9 @@ export class Mirror {
 }
 
 /** The side of the server that gets the copy. */
-class MirrorCall implements Want, UpstreamCall {
+class MirrorCall implements Want, ConnectionWant, UpstreamCall {
   readonly freshOnly = false;
+  readonly repeatable = false;
   readonly pinned = null;
   readonly tried = null;
   readonly patient = false;
@@ -110,6 +110,12 @@ class MirrorCall implements Want, UpstreamCall {
     // The exchange's head lies in a buffer that its connection uses again; the copy may be sent later.
     const room = Buffer.allocUnsafeSlow(requestHeadMax(x, host));
     this.#head = room.subarray(0, writeRequestHead(room, 0, x, host)) as Buffer;
+    server.request(this);
+  }
+
+  onNoServer(): void {
+    this.#over = true;
+    this.#x = null;
   }
 
   onConnection(client: H1Client): void {
@@ -125,13 +131,11 @@ class MirrorCall implements Want, UpstreamCall {
     if (this.#ended) client.sendEnd(this.#trailers);
   }
 
-  onNoConnection(cause: Fault): void {
+  onNoConnection(): void {
     this.#over = true;
-    this.#x = null;
     this.#head = null;
     this.#early = null;
-    // A server that had no room was not asked.
-    if (this.#server !== null && specOf(cause).retry === "always") this.#target.unreachable(this.#server);
+    this.#target.unreachable(this.#server!);
   }
 
   // ——— the request
@@ -172,8 +176,9 @@ class MirrorCall implements Want, UpstreamCall {
     this.#early = null;
     const client = this.#client;
     this.#client = null;
+    if (client === null) return; // whoever brings the connection finds it withdrawn
     if (!this.#answered) this.#target.cancelled(this.#server!);
-    client?.abandon();
+    client.abandon();
   }
 
   // ——— the answer

@@ -20,10 +20,17 @@ export interface ConnectionWant {
   readonly connectMs: number;
   /** Only a connection that was never used before will do. */
   readonly freshOnly: boolean;
+  /** The request may be sent again should the connection turn out to be closed already. */
+  readonly repeatable: boolean;
   /** What a new connection begins with: a PROXY protocol header. Null for none; such connections are not shared. */
   readonly preface: Buffer | null;
   onConnection(client: H1Client): void;
   onNoConnection(cause: Fault): void;
+}
+
+/** A connect under way, once it is. */
+interface Way {
+  attempt: Dial | null;
 }
 
 /** A server's place in its upstream. */
@@ -38,6 +45,12 @@ export interface ServerOwner {
   /** One succeeded after some that had failed. */
   serverConnected(server: Server): void;
 }
+
+/**
+ * Many servers close connections that were unused for five seconds, and few say so. A request that cannot be sent twice
+ * gets a new one rather than one of which that may be true.
+ */
+const TRUSTED_IDLE_MS = 4000;
 
 export class Server implements ServerRef, ClientOwner {
   readonly name: string;
@@ -84,14 +97,21 @@ export class Server implements ServerRef, ClientOwner {
 
   /** Gives a connection: an unused one at once, else a new one. The caller has a place in flight for it. */
   request(want: ConnectionWant): void {
-    const client = want.freshOnly || want.preface !== null ? undefined : this.#idle.pop();
+    const client = want.freshOnly || want.preface !== null ? undefined : this.#takeIdle(want.repeatable);
     if (client === undefined) this.#connect(want);
     else want.onConnection(client);
   }
 
+  /** The one used last, unless it has waited too long for a request that gets one try only. */
+  #takeIdle(repeatable: boolean): H1Client | undefined {
+    if (repeatable) return this.#idle.pop();
+    const last = this.#idle[this.#idle.length - 1];
+    return last !== undefined && this.#wheel.now - last.idleSince <= TRUSTED_IDLE_MS ? this.#idle.pop() : undefined;
+  }
+
   #connect(want: ConnectionWant): void {
     this.#connecting += 1;
-    void this.connection(want.connectMs, want.preface).then(
+    void this.reach(want.connectMs, want.preface).promise.then(
       (connection) => this.#connected(connection, want),
       (error: unknown) => this.#notConnected(error, want),
     );
@@ -101,31 +121,41 @@ export class Server implements ServerRef, ClientOwner {
    * Opens a connection within `ms` milliseconds: resolves the name and connects to the first address that answers.
    * Rejects with a FaultError or the system's error.
    */
-  async connection(ms: number, preface: Buffer | null): Promise<Connection> {
-    const { address } = this;
-    const late = Promise.withResolvers<never>();
-    let attempt: Dial | null = null;
-    const timer = new Timer(() => {
+  reach(ms: number, preface: Buffer | null): Dial {
+    const stop = Promise.withResolvers<never>();
+    stop.promise.catch(() => {}); // it may lose the race without anybody waiting for it
+    const way: Way = { attempt: null };
+    const giveUp = (cause: Fault): void => {
       // In this order: the first of the two to be rejected is the reason that is told.
-      late.reject(new FaultError(fault("upstream.connect_timeout", `${this.name}: no connection within ${ms} ms`)));
-      attempt?.cancel();
-    });
+      stop.reject(new FaultError(cause));
+      way.attempt?.cancel();
+    };
+    const timer = new Timer(() =>
+      giveUp(fault("upstream.connect_timeout", `${this.name}: no connection within ${ms} ms`)),
+    );
     this.#wheel.arm(timer, ms);
-    late.promise.catch(() => {}); // it may lose the race without anybody waiting for it
-    try {
-      if (address.kind === "unix") attempt = dial(address);
-      else {
-        const found = this.#resolver.lookup(address.host);
-        const all = Array.isArray(found) ? (found as readonly string[]) : await Promise.race([found, late.promise]);
-        const addresses = this.#rotate(all);
-        attempt = connectAny(addresses, (host) => dial({ kind: "tcp", host, port: address.port }));
-      }
-      const connection = await Promise.race([attempt.promise, late.promise]);
-      if (preface !== null) connection.send(preface, 0, preface.length, false);
-      return connection;
-    } finally {
-      this.#wheel.drop(timer);
+    const promise = this.#open(way, stop.promise, preface).finally(() => this.#wheel.drop(timer));
+    return { promise, cancel: () => giveUp(fault("client.gone", "gone before the connection was there")) };
+  }
+
+  async #open(way: Way, stopped: Promise<never>, preface: Buffer | null): Promise<Connection> {
+    const { address } = this;
+    if (address.kind === "unix") way.attempt = dial(address);
+    else {
+      const all = await Promise.race([this.addresses(), stopped]);
+      way.attempt = connectAny(all, (host) => dial({ kind: "tcp", host, port: address.port }));
     }
+    const connection = await Promise.race([way.attempt.promise, stopped]);
+    if (preface !== null) connection.send(preface, 0, preface.length, false);
+    return connection;
+  }
+
+  /** The addresses of its name in the order in which to try them; at once when they are known. TCP and UDP only. */
+  addresses(): readonly string[] | Promise<readonly string[]> {
+    if (this.address.kind === "unix") return [];
+    const found = this.#resolver.lookup(this.address.host);
+    if (!Array.isArray(found)) return (found as Promise<readonly string[]>).then((all) => this.#rotate(all));
+    return this.#rotate(found as readonly string[]);
   }
 
   /** Spreads connections over the addresses of a name, each family by itself. */
@@ -151,8 +181,10 @@ export class Server implements ServerRef, ClientOwner {
   #notConnected(error: unknown, want: ConnectionWant): void {
     this.#connecting -= 1;
     this.#owner.serverFailed(this);
-    if (!want.withdrawn) want.onNoConnection(connectFault(this.name, error));
+    // Freed first: if there is nobody else, it is asked again itself.
     this.#owner.serverFreed(this);
+    if (want.withdrawn) this.#owner.withdrawn();
+    else want.onNoConnection(connectFault(this.name, error));
   }
 
   released(client: H1Client): void {

@@ -43,13 +43,18 @@ export class RetryBudget {
     this.#young += this.#share;
   }
 
-  /** Takes what one retry (or one hedged request) costs; false when there is no budget for it. */
-  take(): boolean {
+  /** Whether there is budget for one more. */
+  get left(): boolean {
     const now = this.#now();
     if (now >= this.#spanEnds) this.#nextSpan(now);
     this.#reserve = Math.min(RESERVE_MAX, this.#reserve + ((now - this.#reserveAt) * RESERVE_PER_SECOND) / 1000);
     this.#reserveAt = now;
-    if (this.#old + this.#young + this.#reserve < 1 - ROUNDING) return false;
+    return this.#old + this.#young + this.#reserve >= 1 - ROUNDING;
+  }
+
+  /** Takes what one retry (or one hedged request) costs; false when there is no budget for it. */
+  take(): boolean {
+    if (!this.left) return false;
     const fromOld = Math.min(this.#old, 1);
     const fromYoung = Math.min(this.#young, 1 - fromOld);
     this.#old -= fromOld;

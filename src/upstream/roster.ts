@@ -12,6 +12,9 @@ const SLOW_START_MIN = 0.05;
 /** How often weights that grow are looked at. */
 const SLOW_START_STEP_MS = 200;
 
+/** More than any server has in flight. */
+const UNREACHED_LOAD = 1e9;
+
 export class Roster {
   readonly config: UpstreamConfig;
   servers: readonly Server[] = [];
@@ -19,8 +22,9 @@ export class Roster {
   readonly #board: Board;
   #byId: ReadonlyMap<string, Server> = new Map();
   #weights = new Float64Array(0);
-  /** Usable by every account, and usable if there is nobody better. */
   #usable = new Uint8Array(0);
+  /** Usable, but in a zone that gets nothing while the preferred one has room. */
+  #spare = new Uint8Array(0);
   #mask = new Uint8Array(0);
   #down = new Uint8Array(0);
   /** The board's version that the weights are of, and when time alone changes them. */
@@ -37,10 +41,12 @@ export class Roster {
   /** Replaces the servers; each gets its index. */
   reset(servers: readonly Server[]): void {
     const { length } = servers;
+    this.#look(); // those who stay may have gone down just now
     this.servers = servers;
     this.#byId = new Map(servers.map((server) => [server.name, server]));
     this.#weights = new Float64Array(length);
     this.#usable = new Uint8Array(length);
+    this.#spare = new Uint8Array(length);
     this.#mask = new Uint8Array(length);
     this.#down = new Uint8Array(length);
     const slots = new Int32Array(length);
@@ -77,28 +83,35 @@ export class Roster {
   next(key: number, excluded: Uint8Array | null): Server | null {
     this.#look();
     const at = this.balancer.pick(key, excluded);
-    if (at >= 0) return this.servers[at]!;
-    return excluded === null ? null : this.#lastResort(excluded);
+    return at >= 0 ? this.servers[at]! : null;
+  }
+
+  /** One where `next` knows none: of a zone that is not preferred. For `retry` also one that is left out or a backup. */
+  beyond(excluded: Uint8Array, retry: boolean): Server | null {
+    let best: Server | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    for (const [at, server] of this.servers.entries()) {
+      if (excluded[at] === 1 || !(this.#spare[at] === 1 || (retry && this.#mayBeTried(server)))) continue;
+      // Nothing is in flight at a server that cannot be reached.
+      const load =
+        this.#board.inFlight(server.member.slot) + (server.failedUntil > this.#board.now ? UNREACHED_LOAD : 0);
+      if (load >= least) continue;
+      best = server;
+      least = load;
+    }
+    return best;
   }
 
   /** The first server, in the order of the list, that may get requests and satisfies this. */
   find(test: (server: Server) => boolean): Server | null {
     this.#look();
-    for (const [at, server] of this.servers.entries()) if (this.#weights[at]! > 0 && test(server)) return server;
+    for (const [at, server] of this.servers.entries()) {
+      if ((this.#weights[at]! > 0 || this.#spare[at] === 1) && test(server)) return server;
+    }
     return null;
   }
 
   /** For another try even a server that is left out for its answers is better than none. */
-  #lastResort(excluded: Uint8Array): Server | null {
-    let best: Server | null = null;
-    for (const [at, server] of this.servers.entries()) {
-      if (excluded[at] === 1 || !this.#mayBeTried(server)) continue;
-      if (best === null || this.#board.inFlight(server.member.slot) < this.#board.inFlight(best.member.slot))
-        best = server;
-    }
-    return best;
-  }
-
   #mayBeTried(server: Server): boolean {
     const { mode, weight } = server.member;
     return mode === "ready" && weight > 0 && this.#notDown(server);
@@ -148,6 +161,7 @@ export class Roster {
     const usable = this.#usable;
     let all = 0;
     let good = 0;
+    let backups = 0;
     for (const [at, server] of servers.entries()) {
       usable[at] = 0;
       const { mode, weight, slot, backup } = server.member;
@@ -160,15 +174,23 @@ export class Roster {
         continue;
       }
       usable[at] = 1;
-      if (!backup) good += 1;
+      if (backup) backups += 1;
+      else good += 1;
     }
-    const panic = all > 0 && good / all < this.config.panic;
+    // Backups that are well are better than servers of which none is.
+    const panic = all > 0 && good / all < this.config.panic && (good > 0 || backups === 0);
     this.#available =
       (panic && this.#assign(now, false, () => true)) ||
       this.#assign(now, false, (_, at) => usable[at] === 1) ||
       this.#assign(now, true, (_, at) => usable[at] === 1) ||
       this.#assign(now, false, (server) => this.#notDown(server)) ||
-      this.#assign(now, true, (server) => this.#notDown(server));
+      this.#assign(now, true, (server) => this.#notDown(server)) ||
+      this.#assign(now, false, (server) => this.#isAwaited(server));
+  }
+
+  /** A server that nothing is known of is better than none. */
+  #isAwaited(server: Server): boolean {
+    return this.#board.health(server.member.slot) === HEALTH_AWAITED;
   }
 
   /** Passive signs alone leave nobody out when there is nobody else. */
@@ -197,6 +219,7 @@ export class Roster {
     let remote = 0;
     for (const [at, server] of this.servers.entries()) {
       weights[at] = 0;
+      this.#spare[at] = 0;
       const { member } = server;
       if (member.mode !== "ready" || member.backup !== backup) continue;
       if (member.zone === preferZone) localAll += member.weight;
@@ -214,7 +237,9 @@ export class Roster {
     const part = Math.min(1, (ZONE_HEADROOM * local) / localAll);
     const factor = part === 1 ? 0 : (((1 - part) / part) * local) / remote;
     for (const [at, { member }] of this.servers.entries()) {
-      if (member.zone !== this.config.preferZone) this.#weights[at] = this.#weights[at]! * factor;
+      if (member.zone === this.config.preferZone || this.#weights[at] === 0) continue;
+      this.#weights[at] = this.#weights[at]! * factor;
+      if (factor === 0) this.#spare[at] = 1;
     }
   }
 

@@ -1,5 +1,6 @@
 // A group of servers that can answer the same requests, as one thread knows it: which of them gets the next request,
 // which requests wait, and what every answer says about its server.
+import { UPSTREAM_DEFAULTS } from "../config/defaults.ts";
 import type { UpstreamConfig } from "../config/schema.ts";
 import { monotonic } from "../core/clock.ts";
 import { DelayLine } from "../core/delay-line.ts";
@@ -60,8 +61,7 @@ export class Upstream implements ServerOwner {
   readonly sticky: Sticky | null;
   readonly retry: RetryPolicy;
   readonly hedge: HedgePolicy | null;
-  readonly budget: RetryBudget | null;
-  readonly hedges: DelayLine<{ due(): void }>;
+  readonly budget: RetryBudget;
   /** 0 for none. */
   readonly totalMs: number;
   readonly queue: PlaceQueue;
@@ -69,6 +69,8 @@ export class Upstream implements ServerOwner {
   readonly #board: Board;
   readonly #breaker: CircuitBreaker | null;
   readonly #outlier: Outlier | null;
+  /** A line for each policy: in one, a long wait would hold the short ones up. */
+  readonly #hedges = new WeakMap<HedgePolicy, DelayLine<{ due(): void }>>();
   #latency: LatencyWindow | null = null; // from the first request on that may be hedged
   readonly #hashKey: ((x: Exchange) => number) | null;
   readonly #adaptive = new Map<Server, AdaptiveLimit>();
@@ -86,9 +88,10 @@ export class Upstream implements ServerOwner {
     this.sticky =
       config.sticky === undefined ? null : new Sticky(`upstream:${name}`, config.sticky, env.secret, env.wallNow);
     this.retry = config.retry === false ? NO_RETRY : new RetryPolicy(config.retry);
-    this.budget = config.retry === false ? null : new RetryBudget(config.retry.budget, () => board.now);
+    // Without retries of its own too: routes may have theirs, and second servers that are asked cost as much.
+    const { budget } = config.retry === false ? UPSTREAM_DEFAULTS.retry : config.retry;
+    this.budget = new RetryBudget(budget, () => board.now);
     this.hedge = config.hedge === undefined ? null : hedgePolicy(config.hedge);
-    this.hedges = new DelayLine((race) => race.due(), monotonic);
     this.totalMs = config.timeouts.total ?? 0;
     this.#breaker =
       config.circuitBreaker === undefined ? null : new CircuitBreaker(board, membership.slot, config.circuitBreaker);
@@ -122,6 +125,8 @@ export class Upstream implements ServerOwner {
     for (const server of before) {
       if (servers.includes(server)) continue;
       server.index = -1;
+      server.metrics?.end();
+      server.metrics = null;
       server.retire();
       this.#adaptive.delete(server);
     }
@@ -170,15 +175,18 @@ export class Upstream implements ServerOwner {
 
   // ——— a server for a request
 
-  /** Chooses a server and asks it for a connection, now or when there is room. */
+  /** Chooses a server, now or when there is room. */
   acquire(want: Want): void {
-    if (this.#breaker !== null && !this.#breaker.allow())
-      return want.onNoConnection(fault("upstream.circuit_open", this.name));
-    const found = this.queue.length > 0 && want.patient ? FULL : this.#place(want);
+    if (this.#breaker !== null && !this.#breaker.allow()) return want.onNoServer(this.#circuitOpen(this.#breaker));
+    const found = this.queue.occupied && want.patient ? FULL : this.#place(want);
     if (typeof found === "object") return this.#give(want, found);
     if (found === FULL && want.patient && this.queue.add(want, want.lane)) return;
     this.#breaker?.cancelled();
-    want.onNoConnection(found === FULL ? fault("upstream.queue_full", this.name) : this.#nobody());
+    want.onNoServer(found === FULL ? fault("upstream.queue_full", this.name) : this.#nobody());
+  }
+
+  #circuitOpen(breaker: CircuitBreaker): Fault {
+    return fault("upstream.circuit_open", this.name, Math.ceil(breaker.retryAfterMs() / 1000));
   }
 
   #nobody(): Fault {
@@ -196,15 +204,16 @@ export class Upstream implements ServerOwner {
       if (server === null) return NOBODY;
       if (this.#enter(server)) return server;
     }
-    return this.#placeAmong(key, tried);
+    return this.#placeAmong(key, tried, want.patient);
   }
 
-  /** The same among those that were not tried and are not busy. */
-  #placeAmong(key: number, tried: readonly Server[] | null): Server | typeof FULL | typeof NOBODY {
+  /** The same among those that were not tried and are not busy. Who only asks to be faster gets no last resort. */
+  #placeAmong(key: number, tried: readonly Server[] | null, patient: boolean): Server | typeof FULL | typeof NOBODY {
+    const retry = tried !== null && patient;
     const mask = this.roster.mask();
     for (const server of tried ?? []) if (server.index >= 0) mask[server.index] = 1;
     for (let busy = 0; busy < BUSY_MAX; busy += 1) {
-      const server = this.roster.next(key, mask);
+      const server = this.roster.next(key, mask) ?? this.roster.beyond(mask, retry && busy === 0);
       if (server === null) return busy > 0 ? FULL : NOBODY;
       if (this.#enter(server)) return server;
       mask[server.index] = 1;
@@ -229,10 +238,9 @@ export class Upstream implements ServerOwner {
   }
 
   #give(want: Want, server: Server): void {
-    want.onServer(server);
     // One request finds out whether it can be reached again; the others are not to wait for that.
     if (server.failures > 0 && server.idle === 0) this.#tryOnce(server);
-    server.request(want);
+    want.onServer(server);
   }
 
   /** Passes the server over until it is known whether this connect succeeds. */
@@ -242,15 +250,9 @@ export class Upstream implements ServerOwner {
     this.roster.touch();
   }
 
-  /** A place for a connection that is no exchange (layer 4). Null when there is none; `serverFreed` gives it back. */
-  enterAny(key: number, tried: readonly Server[] | null): Server | null {
-    const found = this.#placeAmong(key, tried);
-    return typeof found === "object" ? found : null;
-  }
-
   serverFreed(server: Server): void {
     this.#board.leave(server.member.slot);
-    this.queue.freed();
+    this.queue.freed(server);
   }
 
   withdrawn(): void {
@@ -279,8 +281,7 @@ export class Upstream implements ServerOwner {
   outcome(server: Server, status: number, ms: number): void {
     const isError = status === 0 || isServerError(status);
     const { slot } = server.member;
-    server.metrics ??= this.metrics.server(server.name);
-    server.metrics.count(status);
+    this.#count(server, status);
     if (status !== 0) {
       this.metrics.duration.observe(ms / 1000);
       this.#latency?.observe(ms);
@@ -295,24 +296,36 @@ export class Upstream implements ServerOwner {
     if (this.config.limits.adaptive) this.#adaptiveOf(server).sample(ms, this.#board.ownInFlight(slot), isError);
   }
 
+  /** Servers that have left count nothing: their series have ended. */
+  #count(server: Server, status: number): void {
+    if (server.index < 0) return;
+    server.metrics ??= this.metrics.server(server.name);
+    server.metrics.count(status);
+  }
+
   /** A connect failed. It is passed over for that already, so it is no error in a row. */
   unreachable(server: Server): void {
-    server.metrics ??= this.metrics.server(server.name);
-    server.metrics.count(0);
+    this.#count(server, 0);
     this.#breaker?.outcome(true);
     if (server.index >= 0) this.roster.balancer.observe(server.index, 0, true, this.#board.now);
   }
 
+  /** A connection of layer 4 is there, `ms` after it was asked for. */
+  streamOpened(server: Server, ms: number): void {
+    if (server.failures > 0) this.serverConnected(server);
+    this.#board.count(server.member.slot, false, ms);
+    this.#breaker?.outcome(false);
+    if (server.index >= 0) this.roster.balancer.observe(server.index, ms, false, this.#board.now);
+  }
+
   /** A request was given up for reasons that are not its server's: nothing is held against it. */
   cancelled(server: Server): void {
-    server.metrics ??= this.metrics.server(server.name);
-    server.metrics.count(CLIENT_GONE);
+    this.#count(server, CLIENT_GONE);
     this.#breaker?.cancelled();
   }
 
   /** Whether the budget has room for one more try; it is spent. */
   mayRetry(): boolean {
-    if (this.budget === null) return false;
     if (this.budget.take()) return true;
     this.metrics.budgetExhausted.add(1);
     return false;
@@ -337,6 +350,16 @@ export class Upstream implements ServerOwner {
   /** Whether a second server may be asked for such a request. */
   hedgeable(method: string): boolean {
     return this.servers.length > 1 && (method === "GET" || method === "HEAD" || method === "OPTIONS");
+  }
+
+  /** Where requests that are hedged by this policy wait for their time. */
+  hedges(policy: HedgePolicy): DelayLine<{ due(): void }> {
+    let line = this.#hedges.get(policy);
+    if (line === undefined) {
+      line = new DelayLine((race) => race.due(), monotonic);
+      this.#hedges.set(policy, line);
+    }
+    return line;
   }
 
   /** That quantile of the latencies of late in milliseconds; 0 while too little is known. */

@@ -35,6 +35,7 @@ export class WaitingLine<T extends { readonly withdrawn: boolean }> {
   readonly #timeoutMs: number;
   readonly #wheel: TimerWheel;
   readonly #expired: (item: T) => void;
+  readonly #dropped: (item: T) => void;
   readonly #timer = new Timer(() => this.#expire());
   readonly #places = new Map<T, Place<T>>();
   readonly #first: (Place<T> | null)[] = new Array(LANES).fill(null);
@@ -44,13 +45,20 @@ export class WaitingLine<T extends { readonly withdrawn: boolean }> {
 
   /**
    * `expired` is called with each item that has waited `timeoutMs`, give or take what the wheel does, after it has left
-   * the line. It may push, shift and remove.
+   * the line. It may push, shift and remove. `dropped` is called with each that was withdrawn, when the line notices.
    */
-  constructor(capacity: number, timeoutMs: number, wheel: TimerWheel, expired: (item: T) => void) {
+  constructor(
+    capacity: number,
+    timeoutMs: number,
+    wheel: TimerWheel,
+    expired: (item: T) => void,
+    dropped: (item: T) => void = () => {},
+  ) {
     this.#capacity = capacity;
     this.#timeoutMs = timeoutMs;
     this.#wheel = wheel;
     this.#expired = expired;
+    this.#dropped = dropped;
   }
 
   /** How many wait; some of them may be withdrawn. */
@@ -73,19 +81,23 @@ export class WaitingLine<T extends { readonly withdrawn: boolean }> {
   }
 
   /**
-   * Takes the first that is accepted out of the line; those that are not stay where they are. Null when there is none.
-   * `accept` only looks: it does not change the line.
+   * Takes the first that is accepted out of the line; those that are not stay where they are. Null when there is none,
+   * or when `accept` says so by null: then nobody behind is looked at. It only looks: it does not change the line.
    */
-  shift(accept?: (item: T) => boolean): T | null {
+  shift(accept?: (item: T) => boolean | null): T | null {
     if (this.#places.size === 0) return null;
     for (let lane = 0; lane < LANES; lane += 1) {
       let place = this.#first[lane]!;
       while (place !== null) {
         const { item, next } = place;
-        if (item.withdrawn) this.#take(place);
-        else if (accept === undefined || accept(item)) {
-          this.#take(place);
-          return item;
+        if (item.withdrawn) this.#drop(place);
+        else {
+          const accepted = accept === undefined || accept(item);
+          if (accepted === null) return null;
+          if (accepted) {
+            this.#take(place);
+            return item;
+          }
         }
         place = next!;
       }
@@ -118,6 +130,11 @@ export class WaitingLine<T extends { readonly withdrawn: boolean }> {
     this.#places.delete(place.item);
   }
 
+  #drop(place: Place<T>): void {
+    this.#take(place);
+    this.#dropped(place.item);
+  }
+
   /** Drops the withdrawn of a full line. Not at each refusal: while a flood is refused, that would cost the most. */
   #makeRoom(): boolean {
     if (this.#searchIn > 0) {
@@ -125,7 +142,7 @@ export class WaitingLine<T extends { readonly withdrawn: boolean }> {
       return false;
     }
     this.#searchIn = Math.floor(this.#capacity / SEARCHES);
-    for (const [item, place] of this.#places) if (item.withdrawn) this.#take(place);
+    for (const [item, place] of this.#places) if (item.withdrawn) this.#drop(place);
     return this.#places.size < this.#capacity;
   }
 
@@ -140,8 +157,12 @@ export class WaitingLine<T extends { readonly withdrawn: boolean }> {
           earliest = Math.min(earliest, place.deadline);
           break;
         }
+        if (place.item.withdrawn) {
+          this.#drop(place);
+          continue;
+        }
         this.#take(place);
-        if (!place.item.withdrawn) this.#expired(place.item);
+        this.#expired(place.item);
       }
     }
     // The wheel adds a tick of its own.

@@ -12,6 +12,7 @@ const BELOW_CONTROL = [
   "discovery",
   "health",
   "providers",
+  "certificates",
 ];
 
 /** What each folder of src/ may import besides itself. */
@@ -31,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   state: ["core"],
   observe: ["core"],
   providers: ["core", "http", "config", "observe"],
+  certificates: ["core", "http", "config", "state", "observe"],
   control: BELOW_CONTROL,
   cli: [...BELOW_CONTROL, "control"],
 };

@@ -1,0 +1,20 @@
+// Which store a configuration asks for.
+import { FileState } from "./file-state.ts";
+import type { SharedState } from "./shared-state.ts";
+
+export type StateSettings =
+  | { readonly kind: "files"; readonly folder: string }
+  | { readonly kind: "redis"; readonly url: string; readonly prefix?: string };
+
+/**
+ * Opens the store; `onError` is told of later failures of its connection.
+ *
+ * @throws Error when the folder cannot be used, or the server not reached
+ */
+export async function openState(settings: StateSettings, onError: (error: Error) => void): Promise<SharedState> {
+  if (settings.kind === "files") return await FileState.open(settings.folder);
+  // Loaded only where it is asked for: it costs megabytes.
+  const { RedisState } = await import("./redis-state.ts");
+  const { url, prefix } = settings;
+  return await RedisState.open({ url, onError, ...(prefix === undefined ? {} : { prefix }) });
+}
