@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { forwardingProblem } from "./backend.ts";
 import { freePort } from "./child.ts";
 import { affordableConnections, weighIdle } from "./idle.ts";
-import type { Peer, RunningPeer } from "./peer.ts";
+import { type Peer, type RunningPeer, writeCertificate } from "./peer.ts";
 import { cpuSeconds, residentBytes } from "./proc.ts";
 import { type LoadSample, type Sample, type ScenarioResult, summarise } from "./results.ts";
 import type { IdleScenario, LoadScenario } from "./scenario.ts";
@@ -35,7 +35,8 @@ export async function measure(
   candidates: readonly Peer[],
 ): Promise<ScenarioResult> {
   const layer = scenario.kind === "load" ? scenario.layer : 7;
-  const peers = layer === 4 ? candidates.filter((peer) => peer.layer4 !== null) : candidates;
+  const tls = scenario.kind === "load" && scenario.tls;
+  const peers = candidates.filter((peer) => (layer === 7 || peer.layer4 !== null) && (!tls || peer.tls));
   const collected = new Map<string, Collected>(peers.map((peer) => [peer.name, { rounds: [], problem: null }]));
   if (scenario.kind === "load") await measureLoad(bench, scenario, peers, collected);
   else await measureIdle(bench, scenario, peers, collected);
@@ -56,9 +57,9 @@ async function measureLoad(
   const running = new Map<Peer, RunningPeer>();
   for (const peer of peers) {
     await attempt(bench, peer, collected, async () => {
-      const started = await start(bench, peer, scenario.connections, scenario.layer);
+      const started = await start(bench, peer, scenario.connections, scenario.layer, scenario.tls);
       running.set(peer, started);
-      const problem = scenario.layer === 7 ? await forwardingProblem(started.port) : null;
+      const problem = scenario.layer === 7 && !scenario.tls ? await forwardingProblem(started.port) : null;
       if (problem !== null) throw new Error(problem);
       await runLoad(scenario, started.port, { ...loadOptions(bench), seconds: WARM_UP_SECONDS });
     });
@@ -108,7 +109,8 @@ async function measureIdle(
       const { rounds, problem } = collected.get(peer.name)!;
       if (problem !== null) continue;
       await attempt(bench, peer, collected, async () => {
-        const started = await start(bench, peer, connections, 7); // Fresh each time: freed memory would hide the cost.
+        // Fresh each time: freed memory would hide the cost.
+        const started = await start(bench, peer, connections, 7, false);
         try {
           const memory = await weighIdle(started, { core: bench.loadCore, connections });
           rounds.push({ kind: "idle", ...memory });
@@ -140,12 +142,13 @@ async function attempt(
 
 let startCount = 0;
 
-async function start(bench: Bench, peer: Peer, connections: number, layer: 4 | 7): Promise<RunningPeer> {
+async function start(bench: Bench, peer: Peer, connections: number, layer: 4 | 7, tls: boolean): Promise<RunningPeer> {
   startCount += 1;
   const directory = join(bench.directory, `${peer.name}-${startCount}`);
   mkdirSync(directory);
   const { backendPort, proxyCore: core } = bench;
-  return peer.start({ port: freePort(), backendPort, layer, core, directory, connections });
+  if (tls) writeCertificate(directory);
+  return peer.start({ port: freePort(), backendPort, layer, tls, core, directory, connections });
 }
 
 function loadOptions(bench: Bench): { core: number; seconds: number; directory: string } {

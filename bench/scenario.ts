@@ -5,6 +5,8 @@ export interface LoadScenario {
   readonly kind: "load";
   /** 7: the proxies read HTTP. 4: they forward connections as they are; peers that cannot are left out. */
   readonly layer: 4 | 7;
+  /** Clients speak TLS; peers that cannot are left out. */
+  readonly tls: boolean;
   readonly name: string;
   readonly title: string;
   readonly method: "GET" | "POST";
@@ -69,6 +71,7 @@ const MANY_FIELDS: LoadScenario["fields"] = [
 const browse = {
   kind: "load",
   layer: 7,
+  tls: false,
   method: "GET",
   fields: BROWSER_FIELDS,
   bodyBytes: 0,
@@ -85,6 +88,16 @@ export const SCENARIOS: readonly Scenario[] = [
     ...browse,
     name: "connect",
     title: "new connection for each request",
+    fields: BROWSER_FIELDS.map(([name, value]) => [name, name === "Connection" ? "close" : value] as const),
+    path: "/small",
+    answerBytes: 34,
+  },
+  { ...browse, tls: true, name: "tls", title: "TLS 1.3, 34-byte body", path: "/small", answerBytes: 34 },
+  {
+    ...browse,
+    tls: true,
+    name: "handshake",
+    title: "TLS 1.3, a full handshake for each request",
     fields: BROWSER_FIELDS.map(([name, value]) => [name, name === "Connection" ? "close" : value] as const),
     path: "/small",
     answerBytes: 34,

@@ -56,8 +56,8 @@ async function soak(): Promise<number> {
   const directory = join(temporaryDirectory(), "peer");
   mkdirSync(directory);
   const backend = await startBackend(temporaryDirectory(), loadCore);
-  const { connections, layer } = scenario;
-  const context = { port: freePort(), backendPort: backend.port, layer, core: proxyCore, directory, connections };
+  const { connections, layer, tls } = scenario;
+  const context = { port: freePort(), backendPort: backend.port, layer, tls, core: proxyCore, directory, connections };
   const running = await peer.start(context);
   const series: MemoryPoint[] = [{ requests: 0, residentBytes: residentBytes(running.pid) }];
   print(series[0]!);

@@ -29,7 +29,7 @@ export async function runLoad(
   writeFileSync(script, luaScript(scenario));
   const program = findProgram("wrk") ?? "wrk";
   const size = ["-t1", `-c${scenario.connections}`, `-d${options.seconds}s`, "--timeout", "10s"];
-  const url = `http://127.0.0.1:${port}${scenario.path}`;
+  const url = `${scenario.tls ? "https" : "http"}://127.0.0.1:${port}${scenario.path}`;
   const child = startGenerator([program, ...size, "-s", script, url], options.core);
   const [output, complaint] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   if ((await child.exited) !== 0) throw new Error(`wrk failed: ${complaint.trim() || output.trim()}`);

@@ -2,12 +2,15 @@
 import { randomBytes } from "node:crypto";
 import { checkConfig } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
+import { Certificates, type PreparedCertificates } from "./control/certificates.ts";
 import { claimAddresses } from "./control/claim.ts";
-import { compilePlan, planProblems } from "./control/compile.ts";
+import { compilePlan } from "./control/compile.ts";
 import { DataPlane, type Prepared } from "./control/data-plane.ts";
 import { Fleet } from "./control/fleet.ts";
 import { boundAddress, listenerNames } from "./control/listener-names.ts";
 import { ServerChanges } from "./control/server-changes.ts";
+import { configProblems } from "./control/verify.ts";
+import { wallClock } from "./core/clock.ts";
 import { createLog } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { setViaPseudonym } from "./pipeline/via.ts";
@@ -49,11 +52,12 @@ export async function createProxy(config: ConfigInput): Promise<Proxy> {
   return proxy;
 }
 
-const check = (input: ConfigInput): Config => checkConfig(input, { verify: planProblems }).config;
+const check = (input: ConfigInput): Config => checkConfig(input, { verify: configProblems }).config;
 
 class EmbeddedProxy implements Proxy {
   readonly #log;
   readonly #fleet: Fleet;
+  readonly #certificates: Certificates;
   readonly #plane: DataPlane;
   #config: Config;
   #ports: ReadonlyMap<string, number> = new Map();
@@ -73,12 +77,22 @@ class EmbeddedProxy implements Proxy {
       },
       config,
     );
+    this.#certificates = new Certificates({
+      log: this.#log,
+      now: wallClock,
+      changed: (listener) => {
+        const update = this.#certificates.update(listener, new Set());
+        if (update !== null) this.#plane.setCertificates(update);
+      },
+      onChallenge: async (change) => this.#plane.answers.set(change),
+    });
     this.#plane = new DataPlane({
       log: this.#log,
       metrics: new Metrics(() => {}),
       primary: true,
       board: this.#fleet.board,
       secret: randomBytes(32),
+      ask: (listener, name) => this.#certificates.answer(listener, name),
     });
   }
 
@@ -93,6 +107,7 @@ class EmbeddedProxy implements Proxy {
     } catch (error) {
       await this.#plane.drain(0);
       this.#fleet.stop();
+      await this.#certificates.stop();
       throw error;
     }
   }
@@ -108,15 +123,23 @@ class EmbeddedProxy implements Proxy {
       listeners.flatMap(({ address, udp }) => (udp === undefined ? [address] : []));
     await claimAddresses(addresses(config.listeners), addresses(held));
     const fleet = this.#fleet.prepare(config, compilePlan(config).upstreams);
+    let certificates: PreparedCertificates | null = null;
     let prepared: Prepared;
     try {
-      prepared = this.#plane.prepare(config, this.#ports, fleet.memberships);
+      certificates = this.#certificates.prepare(config);
+      const { challenges } = this.#certificates;
+      const knowledge = { memberships: fleet.memberships, certificates: certificates.updates, challenges };
+      prepared = this.#plane.prepare(config, this.#ports, knowledge);
     } catch (error) {
       fleet.discard();
+      certificates?.discard();
       throw error;
     }
     fleet.commit();
+    await certificates.commit();
     this.#plane.commit(prepared);
+    // Some may have changed since they were made ready.
+    for (const update of this.#certificates.updates) this.#plane.setCertificates(update);
     this.#ports = this.#plane.ports(prepared);
     this.#log.setLevel(config.log.level);
     this.#config = config;
@@ -126,5 +149,6 @@ class EmbeddedProxy implements Proxy {
     await this.#last;
     await this.#plane.drain(this.#config.shutdown.drain);
     this.#fleet.stop();
+    await this.#certificates.stop();
   }
 }

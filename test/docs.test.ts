@@ -23,7 +23,12 @@ const PAGES = ["{README,ARCHITECTURE,CONTRIBUTING,CHANGELOG}.md", "{docs,example
   .flatMap((pattern) => [...new Bun.Glob(pattern).scanSync({ cwd: ROOT })])
   .sort();
 /** What examples read from the environment. */
-const ENVIRONMENT = { ADMIN_TOKEN: "t", APP_HOST: "app.internal", STICKY_SECRET: "sixteen characters" };
+const ENVIRONMENT = {
+  ADMIN_TOKEN: "t",
+  APP_HOST: "app.internal",
+  STICKY_SECRET: "sixteen characters",
+  TSIG_SECRET: "c2VjcmV0",
+};
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
@@ -245,6 +250,7 @@ test("docs/limits-and-timeouts.md has every limit, with the default of the refer
   const tables = ["listeners[].timeouts", "listeners[].limits", "upstreams.NAME.timeouts", "upstreams.NAME.limits"];
   const optional = ["routes[].limits", "routes[].timeouts"];
   const more = [
+    "listeners[].tls.handshakeTimeout",
     "listeners[].proxyProtocol.timeout",
     "listeners[].tcp.idle",
     "listeners[].udp.idle",

@@ -8,6 +8,7 @@ export const caddy: Peer = {
   name: "caddy",
   packages: ["caddy"],
   layer4: null,
+  tls: false,
   version: () => printedVersion([program(), "version"]),
   async start(context) {
     const file = join(context.directory, "Caddyfile");

@@ -8,6 +8,7 @@ export const haproxy: Peer = {
   name: "haproxy",
   packages: ["haproxy"],
   layer4: [],
+  tls: true,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const file = join(context.directory, "haproxy.cfg");
@@ -17,7 +18,7 @@ export const haproxy: Peer = {
 };
 
 /** It asks for two files per client, though idle ones need one: without strict limits it starts with fewer. */
-function config({ port, backendPort, connections, layer }: PeerContext): string {
+function config({ port, backendPort, connections, layer, tls, directory }: PeerContext): string {
   return `
 global
   nbthread 1
@@ -31,7 +32,7 @@ defaults
   timeout server 60s
 ${layer === 4 ? "" : HTTP_DEFAULTS}
 frontend clients
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} backlog 4096${tls ? ` ssl crt ${join(directory, "server.both")}` : ""}
   maxconn ${connections + 1024}
 ${layer === 4 ? "" : HTTP_FIELDS}  default_backend servers
 

@@ -8,6 +8,7 @@ export const nginx: Peer = {
   name: "nginx",
   packages: ["nginx"],
   layer4: ["libnginx-mod-stream"],
+  tls: true,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const config = context.layer === 4 ? streamConfig(context) : proxyConfig(context);
@@ -61,6 +62,12 @@ stream {
 `;
 }
 
+const TLS_LINES = `    ssl_certificate server.pem;
+    ssl_certificate_key server.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:bench:1m;
+`;
+
 function proxyConfig(context: PeerContext): string {
   return nginxFrame(context.directory, {
     connections: context.connections + 1024,
@@ -73,8 +80,8 @@ function proxyConfig(context: PeerContext): string {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${context.port} backlog=4096;
-    location / {
+    listen 127.0.0.1:${context.port}${context.tls ? " ssl" : ""} backlog=4096;
+${context.tls ? TLS_LINES : ""}    location / {
       proxy_pass http://backend;
       proxy_http_version 1.1;
       proxy_set_header Connection "";

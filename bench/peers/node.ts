@@ -13,6 +13,7 @@ function nodePeer(name: string, dependency: string, script: string): Peer {
     name,
     packages: [],
     layer4: null,
+    tls: false,
     version() {
       const manifest = join(import.meta.dir, "../../node_modules", dependency, "package.json");
       const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };

@@ -9,6 +9,7 @@ export const sluice: Peer = {
   name: "sluice",
   packages: [],
   layer4: [],
+  tls: true,
   version() {
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
     return `${version} on Bun ${Bun.version}`;
@@ -23,9 +24,10 @@ export const sluice: Peer = {
   },
 };
 
-function forwarding({ layer, port, backendPort }: PeerContext): string[] {
+function forwarding({ layer, tls, port, backendPort }: PeerContext): string[] {
   const address = `127.0.0.1:${port}`;
   const backend = `127.0.0.1:${backendPort}`;
   if (layer === 4) return [`listeners: [{ address: "${address}", tcp: { to: "${backend}" } }]`];
-  return [`listeners: [{ address: "${address}" }]`, `routes: [{ to: "http://${backend}" }]`];
+  const secured = tls ? ", tls: { certificates: [{ cert: server.pem, key: server.key }] }" : "";
+  return [`listeners: [{ address: "${address}"${secured} }]`, `routes: [{ to: "http://${backend}" }]`];
 }

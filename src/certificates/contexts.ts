@@ -69,9 +69,20 @@ export class Contexts<C> {
     this.#made = kept;
   }
 
+  /** Has all contexts made anew when they are next wanted: what `make` does has changed. */
+  forget(): void {
+    this.#made = new Map();
+    this.#asked.clear();
+  }
+
   /** Ids of the certificates that are here, for the supervisor's next update. */
   get ids(): string[] {
     return this.#held.map(({ id }) => id);
+  }
+
+  /** The certificates of the default. */
+  get defaultGroup(): CertificateGroup | null {
+    return this.#table.fallback;
   }
 
   /** For clients that name no host, and for names that have nothing of their own; null when there is no certificate. */

@@ -64,11 +64,17 @@ export function issueIntermediate(issuer: Authority, commonName: string, validit
 }
 
 /**
- * A certificate of a server for DNS names and IP addresses. Without an `issuer` it is self-signed.
+ * A certificate of a server for DNS names and IP addresses. Without an `issuer` it is self-signed. `more` are further
+ * extensions.
  *
  * @throws RangeError without any names, or for a DNS name that is not ASCII
  */
-export function issueLeaf(names: readonly string[], validity: Validity, issuer: Authority | null): Issued {
+export function issueLeaf(
+  names: readonly string[],
+  validity: Validity,
+  issuer: Authority | null,
+  more: readonly Der[] = [],
+): Issued {
   const { publicKey, privateKey } = newKey();
   // No client looks at the name of the subject, and a DNS name may be too long for one: what is empty makes the
   // alternative names critical (RFC 5280 §4.2.1.6). Only the issuer of a self-signed one must not be (§4.1.2.4).
@@ -81,6 +87,7 @@ export function issueLeaf(names: readonly string[], validity: Validity, issuer: 
     subjectKey(publicKey),
   ];
   if (issuer !== null) extensions.push(authorityKey(issuer.key));
+  extensions.push(...more);
   const issuerName = issuer === null ? subject : nameOf(issuer.commonName);
   const certPem = signed({ subject, publicKey, validity, extensions }, issuerName, issuer?.key ?? privateKey);
   return { certPem, keyPem: keyToPem(privateKey), ...validity };
@@ -123,7 +130,8 @@ const nameOf = (commonName: string): Der => sequence(setOf(sequence(oid(COMMON_N
 
 const spki = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });
 
-function extension(id: string, critical: boolean, value: Der): Der {
+/** RFC 5280 §4.1.2.9 */
+export function extension(id: string, critical: boolean, value: Der): Der {
   return critical ? sequence(oid(id), TRUE, octets(value)) : sequence(oid(id), octets(value));
 }
 

@@ -34,6 +34,7 @@ const backend: AdminBackend = {
   status: () => STATUS,
   config: () => ({}),
   routes: () => [],
+  certificates: () => [],
   upstreams: () => [],
   fleet,
   heard: async () => {},

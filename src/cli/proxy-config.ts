@@ -11,6 +11,8 @@ export interface ProxyFlags {
   /** A format, or true for the default one. */
   readonly accessLog?: string | true;
   readonly workers?: string;
+  /** `internal`, or the files of a certificate and its key with a comma between. */
+  readonly tls?: string;
   /** An address, or `off`. */
   readonly admin?: string;
 }
@@ -23,7 +25,7 @@ export function proxyConfig(flags: ProxyFlags, adminDefault: string | false): Co
   const admin = flags.admin === undefined ? adminDefault : flags.admin === "off" ? false : flags.admin;
   return {
     // A bare port is what everybody types first.
-    listeners: [{ address: /^\d+$/.test(flags.from) ? `:${flags.from}` : flags.from }],
+    listeners: [{ address: /^\d+$/.test(flags.from) ? `:${flags.from}` : flags.from, ...tlsOf(flags.tls) }],
     upstreams: {
       to: { servers: [...flags.to], ...(flags.hostHeader === undefined ? {} : { hostHeader: flags.hostHeader }) },
     },
@@ -32,6 +34,15 @@ export function proxyConfig(flags: ProxyFlags, adminDefault: string | false): Co
     log: { access: accessLog(flags.accessLog) },
     ...(flags.workers === undefined ? {} : { workers: workers(flags.workers) }),
   };
+}
+
+function tlsOf(flag: string | undefined): Pick<NonNullable<ConfigInput["listeners"]>[number], "tls"> {
+  if (flag === undefined) return {};
+  if (flag === "internal") return { tls: { internal: true } };
+  const [cert, key, ...more] = flag.split(",");
+  if (cert === undefined || cert === "" || key === undefined || key === "" || more.length > 0)
+    throw new FlagError(`--tls ${flag}: write "internal", or the files CERT,KEY`);
+  return { tls: { certificates: [{ cert, key }] } };
 }
 
 function accessLog(flag: string | true | undefined): false | { format: LogFormat } {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { ConfigError, type ConfigPath } from "../config/diagnostic.ts";
 import { checkConfig } from "../config/load.ts";
 import type { ConfigInput } from "../config/schema.ts";
+import { configProblems } from "../control/verify.ts";
 import { isFree } from "./free-port.ts";
 import { FlagError, type ProxyFlags, proxyConfig } from "./proxy-config.ts";
 import { runForeground } from "./run.ts";
@@ -22,6 +23,7 @@ export function register(program: Command): void {
       (url: string, all: string[] = []) => [...all, url],
     )
     .option("--host-header <host>", "the Host that servers see: preserve (default), upstream, or a name")
+    .option("--tls <what>", "speak HTTPS: with certificates of the local CA (internal), or with the files CERT,KEY")
     .option("--access-log [format]", "log every request to stdout: json (default), combined or common")
     .option("--workers <n>", "worker threads (default: one for each core)")
     .option(
@@ -52,10 +54,11 @@ async function proxy(flags: ProxyFlags): Promise<void> {
 /** Throws FlagError with everything that is wrong, in terms of the flags. */
 function checkFlags(input: ConfigInput): void {
   try {
-    checkConfig(input);
+    checkConfig(input, { verify: configProblems });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const lines = error.diagnostics.map(
+    const errors = error.diagnostics.filter(({ severity }) => severity === "error");
+    const lines = errors.map(
       ({ path, message, hint }) => `${flagOf(path)}: ${message}${hint === undefined ? "" : `\n  hint: ${hint}`}`,
     );
     throw new FlagError(lines.join("\n"));
@@ -66,7 +69,7 @@ function checkFlags(input: ConfigInput): void {
 function flagOf(path: ConfigPath): string {
   switch (path[0]) {
     case "listeners":
-      return "--from";
+      return path.includes("tls") ? "--tls" : "--from";
     case "admin":
       return "--admin";
     case "workers":

@@ -47,7 +47,7 @@ const SERVER: readonly (readonly [text: string, want: string | null])[] = [
   ["http://app/path", null],
   ["http://user@app", null],
   ["http://", null],
-  ["https://app", null],
+  ["https://app", "app 443"],
   ["h2c://app", null],
   ["app:0", null],
   [":3001", null],

@@ -21,6 +21,7 @@ export type Address = TcpAddress | UnixAddress;
 const UNIX_PATH_BYTES_MAX = 107;
 const HOST_NAME_MAX = 253; // RFC 1035 §2.3.4
 const DEFAULT_HTTP_PORT = 80;
+const DEFAULT_HTTPS_PORT = 443;
 
 /** `host:port`, `:port`, `[::1]:port` or `unix:/path.sock`; null when it is none of them. */
 export function parseListen(text: string): Address | null {
@@ -31,18 +32,23 @@ export function parseListen(text: string): Address | null {
   return { kind: "tcp", host: parts.host, port: parts.port };
 }
 
-/** `host:port`, `host`, `http://host:port` or `unix:/path.sock` (port 80 when none is given); null for anything else. */
+/**
+ * `host:port`, `host`, `http://host:port`, `https://host:port` or `unix:/path.sock` (port 80 or 443 when none is
+ * given); null for anything else.
+ */
 export function parseServer(text: string): Address | null {
   if (text.startsWith("unix:")) return unixAddress(text.slice(5));
-  let authority = text;
-  if (/^http:\/\//i.test(text)) {
-    authority = text.slice(7);
-    if (authority.endsWith("/")) authority = authority.slice(0, -1);
-  }
+  const scheme = /^https?:\/\//i.exec(text)?.[0] ?? "";
+  let authority = text.slice(scheme.length);
+  if (scheme !== "" && authority.endsWith("/")) authority = authority.slice(0, -1);
   const parts = splitHostPort(authority);
   if (parts === null || parts.host === "" || parts.port === 0) return null;
-  return { kind: "tcp", host: parts.host, port: parts.port ?? DEFAULT_HTTP_PORT };
+  const port = parts.port ?? (speaksTls(text) ? DEFAULT_HTTPS_PORT : DEFAULT_HTTP_PORT);
+  return { kind: "tcp", host: parts.host, port };
 }
+
+/** Whether the server of that address is spoken to over TLS. */
+export const speaksTls = (server: string): boolean => /^https:\/\//i.test(server);
 
 /** Whether a route's `to` is meant as an address (`http://…`, `unix:/…`) and not as an upstream's name. */
 export function looksLikeUrl(text: string): boolean {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { millis } from "../core/units.ts";
 import { duration, oneOrMany } from "./schema-values.ts";
 
-export const minTlsVersion = z.enum(["1.2", "1.3"]);
+const minTlsVersion = z.enum(["1.2", "1.3"]);
 
 const certificateSchema = z.strictObject({
   cert: z.string().describe("File with the certificate and its chain (PEM), the certificate first."),
@@ -155,7 +155,7 @@ export const listenerSniSchema = z.record(
   ]),
 );
 
-export const redirectToHttpsSchema = z.boolean();
+const redirectToHttpsSchema = z.boolean();
 
 export const upstreamTlsSchema = z.strictObject({
   serverName: z

@@ -2,12 +2,13 @@
 import { z } from "zod";
 import { millis } from "../core/units.ts";
 import { UPSTREAM_DEFAULTS } from "./defaults.ts";
+import { upstreamTlsSchema } from "./schema-tls.ts";
 import { duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
 
 const DEFAULTS = UPSTREAM_DEFAULTS;
 
 const serverSchema = z.strictObject({
-  url: z.string().describe("`host:port`, `http://host:port` or `unix:/path.sock`."),
+  url: z.string().describe("`host:port`, `http://host:port`, `https://host:port` or `unix:/path.sock`."),
   weight: z
     .int()
     .min(0)
@@ -133,7 +134,7 @@ const circuitBreakerSchema = z.strictObject({
 const retryCondition = z.enum(["connect", "reset", "500", "502", "503", "504", "429"]);
 const RETRY = DEFAULTS.retry;
 
-export const retrySchema = z.strictObject({
+const retrySchema = z.strictObject({
   attempts: z.int().min(0).max(10).default(RETRY.attempts).describe("How often a request may be tried again."),
   on: z
     .array(z.union([retryCondition, z.int().transform(String).pipe(retryCondition)]))
@@ -157,7 +158,7 @@ export const retrySchema = z.strictObject({
   body: size.default(RETRY.body).describe("Longest request body that is kept for being sent again."),
 });
 
-export const hedgeSchema = z.strictObject({
+const hedgeSchema = z.strictObject({
   after: z
     .union([z.string().regex(/^p(?:[1-9]\d?(?:\.\d)?)$/, "write a percentile like p95"), duration])
     .default("p95")
@@ -246,6 +247,9 @@ export const upstreamSchema = z.strictObject({
     .describe("The upstream that takes over while this one has no usable server or its circuit is open."),
   timeouts: timeoutsSchema.prefault({}).describe("How long servers may take."),
   limits: limitsSchema.prefault({}).describe("How much each server gets."),
+  tls: upstreamTlsSchema
+    .optional()
+    .describe("How servers are reached over TLS (`https://`); with it, those without a scheme are too."),
   proxyProtocol: z
     .enum(["v1", "v2"])
     .optional()

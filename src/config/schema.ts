@@ -1,6 +1,7 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
 import { byteCount, millis, parseDataRate } from "../core/units.ts";
+import { listenerTlsKeys } from "./schema-tls.ts";
 import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
 import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
 
@@ -78,6 +79,7 @@ export const listenerSchema = z.strictObject({
     })
     .optional()
     .describe("Forwards datagrams (layer 4): `address` is a UDP port then."),
+  ...listenerTlsKeys,
   halfClose: z
     .boolean()
     .default(false)
@@ -360,6 +362,20 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("How the proxy stops."),
+  storage: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "Folder of what outlives the process: certificates, their keys, the local CA. Without it `/var/lib/sluice` for root, else `~/.local/share/sluice`.",
+    ),
+  cluster: z
+    .strictObject({
+      redis: z.string().describe("Address of a Redis or Valkey server, such as `redis://127.0.0.1:6379`."),
+      prefix: z.string().default("sluice:").describe("Begins the names of all keys there."),
+    })
+    .optional()
+    .describe("What several machines share, such as certificates from a CA and who orders them."),
   workers: z
     .union([z.literal("auto"), z.int().min(1).max(256)])
     .default("auto")

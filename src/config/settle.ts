@@ -1,5 +1,7 @@
 // The check of a configuration with its fragments. A fragment that is wrong never holds the rest up: the version before
 // it is taken, or it is left out. What is wrong with the main configuration refuses all of it.
+
+import { dirname } from "node:path";
 import {
   ConfigError,
   type ConfigPath,
@@ -12,6 +14,7 @@ import {
 import { type Environment, type Expanded, expand, type Filled } from "./expand.ts";
 import type { Provided } from "./fragment.ts";
 import { type Found, type Fragment, folderOf, type Merged, mergeFragments, type Part, placeIn } from "./fragment.ts";
+import { withAbsolutePaths } from "./paths.ts";
 import type { Config } from "./schema.ts";
 import { checkShape } from "./shape.ts";
 import { validate } from "./validate.ts";
@@ -121,9 +124,10 @@ function examine(main: Main, provided: Provided, parts: readonly Part[], verify:
     take(shape.problems);
     return { merged, config: null, found };
   }
-  take(validate(shape.config, merged.mayBeEmpty));
-  if (verify !== undefined && !found.some(({ problem }) => isError(problem))) take(verify(shape.config));
-  return { merged, config: shape.config, found };
+  const config = withAbsolutePaths(shape.config, main.file === "" ? process.cwd() : dirname(main.file));
+  take(validate(config, merged.mayBeEmpty));
+  if (verify !== undefined && !found.some(({ problem }) => isError(problem))) take(verify(config));
+  return { merged, config, found };
 }
 
 /** Everything at its place: the main configuration first, then the fragments in their order. */

@@ -116,11 +116,11 @@ function checkUpstreamName(config: Config, name: string, path: ConfigPath): Prob
 export function checkServerText(text: string, path: ConfigPath): Problem[] {
   if (parseServer(text) !== null) return [];
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
-  if (scheme === "https" || scheme === "h2c" || scheme === "h2") {
-    return [problem(path, `"${text}": this version does not speak ${scheme} to servers`, "use http:// or unix:")];
+  if (scheme === "h2c" || scheme === "h2") {
+    return [problem(path, `"${text}": this version does not speak ${scheme} to servers`, "use http:// or https://")];
   }
-  if (scheme !== undefined && scheme !== "http")
-    return [problem(path, `"${text}": "${scheme}" is not a scheme of servers`, "use http:// or unix:")];
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https")
+    return [problem(path, `"${text}": "${scheme}" is not a scheme of servers`, "use http://, https:// or unix:")];
   if (text.startsWith("unix:"))
     return [
       problem(
@@ -129,7 +129,7 @@ export function checkServerText(text: string, path: ConfigPath): Problem[] {
         "write it like unix:/run/app.sock: an absolute path of at most 107 bytes",
       ),
     ];
-  const authority = /^http:\/\/[^/?#]+(?=[/?#])/i.exec(text)?.[0];
+  const authority = /^https?:\/\/[^/?#]+(?=[/?#])/i.exec(text)?.[0];
   if (authority !== undefined && parseServer(authority) !== null) {
     return [
       problem(

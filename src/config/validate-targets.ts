@@ -137,7 +137,10 @@ function unusedUpstreams(config: Config): Problem[] {
     if (typeof mirror === "object") used.add(mirror.to);
   }
   if (typeof config.defaults.mirror === "object") used.add(config.defaults.mirror.to);
-  for (const { tcp, udp } of config.listeners) used.add(tcp?.to).add(udp?.to);
+  for (const { tcp, udp, sni } of config.listeners) {
+    used.add(tcp?.to).add(udp?.to);
+    for (const rule of Object.values(sni ?? {})) if (rule !== "terminate") used.add(rule.passthrough);
+  }
   for (const { failover } of Object.values(config.upstreams)) used.add(failover);
   return Object.keys(config.upstreams)
     .filter((name) => !used.has(name))

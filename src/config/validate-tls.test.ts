@@ -303,10 +303,10 @@ const REST: readonly (readonly [name: string, input: Input, want: readonly strin
     [],
   ],
   [
-    "to servers that do not speak it",
-    { upstream: {} },
+    "to servers that are written otherwise",
+    { upstream: {}, servers: ["a:1", "http://b:2"] },
     [
-      "upstreams.app.tls: warning: `tls` is not used: no server of it begins with https://\n  hint: write https://host:port",
+      'upstreams.app.tls: warning: "http://b:2" is spoken to over TLS, as the upstream has `tls`\n  hint: write https://host:port',
     ],
   ],
   [

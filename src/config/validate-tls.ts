@@ -139,13 +139,14 @@ function checkCiphers(ciphers: string, minVersion: ListenerTls["minVersion"], pa
   });
 }
 
-function checkUpstream({ servers, discover }: Upstream, tls: UpstreamTls, path: ConfigPath): Problem[] {
+function checkUpstream({ servers }: Upstream, tls: UpstreamTls, path: ConfigPath): Problem[] {
   const problems: Problem[] = [];
   const { serverName, ca, cert, key, verify } = tls;
   const urls = servers.map((server) => (typeof server === "string" ? server : server.url));
-  if (urls.length > 0 && discover === undefined && !urls.some((url) => /^https:\/\//i.test(url)))
+  const plain = urls.find((url) => /^http:\/\//i.test(url));
+  if (plain !== undefined)
     problems.push(
-      warning(path, "`tls` is not used: no server of it begins with https://", "write https://host:port", "key"),
+      warning(path, `"${plain}" is spoken to over TLS, as the upstream has \`tls\``, "write https://host:port", "key"),
     );
   if (serverName !== undefined && !isDnsName(serverName))
     problems.push(

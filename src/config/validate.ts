@@ -9,6 +9,7 @@ import { suggest } from "./suggest.ts";
 import { checkHealth } from "./validate-health.ts";
 import { checkRoutes, checkServerText } from "./validate-routes.ts";
 import { checkTargets } from "./validate-targets.ts";
+import { checkTls } from "./validate-tls.ts";
 
 /** Errors and warnings of a configuration of the right shape; `mayBeEmpty` names upstreams that may have no servers. */
 export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new Set()): Problem[] {
@@ -24,6 +25,7 @@ export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new S
     ),
     ...checkRoutes(config),
     ...checkTargets(config),
+    ...checkTls(config),
     ...checkResolver(config),
     ...checkLog(config),
   ];

@@ -5,13 +5,18 @@ import type { ListenerConfig } from "../config/schema.ts";
 import { addressKey, CidrSet } from "../core/ip.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import type { HeadLimits } from "../http/h1/limits.ts";
+import { type ChallengeAnswers, ChallengeHandler } from "../server/challenge-answers.ts";
 import { H1Connection } from "../server/h1-connection.ts";
 import { type ExchangeHandler, headLimitsOf, type ListenerContext } from "../server/listener.ts";
-import { type TcpContext, type TcpRecord, TcpSession } from "../server/tcp-session.ts";
+import { RedirectingHandler } from "../server/redirecting-handler.ts";
+import { acceptBySni, type SniOwner, SniTable } from "../server/sni-router.ts";
+import { type TcpContext, TcpSession } from "../server/tcp-session.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { acceptProxied, type ProxiedOwner } from "../transport/proxied-connection.ts";
 import { listenOn, type SocketListener } from "../transport/socket.ts";
-
+import { listenTls, type TlsListener } from "../transport/tls.ts";
+import { type TlsTakeover, takeOverTls } from "../transport/tls-takeover.ts";
+import type { ListenerTls } from "./listener-tls.ts";
 import { StreamTarget } from "./stream-target.ts";
 import type { Streams } from "./streams.ts";
 
@@ -23,14 +28,23 @@ export interface Gauge {
 /** A client's connection, whatever is spoken on it. */
 type Client = H1Connection | TcpSession;
 
-export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner {
+export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
   readonly name: string;
   headLimits: HeadLimits;
-  readonly handler: ExchangeHandler;
+  readonly #handler: ExchangeHandler;
+  readonly #redirecting: ExchangeHandler;
+  readonly #challenged: ExchangeHandler;
+  readonly #answers: ChallengeAnswers;
   readonly wheel: TimerWheel;
   draining = false;
   readonly connections: Set<Client> = new Set();
   readonly #streams: Streams;
+  /** Null without TLS. */
+  readonly tls: ListenerTls | null;
+  #secureSocket: TlsListener | null = null;
+  #takeover: TlsTakeover | null = null;
+  #sni: SniTable | null;
+  readonly #contexts = new Map<string, TcpContext>();
   readonly #byConnection = new Map<object, Client>();
   /** Connections of trusted proxies that have yet to say whose they are. */
   readonly #arriving = new Set<Connection>();
@@ -47,19 +61,37 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
     options: ListenerConfig,
     handler: ExchangeHandler,
     streams: Streams,
+    tls: ListenerTls | null,
+    httpsPort: () => number,
+    answers: ChallengeAnswers,
     wheel: TimerWheel,
     gauge: Gauge,
   ) {
     this.name = name;
     this.#streams = streams;
+    this.tls = tls;
+    this.#sni = sniTableOf(options);
     this.#options = options;
     this.headLimits = headLimitsOf(options);
     this.#trusted = trustedBy(options);
-    this.handler = handler;
+    this.#handler = handler;
+    this.#redirecting = new RedirectingHandler(handler, httpsPort);
+    this.#answers = answers;
+    this.#challenged = new ChallengeHandler(answers, {
+      handle: (x) => this.#usualHandler.handle(x),
+      finished: (x) => handler.finished(x),
+    });
     this.wheel = wheel;
     this.#gauge = gauge;
   }
 
+  get #usualHandler(): ExchangeHandler {
+    return this.#options.redirectToHttps ? this.#redirecting : this.#handler;
+  }
+  get handler(): ExchangeHandler {
+    if (this.#answers.asked) return this.#challenged;
+    return this.#usualHandler;
+  }
   get options(): ListenerConfig {
     return this.#options;
   }
@@ -68,6 +100,19 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
     this.#options = options;
     this.headLimits = headLimitsOf(options);
     this.#trusted = trustedBy(options);
+    this.#sni = sniTableOf(options);
+    this.#contexts.clear();
+    if (this.tls === null) return;
+    this.tls.options = options;
+    this.refreshTls();
+  }
+
+  /** Uses the certificates and settings as they are now for the next handshakes. */
+  refreshTls(): void {
+    if (this.tls === null) return;
+    const { settings } = this.tls;
+    this.#secureSocket?.update(settings);
+    this.#takeover?.update(settings);
   }
 
   /** The port it got; 0 for a unix socket. */
@@ -85,7 +130,18 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
     this.#isUnix = address.kind === "unix";
     if (address.kind === "unix") removeStaleSocket(address.path);
     const bound: Address = address.kind === "tcp" && address.port === 0 ? { ...address, port } : address;
-    this.#socket = listenAnywhere(bound, (connection) => this.#accept(connection));
+    const looksFirst = this.#sni !== null || this.options.proxyProtocol !== undefined;
+    if (this.tls !== null && !looksFirst) {
+      const options = this.tls.listenerOptions();
+      this.#secureSocket = listenAnywhere(bound, (to) =>
+        listenTls(to, options, (connection) => this.#accept(connection)),
+      );
+      this.#socket = this.#secureSocket;
+      return;
+    }
+    if (this.tls !== null)
+      this.#takeover = takeOverTls(this.tls.listenerOptions(), (secured) => this.#secured(secured));
+    this.#socket = listenAnywhere(bound, (to) => listenOn(to, (connection) => this.#accept(connection)));
   }
 
   /** Reads what the connections accepted so far have sent, and from now on all others at once. */
@@ -104,7 +160,7 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
     if (this.connections.size + this.#arriving.size >= limits.connections) return null;
     // Who may open a unix socket is the file system's business.
     if (proxyProtocol === undefined || !(this.#isUnix || this.#trusted.has(connection.remoteAddress)))
-      return this.ready(connection);
+      return this.#afterProxy(connection);
     this.#arriving.add(connection);
     if (!this.#serving) connection.pause();
     const { required, timeout: timeoutMs } = proxyProtocol;
@@ -116,15 +172,49 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
   }
 
   /** The connection's addresses are those that count. */
-  ready(connection: Connection): Client | null {
+  ready(connection: Connection): ConnectionHandler | null {
     this.#arriving.delete(connection);
-    const { limits } = this.options;
+    return this.#afterProxy(connection);
+  }
+
+  /** Looks at the name that a TLS client asks for, where that decides. */
+  #afterProxy(connection: Connection): ConnectionHandler | null {
+    if (this.#takeover === null && this.#sni === null) return this.#begin(connection, null);
+    this.#arriving.add(connection);
+    if (!this.#serving) connection.pause();
+    const timeoutMs = this.options.tls?.handshakeTimeout ?? this.options.timeouts.header;
+    return acceptBySni(connection, { table: this.#sni ?? ALL_HERE, timeoutMs, wheel: this.wheel }, this);
+  }
+
+  // ——— SniOwner
+
+  passthrough(connection: Connection, upstream: string): ConnectionHandler | null {
+    this.#arriving.delete(connection);
+    return this.#begin(connection, upstream);
+  }
+
+  terminate(connection: Connection, early: Buffer): void {
+    this.#arriving.delete(connection); // handshakes have a limit of their own
+    if (this.#takeover === null) connection.destroy(true);
+    else this.#takeover.take(connection, early);
+  }
+
+  /** The handshake of a connection that was looked into is through. */
+  #secured(connection: Connection): ConnectionHandler | null {
+    return this.#begin(connection, null);
+  }
+
+  /** Counts the connection and serves it: by HTTP, or forwarded to an upstream as it is. */
+  #begin(connection: Connection, upstream: string | null): Client | null {
+    const { limits, tls } = this.options;
+    if (tls?.clientAuth?.mode === "require" && upstream === null && connection.tls?.authorized !== true) return null;
     const key = addressKey(connection.remoteAddress);
     const open = this.#perAddress.get(key) ?? 0;
     if (open >= limits.connectionsPerAddress) return null;
     this.#perAddress.set(key, open + 1);
-    const { tcp } = this.options;
-    const client = tcp === undefined ? new H1Connection(connection, this) : new TcpSession(connection, this);
+    const to = upstream ?? this.options.tcp?.to;
+    const client =
+      to === undefined ? new H1Connection(connection, this) : new TcpSession(connection, this.#towards(to));
     this.connections.add(client);
     this.#byConnection.set(connection, client);
     this.#gauge.add(1);
@@ -133,17 +223,23 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
     return client;
   }
 
-  // ——— TcpContext
-
-  get target(): StreamTarget {
-    return new StreamTarget(this.options.tcp!.to, this.#streams.find);
-  }
-  get idleMs(): number {
-    return this.options.tcp?.idle ?? this.options.timeouts.tunnel;
-  }
-  tcpClosed(connection: Connection, record: TcpRecord): void {
-    this.closed(connection);
-    this.#streams.tcpClosed(record);
+  /** What the sessions to one upstream share. */
+  #towards(upstream: string): TcpContext {
+    let context = this.#contexts.get(upstream);
+    if (context === undefined) {
+      context = {
+        name: this.name,
+        target: new StreamTarget(upstream, this.#streams.find),
+        idleMs: this.options.tcp?.idle ?? this.options.timeouts.tunnel,
+        wheel: this.wheel,
+        tcpClosed: (connection, record) => {
+          this.closed(connection);
+          this.#streams.tcpClosed(record);
+        },
+      };
+      this.#contexts.set(upstream, context);
+    }
+    return context;
   }
 
   closed(connection: Connection): void {
@@ -176,20 +272,20 @@ export class ActiveListener implements ListenerContext, TcpContext, ProxiedOwner
   }
 }
 
+/** Everything is ours to answer. */
+const ALL_HERE = new SniTable({ "*": "terminate" });
+const sniTableOf = ({ sni }: ListenerConfig): SniTable | null => (sni === undefined ? null : new SniTable(sni));
 const trustedBy = ({ proxyProtocol }: ListenerConfig): CidrSet => new CidrSet(proxyProtocol?.trusted ?? []);
 
 /** A machine without IPv6 has no `::` to listen on; every address is 0.0.0.0 there. */
-function listenAnywhere(
-  address: Address,
-  accept: (connection: Connection) => ConnectionHandler | null,
-): SocketListener {
+function listenAnywhere<L extends SocketListener>(address: Address, listen: (address: Address) => L): L {
   try {
-    return listenOn(address, accept);
+    return listen(address);
   } catch (error) {
     const { code } = error as { code?: string };
     if (address.kind !== "tcp" || address.host !== "::" || (code !== "EAFNOSUPPORT" && code !== "EADDRNOTAVAIL"))
       throw error;
-    return listenOn({ ...address, host: "0.0.0.0" }, accept);
+    return listen({ ...address, host: "0.0.0.0" });
   }
 }
 

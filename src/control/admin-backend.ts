@@ -1,4 +1,5 @@
 // What the admin API needs from the proxy that it administers, and the JSON that it answers with.
+import type { CertificateReport } from "../certificates/report.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
 import type { Fleet } from "./fleet.ts";
 import type { UpstreamStatus } from "./upstream-report.ts";
@@ -63,6 +64,8 @@ export interface AdminBackend {
   routes(): unknown;
   /** Upstreams, their servers and how these are doing, as JSON. */
   upstreams(): readonly UpstreamStatus[];
+  /** The certificates of all listeners, without keys. */
+  certificates(): readonly CertificateReport[];
   /** The servers of all upstreams, to be looked at and changed. */
   readonly fleet: Fleet;
   /** Resolves when all workers act on what was changed before; or after a while, when one of them is stuck. */

@@ -30,6 +30,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   },
   { method: "GET", path: "/api/config", handle: ({ backend }) => json(redact(backend.config())) },
   { method: "GET", path: "/api/routes", handle: ({ backend }) => json(redact(backend.routes())) },
+  { method: "GET", path: "/api/certificates", handle: ({ backend }) => json(backend.certificates()) },
   ...SERVER_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },

@@ -39,6 +39,7 @@ class Backend implements AdminBackend {
   config = () => ({ admin: { token: "hush" }, listeners: [{ address: ":8080" }] });
   routes = () => [{ name: "r", to: "http://u:p@h/" }];
   fleet = fleetOf({ app: { servers: ["127.0.0.1:1"] } }).fleet;
+  certificates = () => [];
   upstreams = () => upstreamReport(this.fleet.report(), []);
   heard = async () => {};
   ready = () => this.readiness;

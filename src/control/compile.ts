@@ -3,7 +3,7 @@ import { looksLikeUrl } from "../config/address.ts";
 import { CompileError, within } from "../config/compile-error.ts";
 import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
 import { type Problem, problem, showPath } from "../config/diagnostic.ts";
-import type { Config, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
+import type { Config, ListenerConfig, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
@@ -50,10 +50,7 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
   const sources: RouteSource<Route>[] = [];
   const targets: (readonly Target[])[] = [];
   const problems = new Map<string, Problem>();
-  for (const { tcp, udp } of config.listeners) {
-    const to = tcp?.to ?? udp?.to;
-    if (to !== undefined && !upstreams.has(to)) anonymous([to], upstreams);
-  }
+  for (const to of config.listeners.flatMap(streamTargets)) if (!upstreams.has(to)) anonymous([to], upstreams);
   config.routes.forEach((route, index) => {
     try {
       const to = readTargets(route, upstreams);
@@ -84,6 +81,12 @@ export function planProblems(config: Config): readonly Problem[] {
     if (error instanceof PlanError) return error.problems;
     throw error;
   }
+}
+
+/** Names and addresses that a listener forwards connections to. */
+function streamTargets({ tcp, udp, sni }: ListenerConfig): string[] {
+  const passed = Object.values(sni ?? {}).flatMap((rule) => (rule === "terminate" ? [] : [rule.passthrough]));
+  return [tcp?.to, udp?.to, ...passed].filter((to) => to !== undefined);
 }
 
 /** A policy that the route does not have itself comes from the defaults. */

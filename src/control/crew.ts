@@ -1,12 +1,16 @@
 // The worker threads together: all of them run the same configuration, and one that ends is replaced.
+
+import { isDeepStrictEqual } from "node:util";
+import type { CertificateUpdate } from "../certificates/served.ts";
 import { monotonic } from "../core/clock.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 import type { MetricsStore } from "../observe/metrics-store.ts";
+import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import { changedSince } from "./watch.ts";
-import { WorkerHandle } from "./worker-handle.ts";
-import type { ConfigSource, Memberships } from "./worker-messages.ts";
+import { type CertificateFor, WorkerHandle } from "./worker-handle.ts";
+import type { ConfigSource, Knowledge } from "./worker-messages.ts";
 
 /** A worker that lived shorter than this after its start counts as one that did not work. */
 const HEALTHY_MS = 5000;
@@ -23,7 +27,8 @@ export interface CrewOptions {
   readonly board: BoardMemory;
   readonly secret: Uint8Array;
   /** Who the servers are now. */
-  readonly memberships: () => Memberships;
+  readonly knowledge: () => Knowledge;
+  readonly certificateFor: CertificateFor;
   /** What the worker with that id had in flight is over. */
   readonly onEnd: (id: number) => void;
   /** A worker has ended and will be replaced. */
@@ -98,6 +103,7 @@ export class Crew {
     const worker: WorkerHandle = new WorkerHandle(
       { id, primary: id === 0, via, level, board, secret },
       store.source(),
+      this.#options.certificateFor,
       (error) => this.#ended(worker, monotonic() - startedAt, error),
     );
     this.#workers.set(id, worker);
@@ -108,10 +114,17 @@ export class Crew {
   /** Gives the worker the configuration in use, which may change meanwhile. */
   async #bring(worker: WorkerHandle): Promise<void> {
     while (worker.source !== this.#source) {
-      const ports = await worker.prepare(this.#source, this.#ports, this.#options.memberships());
+      const ports = await worker.prepare(this.#source, this.#ports, this.#options.knowledge());
       this.#ports = new Map([...ports, ...this.#ports]);
       await worker.commit();
+      this.#freshen(worker);
     }
+  }
+
+  /** Certificates may have changed while a worker made a configuration ready with those of before. */
+  #freshen(worker: WorkerHandle): void {
+    for (const update of this.#options.knowledge().certificates)
+      if (!isDeepStrictEqual([...worker.certificatesOf(update.listener)], update.ids)) worker.setCertificates(update);
   }
 
   #ended(worker: WorkerHandle, livedMs: number, error: Error | null): void {
@@ -160,7 +173,7 @@ export class Crew {
   }
 
   /** Has every worker make the configuration ready. Rejects, and nothing has changed, when one of them cannot. */
-  async prepare(source: ConfigSource, names: readonly string[], memberships: Memberships): Promise<Change> {
+  async prepare(source: ConfigSource, names: readonly string[], knowledge: Knowledge): Promise<Change> {
     const [first, ...others] = this.ready;
     const prepared: WorkerHandle[] = [];
     const discard = (): void => {
@@ -168,7 +181,7 @@ export class Crew {
     };
     let ports = this.#ports;
     const prepare = async (worker: WorkerHandle): Promise<void> => {
-      ports = await worker.prepare(source, ports, memberships);
+      ports = await worker.prepare(source, ports, knowledge);
       prepared.push(worker);
     };
     if (first !== undefined) await prepare(first);
@@ -184,12 +197,25 @@ export class Crew {
         this.#ports = new Map([...ports].filter(([name]) => names.includes(name)));
         // One that has ended meanwhile is replaced by one that begins with this configuration.
         await Promise.all(prepared.map((worker) => worker.commit().catch(() => undefined)));
+        for (const worker of prepared) this.#freshen(worker);
         // One that became ready meanwhile has the configuration from before.
         await Promise.all(
           this.ready.map((worker) => this.#bring(worker).catch((error: Error) => this.#giveUp(worker, error))),
         );
       },
     };
+  }
+
+  /** Sends every worker what it has not of the certificates of a listener. */
+  setCertificates(update: (known: ReadonlySet<string>) => CertificateUpdate | null, listener: string): void {
+    for (const worker of this.workers) {
+      const own = update(worker.certificatesOf(listener));
+      if (own !== null) worker.setCertificates(own);
+    }
+  }
+
+  setChallenge(change: ChallengeAnswer): void {
+    for (const worker of this.workers) worker.setChallenge(change);
   }
 
   setMembers(upstream: string, membership: UpstreamMembership): void {

@@ -15,7 +15,7 @@ import { ListenError } from "./listen-error.ts";
 const LISTENER = { address: "127.0.0.1:0" };
 const SECOND = "127.0.0.1:0 (2)";
 
-const NOBODY = new Map();
+const NOBODY = { memberships: new Map(), certificates: [], challenges: [] };
 const configWith = (listeners: number, routes: ConfigInput["routes"]): Config =>
   checkConfig(configOf({ listeners: Array.from({ length: listeners }, () => LISTENER), routes })).config;
 
@@ -26,6 +26,7 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     primary: true,
     board: new Board(Board.memory(1), 0),
     secret: new Uint8Array(32),
+    ask: async () => ({ certificate: null, refusedMs: 1 }),
   });
   const first = plane.prepare(configWith(1, [{ respond: { body: "old" } }]), new Map(), NOBODY);
   plane.commit(first);

@@ -1,6 +1,8 @@
 // One thread's share of the proxy: its listeners, upstreams and plan. A reload builds the new ones beside the old ones
 // and swaps a reference; what did not change is not touched.
 import { isDeepStrictEqual } from "node:util";
+import type { NameAnswer } from "../certificates/contexts.ts";
+import type { CertificateUpdate } from "../certificates/served.ts";
 import { parseListen } from "../config/address.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
@@ -9,6 +11,7 @@ import { Timer, TimerWheel } from "../core/timers.ts";
 import { type AccessLog, createAccessLog } from "../observe/access-log.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { ChallengeAnswers } from "../server/challenge-answers.ts";
 import { onHandlerException } from "../transport/socket.ts";
 import type { Board } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
@@ -21,8 +24,9 @@ import { ActiveUdpListener } from "./active-udp-listener.ts";
 import { compilePlan, type Plan } from "./compile.ts";
 import { ListenError } from "./listen-error.ts";
 import { listenerNames } from "./listener-names.ts";
+import { ListenerTls } from "./listener-tls.ts";
 import { type Streams, streamsOf } from "./streams.ts";
-import type { Memberships, UpstreamState } from "./worker-messages.ts";
+import type { Knowledge, UpstreamState } from "./worker-messages.ts";
 
 export interface DataPlaneOptions {
   readonly log: Log;
@@ -32,6 +36,8 @@ export interface DataPlaneOptions {
   readonly board: Board;
   /** Signs sticky cookies where the configuration has no secret. */
   readonly secret: Uint8Array;
+  /** Asks for a certificate that a client of this listener wants. */
+  ask(listener: string, name: string): Promise<NameAnswer>;
 }
 
 type AnyListener = ActiveListener | ActiveUdpListener;
@@ -42,15 +48,28 @@ export interface Prepared {
   readonly plan: Plan;
   readonly resolver: Resolver;
   readonly upstreams: Upstreams;
+  readonly certificates: readonly CertificateUpdate[];
   readonly opened: readonly AnyListener[];
   readonly accessLog: AccessLog | null;
 }
+
+const HTTPS_PORT = 443;
+
+/** What a listener's socket is opened for: another kind takes another socket. */
+const kindOf = ({ tls, sni, udp, proxyProtocol }: ListenerConfig): string => {
+  if (udp !== undefined) return "udp";
+  if (tls === undefined) return "plain";
+  const looks = sni !== undefined || proxyProtocol !== undefined;
+  return `${looks ? "looked into" : "tls"}${tls.keyLog === undefined ? "" : `, keys to ${tls.keyLog}`}`;
+};
 
 /** How often it is looked whether anything has changed about servers. */
 const LOOK_MS = 100;
 
 export class DataPlane {
   readonly wheel: TimerWheel = new TimerWheel();
+  /** What authorities are answered at the moment. */
+  readonly answers: ChallengeAnswers = new ChallengeAnswers();
   readonly #wire: Wire;
   readonly #options: DataPlaneOptions;
   readonly #streams: Streams;
@@ -90,16 +109,21 @@ export class DataPlane {
    * Nothing that is in use changes. Throws PlanError, ListenError, or the error of a log file that cannot be opened,
    * and then nothing is left open.
    */
-  prepare(config: Config, ports: ReadonlyMap<string, number>, memberships: Memberships): Prepared {
+  prepare(
+    config: Config,
+    ports: ReadonlyMap<string, number>,
+    { memberships, certificates, challenges }: Knowledge,
+  ): Prepared {
+    for (const change of challenges) this.answers.set(change);
     const plan = compilePlan(config, this.#options.secret);
     if (this.#drained !== null) throw new Error("the proxy is stopping");
     const accessLog = this.#newAccessLog(config);
     try {
-      const opened = this.#openListeners(config, ports);
+      const opened = this.#openListeners(config, ports, certificates);
       const resolver = this.#resolverFor(config);
       const upstreams = new Upstreams(plan.upstreams, memberships, this.#environment(resolver));
       this.#prepared = upstreams;
-      return { config, plan, resolver, upstreams, opened, accessLog };
+      return { config, plan, resolver, upstreams, certificates, opened, accessLog };
     } catch (error) {
       void accessLog?.close();
       throw error;
@@ -123,9 +147,12 @@ export class DataPlane {
       this.#wire.accessLog = prepared.accessLog;
     }
     for (const listener of prepared.opened) {
+      const before = this.#listeners.get(listener.name);
+      if (before !== undefined) this.#leave(before, config.shutdown.drain);
       this.#listeners.set(listener.name, listener);
       listener.serve();
     }
+    for (const update of prepared.certificates) this.setCertificates(update);
     const names = listenerNames(config.listeners);
     for (const [at, name] of names.entries()) this.#listeners.get(name)!.options = config.listeners[at]!;
     for (const [name, listener] of this.#listeners) {
@@ -136,13 +163,19 @@ export class DataPlane {
     this.#config = config;
   }
 
-  #openListeners(config: Config, ports: ReadonlyMap<string, number>): AnyListener[] {
+  #openListeners(
+    config: Config,
+    ports: ReadonlyMap<string, number>,
+    certificates: readonly CertificateUpdate[],
+  ): AnyListener[] {
     const opened: AnyListener[] = [];
     for (const [at, name] of listenerNames(config.listeners).entries()) {
-      if (this.#listeners.has(name)) continue;
       const options = config.listeners[at]!;
+      const there = this.#listeners.get(name);
+      // One that looked otherwise at connections is opened anew beside the one in use.
+      if (there !== undefined && kindOf(there.options) === kindOf(options)) continue;
       const unix = parseListen(options.address)?.kind === "unix";
-      const listener = this.#newListener(name, options);
+      const listener = this.#newListener(name, options, certificates);
       try {
         if (!unix || this.#options.primary) listener.listen(ports.get(name) ?? 0);
       } catch (error) {
@@ -154,10 +187,44 @@ export class DataPlane {
     return opened;
   }
 
-  #newListener(name: string, options: ListenerConfig): AnyListener {
+  #newListener(name: string, options: ListenerConfig, certificates: readonly CertificateUpdate[]): AnyListener {
     if (options.udp !== undefined) return new ActiveUdpListener(name, options, this.#streams, this.wheel);
     const gauge = this.#options.metrics.connections(name);
-    return new ActiveListener(name, options, this.#wire, this.#streams, this.wheel, gauge);
+    const tls = options.tls === undefined ? null : this.#newTls(name, options, certificates);
+    return new ActiveListener(
+      name,
+      options,
+      this.#wire,
+      this.#streams,
+      tls,
+      this.#httpsPort,
+      this.answers,
+      this.wheel,
+      gauge,
+    );
+  }
+
+  /** Where redirects to HTTPS lead: the first listener that speaks it. */
+  readonly #httpsPort = (): number => {
+    for (const listener of this.#listeners.values()) {
+      if (listener instanceof ActiveListener && listener.tls !== null && listener.options.tcp === undefined)
+        return listener.port;
+    }
+    return HTTPS_PORT;
+  };
+
+  #newTls(name: string, options: ListenerConfig, certificates: readonly CertificateUpdate[]): ListenerTls {
+    const { log, metrics, ask } = this.#options;
+    const tls = new ListenerTls(name, options, {
+      wheel: this.wheel,
+      log,
+      metrics,
+      ask,
+      answers: this.answers,
+    });
+    const own = certificates.find(({ listener }) => listener === name);
+    if (own !== undefined) tls.update(own);
+    return tls;
   }
 
   #resolverFor(config: Config): Resolver {
@@ -202,6 +269,19 @@ export class DataPlane {
   setMembers(upstream: string, membership: UpstreamMembership): void {
     this.#upstreams.setMembers(upstream, membership);
     this.#prepared?.setMembers(upstream, membership);
+  }
+
+  /** The certificates of a listener are others. */
+  setCertificates(update: CertificateUpdate): void {
+    for (const listener of this.#listeners.values()) {
+      if (!(listener instanceof ActiveListener) || listener.name !== update.listener) continue;
+      listener.tls?.update(update);
+      try {
+        listener.refreshTls();
+      } catch (error) {
+        this.#options.log.error("new certificates cannot be used", { listener: listener.name, error: String(error) });
+      }
+    }
   }
 
   #lookAtServers(): void {

@@ -1,10 +1,11 @@
 // All servers of all upstreams: who they are, whether they are well, and what operators want of them. One object for
 // the whole process; threads are told who the servers are, and see the rest on the board.
-import { parseServer } from "../config/address.ts";
+import { parseServer, speaksTls } from "../config/address.ts";
 import type { Config, UpstreamConfig } from "../config/schema.ts";
 import { monotonic } from "../core/clock.ts";
 import { DnsDiscovery } from "../discovery/dns-discovery.ts";
 import { HealthChecks, type HealthState, type Target } from "../health/checker.ts";
+import type { CheckTls } from "../health/probe.ts";
 import type { Log } from "../observe/log.ts";
 import { Board, type BoardMemory, HEALTH_AWAITED, HEALTH_DOWN, HEALTH_UNKNOWN, HEALTH_UP } from "../upstream/board.ts";
 import type { Member, UpstreamMembership } from "../upstream/member.ts";
@@ -184,7 +185,17 @@ export class Fleet {
         const { id, slot, address } = member;
         const awaited = this.board.health(slot) === HEALTH_AWAITED;
         const hostHeader = hostOf(config, member);
-        targets.push({ upstream, id, slot, address, health, awaited, hostHeader, proxyProtocol: config.proxyProtocol });
+        targets.push({
+          upstream,
+          id,
+          slot,
+          address,
+          health,
+          awaited,
+          hostHeader,
+          proxyProtocol: config.proxyProtocol,
+          tls: tlsOf(config, member),
+        });
       }
     }
     for (const [upstream, { members }] of this.#prepared) {
@@ -212,11 +223,15 @@ export class Fleet {
     for (const spec of configured(name, config)) add({ ...spec, origin: "config" }, changes.get(spec.id));
     for (const { id, host, port, weight, backup } of this.#discovery.current(name)) {
       const address = { kind: "tcp", host, port } as const;
-      add({ id, address, weight, backup, zone: "", origin: "discovered" }, changes.get(id));
+      add(
+        { id, address, tls: config.tls !== undefined, weight, backup, zone: "", origin: "discovered" },
+        changes.get(id),
+      );
     }
     for (const [id, change] of changes) {
       const address = change.url === undefined ? null : parseServer(change.url);
-      if (address !== null) add({ id, address, weight: 1, backup: false, zone: "", origin: "api" }, change);
+      const tls = config.tls !== undefined || speaksTls(change.url ?? "");
+      if (address !== null) add({ id, address, tls, weight: 1, backup: false, zone: "", origin: "api" }, change);
     }
     const others = this.#groups.get(name)?.membership.members ?? [];
     const joins = others.some(({ id }) => wanted.get(id)?.mode === "ready");
@@ -307,8 +322,8 @@ export class Fleet {
   // ——— time
 
   /**
-   * What was asked of a server that the DNS has not named for long is forgotten: its address may be another one's by now.
-   * A server that only the API knows stays, and so does what is kept on disk.
+   * What was asked of a server that the DNS has not named for long is forgotten: its address may be another one's by
+   * now. A server that only the API knows stays, and so does what is kept on disk.
    */
   #forget(now: number): void {
     for (const [upstream, { config }] of this.#groups) {
@@ -410,7 +425,7 @@ function configured(upstream: string, config: UpstreamConfig): Omit<Member, "slo
     const { url, ...spec } = typeof each === "string" ? { url: each, weight: 1, backup: false, zone: "" } : each;
     const address = parseServer(url);
     if (address === null) throw new Error(`upstream ${upstream}: not a server address: ${url}`);
-    return { ...spec, id: serverId(address), address };
+    return { ...spec, id: serverId(address), address, tls: config.tls !== undefined || speaksTls(url) };
   });
 }
 
@@ -422,6 +437,12 @@ export function serverId(address: Member["address"]): string {
   if (address.kind === "unix") return `unix:${address.path}`;
   return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
 }
+
+/** How checks secure their connections; null for plain ones. */
+const tlsOf = (config: UpstreamConfig, { tls, address }: Member): CheckTls | null =>
+  tls && address.kind === "tcp"
+    ? { verify: true, ...config.tls, serverName: config.tls?.serverName ?? address.host }
+    : null;
 
 /** The Host that checks name. */
 function hostOf({ hostHeader }: UpstreamConfig, { id, address }: Member): string {
@@ -444,6 +465,7 @@ function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
         member.weight === other.weight &&
         member.backup === other.backup &&
         member.zone === other.zone &&
+        member.tls === other.tls &&
         member.mode === other.mode
       );
     })

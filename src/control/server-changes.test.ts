@@ -65,7 +65,7 @@ const BROKEN: readonly (readonly [name: string, text: string])[] = [
   ["no upstreams", "{}"],
   ["an unknown key", '{"upstreams":{"app":{"a":{"wieght":1}}}}'],
   ["a weight that is none", '{"upstreams":{"app":{"a":{"weight":-1}}}}'],
-  ["an address that is none", '{"upstreams":{"app":{"a":{"url":"https://a"}}}}'],
+  ["an address that is none", '{"upstreams":{"app":{"a":{"url":"ftp://a"}}}}'],
 ];
 for (const [name, text] of BROKEN) {
   test(`a file that is broken is named: ${name}`, () => {

@@ -1,6 +1,7 @@
 // The main thread of `sluice run`: loads configurations, has the worker threads swap plans, and stops gracefully.
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
+import type { CertificateReport } from "../certificates/report.ts";
 import { ConfigError, type Diagnostic } from "../config/diagnostic.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
@@ -12,6 +13,7 @@ import { Providers } from "../providers/providers.ts";
 import { Board } from "../upstream/board.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
+import { Certificates, type PreparedCertificates } from "./certificates.ts";
 import { claimAddresses } from "./claim.ts";
 import { compilePlan } from "./compile.ts";
 import { type Change, Crew } from "./crew.ts";
@@ -61,6 +63,14 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   }
 }
 
+/** The parts of a reload that are ready to be put into use. */
+interface ReadyParts {
+  readonly change: Change;
+  readonly fleet: PreparedFleet;
+  readonly certificates: PreparedCertificates;
+  readonly admin: AdminServer | null;
+}
+
 export class Supervisor implements AdminBackend {
   /** Resolves when everything has stopped. */
   readonly stopped: Promise<void>;
@@ -70,6 +80,7 @@ export class Supervisor implements AdminBackend {
   readonly #store = new MetricsStore();
   readonly #page: MetricsPage;
   readonly #fleet: Fleet;
+  readonly #certificates: Certificates;
   readonly #crew: Crew;
   readonly #startedAt = new Date(wallClock());
   #loaded: LoadedConfig;
@@ -90,6 +101,11 @@ export class Supervisor implements AdminBackend {
     const own = this.#store.source();
     this.#page = new MetricsPage((message) => own.receive(message));
     this.#store.onCollect(processMetrics(this.#page));
+    this.#store.onRender(() =>
+      this.#certificates.expiry().map(({ name, value }) => {
+        return { name: "sluice_tls_certificate_expiry_seconds", labels: [name], value };
+      }),
+    );
     this.#store.onRender(() => upstreamSeries(this.upstreams(), (name) => this.#isWatched(name)));
     const restarts = this.#page.cell("sluice_worker_restarts_total", []);
     const via = `sluice-${randomBytes(4).toString("hex")}`;
@@ -106,6 +122,16 @@ export class Supervisor implements AdminBackend {
       },
       loaded.config,
     );
+    this.#certificates = new Certificates({
+      log,
+      now: wallClock,
+      changed: (listener) =>
+        this.#crew.setCertificates((known) => this.#certificates.update(listener, known), listener),
+      onChallenge: async (change) => {
+        this.#crew.setChallenge(change);
+        await this.#crew.hears();
+      },
+    });
     this.#crew = new Crew(
       {
         via,
@@ -114,7 +140,12 @@ export class Supervisor implements AdminBackend {
         store: this.#store,
         board,
         secret: randomBytes(32),
-        memberships: () => this.#fleet.memberships(),
+        knowledge: () => ({
+          memberships: this.#fleet.memberships(),
+          certificates: this.#certificates.updates,
+          challenges: this.#certificates.challenges,
+        }),
+        certificateFor: (listener, name) => this.#certificates.answer(listener, name),
         onEnd: (id) => this.#fleet.board.clearRow(id + 1),
         onRestart: () => restarts.add(1),
       },
@@ -144,6 +175,7 @@ export class Supervisor implements AdminBackend {
     const { config } = this.#loaded;
     try {
       this.#fleet.prepare(config, compilePlan(config).upstreams).commit();
+      await this.#certificates.prepare(config).commit();
       await claimAddresses(addressesOf(config), []);
       this.#admin = await this.#openAdmin(config);
       await this.#crew.start(this.#wantedWorkers(config));
@@ -222,6 +254,7 @@ export class Supervisor implements AdminBackend {
     }
     let change: Change;
     let fleet: PreparedFleet | null = null;
+    let certificates: PreparedCertificates | null = null;
     let admin = this.#admin;
     try {
       await claimAddresses(addressesOf(loaded.config), addressesOf(this.#loaded.config));
@@ -229,26 +262,26 @@ export class Supervisor implements AdminBackend {
         admin = await this.#openAdmin(loaded.config);
       fleet = this.#fleet.prepare(loaded.config, compilePlan(loaded.config).upstreams);
       const names = listenerNames(loaded.config.listeners);
-      change = await this.#crew.prepare(loaded.source, names, fleet.memberships);
+      certificates = this.#certificates.prepare(loaded.config);
+      const { challenges } = this.#certificates;
+      const knowledge = { memberships: fleet.memberships, certificates: certificates.updates, challenges };
+      change = await this.#crew.prepare(loaded.source, names, knowledge);
     } catch (error) {
       fleet?.discard();
+      certificates?.discard();
       if (admin !== this.#admin) void admin?.close();
       return failed(messageOf(error), loaded.path);
     }
-    return this.#adopt(loaded, change, fleet, admin);
+    return this.#adopt(loaded, { change, fleet, certificates, admin });
   }
 
   /** Everything is ready: puts it into use. */
-  async #adopt(
-    loaded: LoadedConfig,
-    change: Change,
-    fleet: PreparedFleet,
-    admin: AdminServer | null,
-  ): Promise<ReloadResult> {
+  async #adopt(loaded: LoadedConfig, { change, fleet, certificates, admin }: ReadyParts): Promise<ReloadResult> {
     const { config } = loaded;
     if (this.#state !== "ready") {
       change.discard();
       fleet.discard();
+      certificates.discard();
       if (admin !== this.#admin) void admin?.close();
       return failed("the proxy is stopping");
     }
@@ -260,6 +293,9 @@ export class Supervisor implements AdminBackend {
     this.#loadedAt = new Date(wallClock());
     this.#log.setLevel(config.log.level);
     fleet.commit();
+    await certificates.commit().catch((error: unknown) => {
+      this.#log.error("certificates cannot be ordered", { error: messageOf(error) });
+    });
     await change.commit();
     // Not waited for: the answer to this very reload may have to leave through it.
     if (previous !== admin) void previous?.close();
@@ -294,6 +330,7 @@ export class Supervisor implements AdminBackend {
     this.#state = "draining";
     await this.#crew.terminate();
     this.#fleet.stop();
+    await this.#certificates.stop();
     this.#providers.stop();
     await Promise.race([this.#admin?.close(), Bun.sleep(ADMIN_CLOSE_MS)]);
     this.#admin = null;
@@ -324,10 +361,10 @@ export class Supervisor implements AdminBackend {
     };
   }
 
-  #bound({ address, tcp, udp }: ListenerConfig, name: string): string {
+  #bound({ address, tcp, udp, tls }: ListenerConfig, name: string): string {
     if (address.startsWith("unix:")) return address;
     const real = boundAddress(address, this.#crew.ports.get(name));
-    const scheme = udp !== undefined ? "udp" : tcp !== undefined ? "tcp" : "http";
+    const scheme = udp !== undefined ? "udp" : tcp !== undefined ? "tcp" : tls !== undefined ? "https" : "http";
     return `${scheme}://${real.startsWith(":") ? `0.0.0.0${real}` : real}`;
   }
 
@@ -359,6 +396,10 @@ export class Supervisor implements AdminBackend {
     return (
       Object.hasOwn(this.#loaded.config.upstreams, upstream) || this.#fleet.configOf(upstream)?.health !== undefined
     );
+  }
+
+  certificates(): CertificateReport[] {
+    return this.#certificates.report();
   }
 
   get fleet(): Fleet {

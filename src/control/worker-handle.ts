@@ -1,8 +1,11 @@
 // One worker thread as the supervisor sees it: started, told what to do, and heard until its end.
 import { Worker } from "node:worker_threads";
+import type { NameAnswer } from "../certificates/contexts.ts";
+import type { CertificateUpdate } from "../certificates/served.ts";
 import type { MetricsSource } from "../observe/metrics-store.ts";
+import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
-import type { ConfigSource, FromWorker, Memberships, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
+import type { ConfigSource, FromWorker, Knowledge, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
 
 /** What a worker says when it is through with something. */
 type Answer = Extract<FromWorker, { kind: "prepared" | "committed" | "drained" }>;
@@ -11,6 +14,11 @@ interface Waiter {
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
+
+/** Answers to a name that a client of a listener asks for. Never rejects. */
+export type CertificateFor = (listener: string, name: string) => Promise<NameAnswer>;
+
+const NONE: ReadonlySet<string> = new Set();
 
 export class WorkerHandle {
   readonly id: number;
@@ -28,12 +36,22 @@ export class WorkerHandle {
   /** Who waits for an answer to a ping, in the order of the pings. */
   readonly #pings: (() => void)[] = [];
   #preparing: ConfigSource | null = null;
+  /** The certificates that come with it: they are in use from the commit on only. */
+  #preparingCertificates: readonly CertificateUpdate[] = [];
+  readonly #certificateFor: CertificateFor;
+  readonly #certificates = new Map<string, ReadonlySet<string>>();
   #failure: Error | null = null;
   #gone = false;
 
   /** Starts the thread. `ended` is told once, with the exception that ended it or null. */
-  constructor(data: WorkerData, metrics: MetricsSource, ended: (error: Error | null) => void) {
+  constructor(
+    data: WorkerData,
+    metrics: MetricsSource,
+    certificateFor: CertificateFor,
+    ended: (error: Error | null) => void,
+  ) {
     this.id = data.id;
+    this.#certificateFor = certificateFor;
     this.#metrics = metrics;
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: data });
     this.#worker.on("message", (message: FromWorker) => this.#receive(message));
@@ -65,6 +83,8 @@ export class WorkerHandle {
         this.connections = message.connections;
         this.upstreams = message.upstreams;
         return;
+      case "want-certificate":
+        return void this.#answer(message.question, message.listener, message.name);
       case "pong":
         return this.#pings.shift()?.();
       case "failed":
@@ -72,6 +92,11 @@ export class WorkerHandle {
       default:
         return this.#take(message.kind)?.resolve(message);
     }
+  }
+
+  async #answer(question: number, listener: string, name: string): Promise<void> {
+    const answer = await this.#certificateFor(listener, name);
+    this.#tell({ kind: "certificate", question, answer });
   }
 
   #take(kind: Answer["kind"]): Waiter | undefined {
@@ -98,21 +123,39 @@ export class WorkerHandle {
   async prepare(
     source: ConfigSource,
     ports: ReadonlyMap<string, number>,
-    memberships: Memberships,
+    knowledge: Knowledge,
   ): Promise<ReadonlyMap<string, number>> {
     this.#preparing = source;
-    const answer = await this.#ask({ kind: "prepare", source, ports, memberships }, "prepared");
+    this.#preparingCertificates = knowledge.certificates;
+    const answer = await this.#ask({ kind: "prepare", source, ports, knowledge }, "prepared");
     return answer.kind === "prepared" ? answer.ports : ports;
   }
 
   /** Puts what was prepared into use. Rejects only when the worker ends. */
   async commit(): Promise<void> {
     this.source = this.#preparing;
+    for (const update of this.#preparingCertificates) this.#note(update);
     await this.#ask({ kind: "commit" }, "committed");
   }
 
   discard(): void {
     this.#tell({ kind: "discard" });
+  }
+
+  #note({ listener, ids }: CertificateUpdate): void {
+    this.#certificates.set(listener, new Set(ids));
+  }
+
+  /** The ids of the certificates of a listener that it has. */
+  certificatesOf(listener: string): ReadonlySet<string> {
+    return this.#certificates.get(listener) ?? NONE;
+  }
+  setChallenge(change: ChallengeAnswer): void {
+    this.#tell({ kind: "challenge", change });
+  }
+  setCertificates(update: CertificateUpdate): void {
+    this.#note(update);
+    this.#tell({ kind: "certificates", update });
   }
 
   /** Tells it who the servers of an upstream are. */

@@ -1,8 +1,12 @@
 // What the supervisor and its worker threads say to each other. Everything survives structured cloning.
+
+import type { NameAnswer } from "../certificates/contexts.ts";
+import type { CertificateUpdate } from "../certificates/served.ts";
 import type { Fragment } from "../config/fragment.ts";
 import type { Config } from "../config/schema.ts";
 import type { LogLevel } from "../observe/log.ts";
 import type { MetricsMessage } from "../observe/metrics-page.ts";
+import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 
@@ -33,13 +37,27 @@ export interface WorkerData {
 /** Who the servers are, by upstream. */
 export type Memberships = ReadonlyMap<string, UpstreamMembership>;
 
+/** What workers know beside the configuration, and hear of when it changes. */
+export interface Knowledge {
+  readonly memberships: Memberships;
+  readonly certificates: readonly CertificateUpdate[];
+  /** What authorities are answered at the moment. */
+  readonly challenges: readonly ChallengeAnswer[];
+}
+
 export type ToWorker =
   | {
       readonly kind: "prepare";
       readonly source: ConfigSource;
       readonly ports: ReadonlyMap<string, number>;
-      readonly memberships: Memberships;
+      readonly knowledge: Knowledge;
     }
+  /** Something to answer an authority, or no longer. */
+  | { readonly kind: "challenge"; readonly change: ChallengeAnswer }
+  /** The certificates of one listener are others. */
+  | { readonly kind: "certificates"; readonly update: CertificateUpdate }
+  /** What was asked for with `want-certificate`. */
+  | { readonly kind: "certificate"; readonly question: number; readonly answer: NameAnswer }
   /** The servers of one upstream have changed. */
   | { readonly kind: "members"; readonly upstream: string; readonly membership: UpstreamMembership }
   /** To be answered at once: what was said before has been heard. */
@@ -72,4 +90,11 @@ export type FromWorker =
   | { readonly kind: "committed" }
   | { readonly kind: "pong" }
   | { readonly kind: "drained" }
+  /** A client wants a certificate that the worker has not. */
+  | {
+      readonly kind: "want-certificate";
+      readonly question: number;
+      readonly listener: string;
+      readonly name: string;
+    }
   | { readonly kind: "state"; readonly connections: number; readonly upstreams: readonly UpstreamState[] };

@@ -7,6 +7,7 @@ import { startThreadMetrics } from "../observe/thread-metrics.ts";
 import { setViaPseudonym } from "../pipeline/via.ts";
 import { Board } from "../upstream/board.ts";
 import { DataPlane, type Prepared } from "./data-plane.ts";
+import { Questions } from "./questions.ts";
 import { offerSluiceModule } from "./sluice-module.ts";
 import type { ConfigSource, FromWorker, ToWorker, WorkerData } from "./worker-messages.ts";
 
@@ -21,7 +22,10 @@ const ownLog = createLog(level);
 const log = ownLog.with({ worker: id });
 const metrics = new Metrics(post);
 startThreadMetrics(metrics, String(id));
-const plane = new DataPlane({ log, metrics, primary, board: new Board(board, id + 1), secret });
+const questions = new Questions((question, listener, name) =>
+  post({ kind: "want-certificate", question, listener, name }),
+);
+const plane = new DataPlane({ log, metrics, primary, board: new Board(board, id + 1), secret, ask: questions.ask });
 let prepared: Prepared | null = null;
 
 // A plugin that forgets a promise must not take the connections of this worker along; an exception that nobody caught
@@ -40,10 +44,10 @@ async function configOf(source: ConfigSource): Promise<Config> {
   return (await loadConfig(source.path, { provide })).config;
 }
 
-async function prepare({ source, ports, memberships }: Extract<ToWorker, { kind: "prepare" }>): Promise<void> {
+async function prepare({ source, ports, knowledge }: Extract<ToWorker, { kind: "prepare" }>): Promise<void> {
   try {
     const config = await configOf(source);
-    prepared = plane.prepare(config, ports, memberships);
+    prepared = plane.prepare(config, ports, knowledge);
     post({ kind: "prepared", ports: plane.ports(prepared) });
   } catch (error) {
     post({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
@@ -54,6 +58,12 @@ async function receive(message: ToWorker): Promise<void> {
   switch (message.kind) {
     case "prepare":
       return prepare(message);
+    case "challenge":
+      return plane.answers.set(message.change);
+    case "certificates":
+      return plane.setCertificates(message.update);
+    case "certificate":
+      return questions.answered(message.question, message.answer);
     case "members":
       return plane.setMembers(message.upstream, message.membership);
     case "ping":

@@ -7,8 +7,8 @@ export interface FaultSpec {
   /** Whose doing it is. */
   readonly side: "client" | "upstream" | "proxy";
   /**
-   * When the request may be tried again: `always`, as nothing was sent; where sending it twice does no harm, `reset` when
-   * the connection broke and `status` when resets are not what the retry policy asks about but this status.
+   * When the request may be tried again: `always`, as nothing was sent; where sending it twice does no harm, `reset`
+   * when the connection broke, and `status` when the retry policy asks about this status.
    */
   readonly retry: "never" | "reset" | "status" | "always";
   /** The error type of the Proxy-Status field (RFC 9209 §2.3). */
@@ -195,6 +195,20 @@ export const FAULTS = {
     retry: "always",
     proxyStatus: "connection_timeout",
     title: "The server could not be reached in time.",
+  },
+  "upstream.tls": {
+    status: 502,
+    side: "upstream",
+    retry: "always",
+    proxyStatus: "tls_protocol_error",
+    title: "The server could not be reached securely.",
+  },
+  "upstream.certificate": {
+    status: 502,
+    side: "upstream",
+    retry: "always",
+    proxyStatus: "tls_certificate_error",
+    title: "The server could not prove who it is.",
   },
   "upstream.reset_on_reuse": {
     status: 502,

@@ -8,7 +8,7 @@ import { writeProxyHeader } from "../transport/proxy-protocol.ts";
 import { compileCheck, type HealthConfig } from "./compile.ts";
 import type { Resolve } from "./connect.ts";
 import { Lanes, type Waiter } from "./lanes.ts";
-import { type ProbePlan, startProbe, type Verdict } from "./probe.ts";
+import { type CheckTls, type ProbePlan, startProbe, type Verdict } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
 /** A server that is to be checked. */
@@ -22,6 +22,8 @@ export interface Target {
   readonly health: HealthConfig;
   /** Sent as Host (http) or :authority (grpc), unless the configured headers say otherwise. */
   readonly hostHeader: string;
+  /** Null or absent for plain connections. */
+  readonly tls?: CheckTls | null | undefined;
   /** The PROXY protocol that the server wants, if any: a check says that it speaks for itself. */
   readonly proxyProtocol?: "v1" | "v2" | undefined;
   /** Nobody uses it before its first good check, so it is asked as often as one that is down. */
@@ -207,11 +209,14 @@ class CheckedServer implements Waiter {
 
   /** Goes on with a newer description of the same server. False when it is not the same, or checked otherwise. */
   follow(target: Target): boolean {
-    const { slot, health, address, hostHeader, proxyProtocol } = this.target;
+    const { slot, health, address, hostHeader, proxyProtocol, tls } = this.target;
     if (slot !== target.slot) return false;
     if (health !== target.health && !isDeepStrictEqual(health, target.health)) return false;
     this.target = target;
-    const isOtherWay = hostHeader !== target.hostHeader || proxyProtocol !== target.proxyProtocol;
+    const isOtherWay =
+      hostHeader !== target.hostHeader ||
+      proxyProtocol !== target.proxyProtocol ||
+      !isDeepStrictEqual(tls ?? null, target.tls ?? null);
     if (isOtherWay || !isDeepStrictEqual(address, target.address)) this.#plan = planOf(target);
     return true;
   }
@@ -294,8 +299,9 @@ function downInterval({ interval, downInterval: told }: HealthConfig): number {
   return told ?? Math.min(interval, Math.max(DOWN_INTERVAL_MIN_MS, interval / 3));
 }
 
-function planOf({ address, health, hostHeader, proxyProtocol }: Target): ProbePlan {
+function planOf({ address, health, hostHeader, proxyProtocol, tls = null }: Target): ProbePlan {
   const to = health.port === undefined || address.kind === "unix" ? address : { ...address, port: health.port };
   const preface = proxyProtocol === undefined ? null : writeProxyHeader(proxyProtocol, null, null);
-  return { address: to, timeout: health.timeout, preface, converse: compileCheck(health, hostHeader) };
+  const alpn = [health.type === "grpc" ? "h2" : "http/1.1"];
+  return { address: to, timeout: health.timeout, tls, alpn, preface, converse: compileCheck(health, hostHeader) };
 }

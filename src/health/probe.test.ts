@@ -31,7 +31,7 @@ function check(address: Address, input: HealthInput = {}, resolve = noNames): Pr
   const config = health(input);
   const converse = compileCheck(config, "app.internal:8080");
   return new Promise((done) =>
-    startProbe({ address, timeout: config.timeout, preface: null, converse }, resolve, done),
+    startProbe({ address, timeout: config.timeout, tls: null, alpn: [], preface: null, converse }, resolve, done),
   );
 }
 
@@ -246,7 +246,14 @@ test("a check says for itself that it speaks, where the server wants the PROXY p
   });
   const config = health({});
   const preface = writeProxyHeader("v1", null, null);
-  const plan = { address: server.address, timeout: 2000, preface, converse: compileCheck(config, "app.internal") };
+  const plan = {
+    address: server.address,
+    timeout: 2000,
+    tls: null,
+    alpn: [],
+    preface,
+    converse: compileCheck(config, "app.internal"),
+  };
   const verdict = await new Promise<Verdict>((done) => startProbe(plan, noNames, done));
   expect(verdict.ok).toBe(true);
   expect(await got.promise).toStartWith("PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n");
@@ -257,7 +264,14 @@ test("a check that is given up says nothing and closes its connection", async ()
     const server = await serving(() => {});
     const config = health({ type });
     let told = 0;
-    const plan = { address: server.address, timeout: 150, preface: null, converse: compileCheck(config, "a") };
+    const plan = {
+      address: server.address,
+      timeout: 150,
+      tls: null,
+      alpn: [],
+      preface: null,
+      converse: compileCheck(config, "a"),
+    };
     const cancel = startProbe(plan, noNames, () => (told += 1));
     const early = startProbe(plan, noNames, () => (told += 1));
     early();

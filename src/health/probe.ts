@@ -1,5 +1,7 @@
 // One check of one server from its start to its verdict: name, connect, conversation, all within one time-out.
-import type { Socket } from "node:net";
+import { readFileSync } from "node:fs";
+import { isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import type { Address } from "../config/address.ts";
 import { monotonic } from "../core/clock.ts";
 import { FaultError } from "../core/faults.ts";
@@ -17,10 +19,24 @@ export interface Verdict {
  */
 export type Conversation = (socket: Socket, settle: (verdict: Verdict) => void) => (() => void) | null;
 
+/** How a server proves who it is; files hold PEM. */
+export interface CheckTls {
+  readonly serverName: string;
+  readonly verify: boolean;
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly minVersion?: "1.2" | "1.3" | undefined;
+}
+
 export interface ProbePlan {
   readonly address: Address;
   /** Milliseconds for everything, look-up and connect included. */
   readonly timeout: number;
+  /** Protocols to offer over TLS. */
+  readonly alpn: string[];
+  /** Null for a plain connection. */
+  readonly tls: CheckTls | null;
   /** What the connection begins with, such as a PROXY header; null for nothing. */
   readonly preface: Buffer | null;
   readonly converse: Conversation;
@@ -89,7 +105,33 @@ class Probe {
     socket.on("error", (error) => settle({ ok: false, reason: reasonOf(error) }));
     socket.on("close", () => settle({ ok: false, reason: CLOSED.message }));
     if (this.#plan.preface !== null) socket.write(this.#plan.preface);
-    const release = this.#plan.converse(socket, settle);
+    const { tls } = this.#plan;
+    if (tls === null) return this.#converse(socket);
+    try {
+      this.#secure(socket, tls);
+    } catch (error) {
+      settle({ ok: false, reason: reasonOf(error) });
+    }
+  }
+
+  #secure(socket: Socket, { serverName, verify, ca, cert, key, minVersion = "1.2" }: CheckTls): void {
+    const secured = connectTls({
+      socket,
+      rejectUnauthorized: verify,
+      minVersion: `TLSv${minVersion}`,
+      ALPNProtocols: this.#plan.alpn,
+      ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+      ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
+      ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
+      ...(key === undefined ? {} : { key: readFileSync(key) }),
+    });
+    secured.on("error", (error) => this.#settle({ ok: false, reason: reasonOf(error) }));
+    secured.once("secureConnect", () => this.#converse(secured));
+  }
+
+  #converse(socket: Socket): void {
+    if (this.#over) return;
+    const release = this.#plan.converse(socket, (verdict) => this.#settle(verdict));
     if (this.#over) release?.();
     else this.#release = release;
   }

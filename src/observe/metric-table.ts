@@ -35,6 +35,16 @@ export const METRICS = {
     labels: ["upstream"],
     help: "Requests sent again on another connection or to another server.",
   },
+  sluice_tls_handshakes_total: {
+    type: "counter",
+    labels: ["listener", "result", "version", "reason"],
+    help: "TLS handshakes with clients, by result (`ok`, `resumed`, `failed`, `timeout`, `refused`), version and what went wrong.",
+  },
+  sluice_tls_certificate_expiry_seconds: {
+    type: "gauge",
+    labels: ["name"],
+    help: "When the certificate for a name expires, in seconds since 1970.",
+  },
   sluice_stream_sessions_total: {
     type: "counter",
     labels: ["listener", "upstream", "result"],

@@ -140,6 +140,9 @@ export class Metrics {
   tunnels(listener: string): Cell {
     return this.page.cell("sluice_tunnels", [listener]);
   }
+  handshakes(listener: string, result: string, version: string, reason: string): Cell {
+    return this.page.cell("sluice_tls_handshakes_total", [listener, result, version, reason]);
+  }
   upstream(name: string): UpstreamMetrics {
     const { page } = this;
     return {

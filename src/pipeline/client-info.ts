@@ -17,6 +17,7 @@ export interface Ends {
 export class ClientInfo {
   /** The peer's address; "" for unix sockets. */
   readonly address: string;
+  readonly scheme: "http" | "https";
   #authority = "";
   #scheme = "";
   #via = "";
@@ -24,9 +25,10 @@ export class ClientInfo {
 
   readonly #ends: Ends | null;
 
-  /** `ends` where servers are to be told of more than the address. */
-  constructor(address: string, ends: Ends | null = null) {
+  /** `ends` where servers are to be told of more than the address; `scheme` is what the connection speaks. */
+  constructor(address: string, ends: Ends | null = null, scheme: "http" | "https" = "http") {
     this.address = address;
+    this.scheme = scheme;
     this.#ends = ends;
   }
 

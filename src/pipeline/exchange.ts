@@ -76,7 +76,7 @@ export class Exchange {
   readonly client: ClientInfo;
   /** The peer is one of `trustedProxies`: what it says of the client is believed. */
   trusted = false;
-  scheme: "http" | "https" = "http";
+  scheme: "http" | "https";
   /** Address of the listener as configured. */
   readonly listener: string;
   route: Route | null = null;
@@ -120,6 +120,7 @@ export class Exchange {
     this.downstream = downstream;
     this.ip = client.address;
     this.client = client;
+    this.scheme = client.scheme;
     this.listener = listener;
     this.startedAt = startedAt;
   }

@@ -8,8 +8,8 @@ const HTTPS_PORT = 443;
 
 /**
  * The answer for a request on such a listener: a redirect to `port` of the same host, with the target as the client
- * wrote it. 308 keeps method and body. Null for the questions of a CA, which are served. A request of HTTP/1.0 that names no
- * host gets 400, as there is no place to send it to.
+ * wrote it. 308 keeps method and body. Null for the questions of a CA, which are served. A request of HTTP/1.0 that
+ * names no host gets 400, as there is no place to send it to.
  */
 export function redirectToHttps(request: RequestHead, port: number): Reply | null {
   // The normalised path: `/.well-known/acme-challenge/../../private` is none of a CA's questions.

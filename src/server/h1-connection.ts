@@ -73,7 +73,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   constructor(connection: Connection, listener: ListenerContext) {
     this.connection = connection;
     this.#listener = listener;
-    this.#client = new ClientInfo(connection.remoteAddress, connection);
+    this.#client = new ClientInfo(connection.remoteAddress, connection, connection.tls === null ? "http" : "https");
     this.#timer = new Timer(() => this.#onTimer());
     this.#pace = new ClientPace(listener, this.#timer);
     listener.wheel.arm(this.#timer, listener.options.timeouts.header);

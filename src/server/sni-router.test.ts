@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { connect as connectTcp, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { TimerWheel } from "../core/timers.ts";
 import { CAPTURED, extension, helloMessage, record, records, serverName } from "../transport/client-hello.testing.ts";
@@ -324,6 +326,67 @@ test("on one port: a name that ends here, one that ends at a server, one that no
   await until(() => told.length === 2, "both told");
   expect(told.sort()).toEqual(["TLS hello for other.example.com, which no rule knows", "session over"]);
 });
+
+test("a PROXY header and then TLS, in one piece or not: the announced addresses are those of the connection", async () => {
+  const ca = await TestCa.make();
+  const wheel = new TimerWheel();
+  const options = { select: () => null, alpn: [], minVersion: "1.2", requestClientCertificate: false, wheel } as const;
+  const own = takeOverTls({ ...options, fallback: [await ca.issue({ names: ["localhost"] })] }, (connection) => {
+    const bytes = Buffer.from(`${connection.remoteAddress} ${connection.remotePort}`);
+    connection.send(bytes, 0, bytes.length, false);
+    connection.end();
+    return { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
+  });
+  const refusals: string[] = [];
+  const owner: SniOwner = {
+    passthrough: () => null,
+    terminate: (connection, early) => own.take(connection, early),
+    refused: (_, reason) => refusals.push(reason),
+  };
+  const sni = { table: new SniTable({ "*": "terminate" }), timeoutMs: TIMEOUT_MS, wheel };
+  const listener = listenOn({ kind: "tcp", host: "127.0.0.1", port: 0 }, (connection) =>
+    acceptProxied(
+      connection,
+      { required: true, timeoutMs: TIMEOUT_MS, wheel },
+      { ready: (ready) => acceptBySni(ready, sni, owner), refused: (_, reason) => refusals.push(reason) },
+    ),
+  );
+  closers.push(() => listener.stop());
+  const header = writeProxyHeader("v2", { address: "203.0.113.7", port: 4711 }, { address: "198.51.100.1", port: 443 });
+  for (const together of [true, false]) {
+    const raw = connectTcp(listener.port, "127.0.0.1");
+    closers.push(() => raw.destroy());
+    if (!together) await new Promise<void>((resolve) => raw.write(header, () => resolve()));
+    // With `together` the header goes in front of the first bytes that TLS writes.
+    const duplex = together ? prefixed(raw, header) : raw;
+    let text = "";
+    const socket = connectTls({ socket: duplex, ca: ca.pem, servername: "localhost" });
+    socket.on("error", (error) => {
+      text += error.message;
+    });
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.latin1Slice();
+    });
+    await until(() => text !== "", "an answer");
+    expect(text).toBe("203.0.113.7 4711");
+  }
+  expect(refusals).toEqual([]);
+});
+
+/** A stream over `raw` that puts `first` in front of what is written first, in one piece. */
+function prefixed(raw: Socket, first: Buffer): Duplex {
+  let before: Buffer | null = first;
+  const duplex = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      raw.write(before === null ? chunk : Buffer.concat([before, chunk]), done);
+      before = null;
+    },
+  });
+  raw.on("data", (chunk: Buffer) => duplex.push(chunk));
+  raw.on("end", () => duplex.push(null));
+  return duplex;
+}
 
 test("hellos of real clients find their way", async () => {
   for (const { client, bytes, serverName: name } of CAPTURED) {

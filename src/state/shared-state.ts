@@ -2,7 +2,7 @@
 // the same few operations. Two makers: files (the default, one machine) and Redis or Valkey (many).
 
 /** Keys are paths of visible ASCII such as `acme/certificate/example.com`, at most this long. */
-export const KEY_LENGTH_MAX = 512;
+const KEY_LENGTH_MAX = 512;
 
 export interface SharedState {
   /** The value, or null when there is none or its time is over. */

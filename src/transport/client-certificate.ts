@@ -37,7 +37,7 @@ export function readClientCertificate(socket: PeerCertificateSource): ClientCert
 const nameOf = (lines: string | undefined): string => (lines ?? "").split("\n").reverse().join(",");
 
 /** `DNS:a, URI:"b, c"`: a name that could be taken for several is a JSON string (CVE-2021-44532). */
-const NAME = /([A-Za-z ]+):(?:("(?:[^"\\]|\\.)*")|([^,]*))(?:, |$)/gy;
+const NAME = /([A-Za-z ]+):(?:("(?:[^"\\]|\\.)*")|([^",][^,]*|))(?:, |$)/gy;
 
 /** The alternative names, each with its kind. A text that cannot be told apart gives none. */
 export function alternativeNames(text: string | undefined): readonly string[] {

@@ -139,7 +139,7 @@ export class SocketConnection implements Connection {
       this.#socket.end();
       return;
     }
-    // `end` of a TLS socket would wait for the peer to end as well, and `close` for the peer to take what the runtime has
+    // `end` of a TLS socket would wait for the peer to end as well, and `close` for it to take what the runtime has
     // encrypted already; both for ever, and neither can be cut short. A write after the shutdown tells whether anything
     // is left: if so, `drained` comes back here, or somebody destroys the connection.
     this.#socket.shutdown();

@@ -21,6 +21,8 @@ export interface TlsClientOptions {
   readonly verify: boolean;
   /** Protocols that are offered, best first; none: no offer. */
   readonly alpn?: readonly string[];
+  /** 1.2 when it is missing. */
+  readonly minVersion?: "1.2" | "1.3";
   /** For servers that break off at the newest version. */
   readonly maxVersion?: "1.2" | "1.3";
 }
@@ -60,7 +62,7 @@ export class TlsClient {
     this.#byAddress = isIP(serverName) !== 0;
     this.native = {
       secureContext: contextFor(options),
-      // An address is no name to ask for (RFC 6066 §3). The runtime checks names that it asks for; `objection` the rest.
+      // An address is no name to ask for (RFC 6066 §3). The runtime checks names that it asks for; `objection` others.
       serverName: this.#byAddress ? "" : serverName,
       rejectUnauthorized: verify,
       ...(alpn.length === 0 ? {} : { ALPNProtocols: wireOf(alpn) }),
@@ -169,7 +171,7 @@ class TlsDial implements Dial, ConnectionHandler {
 
 /**
  * Connects to an address given as numbers. The promise resolves once the server has proved who it is, before which
- * nothing but the handshake is sent; it rejects with a TlsError, or with the system's error where there is no connection.
+ * nothing but the handshake is sent. It rejects with a TlsError, or with the system's error without a connection.
  */
 export function dialTls(address: SocketAddress, client: TlsClient): Dial {
   const dial = new TlsDial(client, address.kind === "unix" ? address.path : `${address.host} ${address.port}`);
@@ -197,9 +199,9 @@ const wireOf = (protocols: readonly string[]): Buffer =>
 /** What clients without a CA and a certificate of their own have in common: the system's CAs are 300 KB and 3 ms. */
 let common: unknown = null;
 
-function contextFor({ ca, cert, key, maxVersion }: TlsClientOptions): unknown {
-  const versions = { minVersion: "TLSv1.2", maxVersion: maxVersion === "1.2" ? "TLSv1.2" : "TLSv1.3" } as const;
-  if (ca === undefined && cert === undefined && maxVersion === undefined) {
+function contextFor({ ca, cert, key, minVersion = "1.2", maxVersion = "1.3" }: TlsClientOptions): unknown {
+  const versions = { minVersion: `TLSv${minVersion}`, maxVersion: `TLSv${maxVersion}` } as const;
+  if (ca === undefined && cert === undefined && minVersion === "1.2" && maxVersion === "1.3") {
     common ??= nativeOf(createSecureContext({ ca: systemCas(), ...versions }));
     return common;
   }

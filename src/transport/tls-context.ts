@@ -13,7 +13,7 @@ export interface TlsContext {
   readonly native: unknown;
 }
 
-/** What holds for all connections of a listener, whatever name they ask for, but for the suites (see makeTlsContext). */
+/** What holds for all connections of a listener, whatever name they ask for, but for TlsTerms (see makeTlsContext). */
 export interface TlsSettings {
   /**
    * Certificates for clients that name no host, or one that `select` does not know. Null refuses them: such a
@@ -35,7 +35,7 @@ export interface TlsSettings {
 }
 
 /** Mozilla's "intermediate" suites, guidelines 5.8: forward secrecy and authenticated encryption only. */
-export const INTERMEDIATE_CIPHERS = [
+const INTERMEDIATE_CIPHERS = [
   "ECDHE-ECDSA-AES128-GCM-SHA256",
   "ECDHE-RSA-AES128-GCM-SHA256",
   "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -52,21 +52,29 @@ const certificatesOf = (pairs: readonly CertificatePair[]): SecureContextOptions
   key: pairs.map(({ keyPem }) => keyPem),
 });
 
+/** What holds for the clients of one name in place of what its listener says; the meanings are those of TlsSettings. */
+export type TlsTerms = Pick<TlsSettings, "ciphers" | "clientCa" | "clientCrl">;
+
+const clientTerms = ({ clientCa, clientCrl }: TlsTerms): SecureContextOptions => ({
+  ...(clientCa === undefined ? {} : { ca: clientCa }),
+  ...(clientCrl === undefined ? {} : { crl: clientCrl }),
+});
+
 /**
  * Prepares the certificates of one name: one pair of each kind of key (ECDSA, RSA), of which every client gets the one
- * that it can use. `ciphers` are as in TlsSettings, and hold for this name instead of the listener's. Throws the
- * runtime's error when a PEM is damaged or a key does not belong to its certificate.
+ * that it can use. `terms` are not inherited from the listener: a client that asks for the name is verified against
+ * these CAs alone. Throws the runtime's error when a PEM is damaged or a key does not belong to its certificate.
  */
-export function makeTlsContext(pairs: readonly CertificatePair[], ciphers = INTERMEDIATE_CIPHERS): TlsContext {
-  return { native: nativeOf(createSecureContext({ ...certificatesOf(pairs), ciphers })) };
+export function makeTlsContext(pairs: readonly CertificatePair[], terms: TlsTerms = {}): TlsContext {
+  const { ciphers = INTERMEDIATE_CIPHERS } = terms;
+  return { native: nativeOf(createSecureContext({ ...certificatesOf(pairs), ciphers, ...clientTerms(terms) })) };
 }
 
 const optionsOf = (settings: TlsSettings) => ({
   ...(settings.fallback === null ? {} : certificatesOf(settings.fallback)),
   minVersion: settings.minVersion === "1.3" ? ("TLSv1.3" as const) : ("TLSv1.2" as const),
   ciphers: settings.ciphers ?? INTERMEDIATE_CIPHERS,
-  ...(settings.clientCa === undefined ? {} : { ca: settings.clientCa }),
-  ...(settings.clientCrl === undefined ? {} : { crl: settings.clientCrl }),
+  ...clientTerms(settings),
   requestCert: settings.requestClientCertificate,
   rejectUnauthorized: false,
 });

@@ -11,8 +11,8 @@ export interface TlsTakeover {
   readonly handshakes: number;
   /**
    * Begins TLS on an open connection of a listener; `early` is all that has come and is not for others. From here on
-   * the connection carries what was encrypted, with the addresses it had. It is handed to `accept` after its handshake; one
-   * that fails is closed.
+   * the connection carries what was encrypted, with the addresses it had. It is handed to `accept` after its handshake;
+   * one that fails is closed.
    */
   take(connection: Connection, early: Buffer): void;
   /** Changes certificates and settings as TlsListener.update does. */

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { TimerWheel } from "../core/timers.ts";
 import type { Connection, ConnectionHandler } from "./connection.ts";
-import { dial, type SocketListener } from "./socket.ts";
+import { dial, listenOn, type SocketListener } from "./socket.ts";
 import { TestCa } from "./tls.testing.ts";
 import { listenTls, type TlsListenerOptions } from "./tls.ts";
 import { makeTlsContext, type TlsContext } from "./tls-context.ts";
@@ -17,6 +17,7 @@ const [fallback, rsa, ecdsa] = await Promise.all([
 ]);
 const contextA = makeTlsContext([ecdsa, rsa]);
 
+const NOTHING: ConnectionHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
 const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0)) close();
@@ -272,7 +273,7 @@ describe("protocols", () => {
 
   test("a name may have suites of its own", async () => {
     const ciphers = "ECDHE-RSA-AES128-SHA";
-    const { port } = server({ select: () => makeTlsContext([rsa], ciphers) });
+    const { port } = server({ select: () => makeTlsContext([rsa], { ciphers }) });
     expect((await ask(port, { servername: "a.test", maxVersion: "TLSv1.2", ciphers })).subject).toBe("rsa");
   });
 
@@ -295,14 +296,18 @@ describe("client certificates", () => {
   test("what one says", async () => {
     const notAfter = Math.floor(Date.now() / 1000) * 1000 + 60_000;
     const subject = "O=Robots\\, Inc.,CN=robot";
-    const names = ["robot.test", "10.0.0.1", "spiffe://test/robot"];
+    const names = ["robot.test", "10.0.0.1", "spiffe://test/robot, DNS:admin.test"];
     const { certPem, keyPem } = await ca.issue({ subject, names, notAfter, usage: "client" });
     const { port, accepted } = server(mutual);
     const { tls } = await ask(port, { cert: certPem, key: keyPem });
     expect(tls.authorized).toBe(true);
     const certificate = accepted[0]!.tls!.clientCertificate!;
     expect(certificate.subject).toBe("CN=robot,O=Robots\\, Inc.");
-    expect(certificate.san).toEqual(["DNS:robot.test", "IP Address:10.0.0.1", "URI:spiffe://test/robot"]);
+    expect(certificate.san).toEqual([
+      "DNS:robot.test",
+      "IP Address:10.0.0.1",
+      "URI:spiffe://test/robot, DNS:admin.test",
+    ]);
     expect(certificate.fingerprint).toMatch(/^[0-9a-f]{64}$/);
     expect(certificate.serial).toMatch(/^[0-9a-f]{2,}$/);
     expect(certificate.notAfter).toBe(notAfter);
@@ -462,6 +467,37 @@ describe("bad input", () => {
     const warm = await round();
     expect((await round()) - warm).toBeLessThan(16 * 1024 * 1024); // leaking all would be 30 MB and more
   }, 30_000);
+
+  test("bytes that are not TLS on an open connection end it with an error, which is no bug of ours", async () => {
+    let error: Error | null | undefined;
+    const closed = (told: Error | null): void => {
+      error = told;
+    };
+    const { port, accepted } = server();
+    // Between both stands a relay that adds a record of its own.
+    let toServer: Connection | null = null;
+    const relay = listenOn({ kind: "tcp", host: "127.0.0.1", port: 0 }, (client) => {
+      const early: Buffer[] = [];
+      void dial({ kind: "tcp", host: "127.0.0.1", port }).promise.then((connection) => {
+        toServer = connection;
+        for (const each of early) connection.send(each, 0, each.length, false);
+        connection.handler = { ...NOTHING, onData: (chunk) => client.send(chunk, 0, chunk.length, false) };
+      });
+      return {
+        ...NOTHING,
+        onData: (chunk) => (toServer === null ? early.push(chunk) : toServer.send(chunk, 0, chunk.length, false)),
+      };
+    });
+    closers.push(() => relay.stop());
+    const socket = connectTls({ host: "127.0.0.1", port: relay.port, rejectUnauthorized: false });
+    socket.on("error", () => {});
+    closers.push(() => socket.destroy());
+    await until(() => accepted.length === 1, "the connection");
+    accepted[0]!.handler = { ...NOTHING, onClose: closed };
+    toServer!.send(Buffer.alloc(400, "record"), 0, 400, false);
+    await until(() => error !== undefined, "the end");
+    expect(error?.message).toMatch(/WRONG_VERSION_NUMBER|BAD_RECORD/);
+  });
 
   // The runtime's client cannot ask for it.
   test.skipIf(Bun.which("openssl") === null)("renegotiation ends the connection", async () => {

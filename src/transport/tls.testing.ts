@@ -55,6 +55,10 @@ export class TestCa {
     return new TestCa(certificate.toString("pem"), keys, `CN=${name}`);
   }
 
+  get signingKey(): webcrypto.CryptoKey {
+    return this.#keys.privateKey;
+  }
+
   async issue(kind: Kind = {}): Promise<CertificatePair> {
     const { subject = "CN=test", names = ["localhost"], key = "ecdsa", usage = "server" } = kind;
     const keys = await webcrypto.subtle.generateKey(ALGORITHMS[key], true, ["sign", "verify"]);

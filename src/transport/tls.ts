@@ -19,7 +19,7 @@ export interface TlsListenerOptions extends TlsSettings {
    */
   select(name: string): TlsContext | null | Promise<TlsContext | null>;
   /**
-   * Certificate that proves the control over a name to a certificate authority (RFC 8737); null while none is asked for.
+   * Certificate that proves the control over a name to a certificate authority (RFC 8737); null while there is none.
    * As long as there is one, all clients of the name get it: the runtime tells the protocols that a client offers after
    * the choice of the certificate only, and then it cannot be exchanged.
    */
@@ -36,7 +36,7 @@ export interface TlsListenerOptions extends TlsSettings {
   readonly wheel: TimerWheel;
   /** Gets the lines of an NSS key log, which decrypts all traffic. For debugging only. */
   keyLog?(line: string): void;
-  /** Told of every handshake once it is over. `version` is "" where none was agreed on, `reason` where there is none. */
+  /** Told of every handshake once it is over. `version` is "" for one that was not through, `reason` for one that was. */
   onHandshake?(result: HandshakeResult, version: string, reason: HandshakeReason | ""): void;
 }
 
@@ -44,8 +44,8 @@ export interface TlsListener extends SocketListener {
   /** Handshakes under way. */
   readonly handshakes: number;
   /**
-   * Changes certificates and settings for the handshakes from now on, without touching connections. Throws the runtime's
-   * error for a damaged certificate, and then nothing has changed.
+   * Changes certificates and settings for the handshakes from now on, without touching connections. Throws the
+   * runtime's error for a damaged certificate, and then nothing has changed.
    */
   update(settings: TlsSettings): void;
 }
@@ -211,9 +211,9 @@ export function tlsEvents(handshakes: Handshakes) {
 }
 
 /**
- * Listens for TLS. `accept` gets each connection whose handshake is through and returns its handler, or null to close it.
- * Handshakes under way when the listener is stopped go on, and are accepted. Throws as listenOn does, and the runtime's
- * error for a damaged certificate.
+ * Listens for TLS. `accept` gets each connection whose handshake is through and returns its handler, or null to close
+ * it. Handshakes under way when the listener is stopped go on, and are accepted. Throws as listenOn does, and the
+ * runtime's error for a damaged certificate.
  */
 export function listenTls(
   address: SocketAddress,

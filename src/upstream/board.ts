@@ -127,9 +127,11 @@ export class Board {
   /** Takes a place if fewer than `limit` are taken. */
   enter(slot: number, limit: number): boolean {
     const at = slot * INTS + IN_FLIGHT;
-    if (Atomics.add(this.ints, at, 1) >= limit) {
-      Atomics.sub(this.ints, at, 1);
-      return false;
+    for (let taken = Atomics.load(this.ints, at); ; ) {
+      if (taken >= limit) return false;
+      const before = Atomics.compareExchange(this.ints, at, taken, taken + 1);
+      if (before === taken) break;
+      taken = before;
     }
     this.#own[slot] = this.#own[slot]! + 1;
     return true;

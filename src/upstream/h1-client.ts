@@ -429,7 +429,7 @@ export class H1Client implements ConnectionHandler, BodySink {
 }
 
 /** Takes an answer that nobody wants. */
-export class Dropped implements UpstreamCall {
+class Dropped implements UpstreamCall {
   readonly movable = false;
   readonly #client: H1Client;
   #bytes = 0;

@@ -8,6 +8,8 @@ export interface Member {
   /** `host:port` or `unix:/path`. It is the same server for as long as this is the same, whatever list it came from. */
   readonly id: string;
   readonly address: Address;
+  /** It is spoken to over TLS. */
+  readonly tls: boolean;
   /** 0 to 1000; 0 gets nothing. */
   readonly weight: number;
   readonly backup: boolean;
@@ -19,9 +21,7 @@ export interface Member {
   readonly origin: "config" | "discovered" | "api";
 }
 
-/** The servers of each upstream by its name. Survives structured cloning. */
-export type Membership = ReadonlyMap<string, UpstreamMembership>;
-
+/** The servers of an upstream. Survives structured cloning. */
 export interface UpstreamMembership {
   readonly members: readonly Member[];
   /** The upstream's own places on the board: this one for its circuit breaker, the next for its queue. */

@@ -7,10 +7,13 @@ import type { ServerMetrics } from "../observe/metrics.ts";
 import type { ServerRef } from "../pipeline/exchange.ts";
 import type { Connection } from "../transport/connection.ts";
 import { type Dial, dial } from "../transport/socket.ts";
+import { dialTls, type TlsClient } from "../transport/tls-client.ts";
+import { TlsError } from "../transport/tls-errors.ts";
 import { type ClientOwner, H1Client } from "./h1-client.ts";
 import { connectAny, orderAddresses } from "./happy-eyeballs.ts";
 import type { Member } from "./member.ts";
 import type { Resolver } from "./resolver.ts";
+import { UpstreamTls } from "./upstream-tls.ts";
 
 /** Who asks for a connection. Exactly one of the last two is called, unless it is `withdrawn` by then. */
 export interface ConnectionWant {
@@ -75,6 +78,7 @@ export class Server implements ServerRef, ClientOwner {
   #tunnels = 0;
   /** Unused connections; the one used last is taken first (LIFO), so that the others can grow old. */
   readonly #idle: H1Client[] = [];
+  #tls: UpstreamTls | null = null;
   #turn = 0;
   #retired = false;
 
@@ -143,11 +147,22 @@ export class Server implements ServerRef, ClientOwner {
     if (address.kind === "unix") way.attempt = dial(address);
     else {
       const all = await Promise.race([this.addresses(), stopped]);
-      way.attempt = connectAny(all, (host) => dial({ kind: "tcp", host, port: address.port }));
+      const client = this.#tlsClient();
+      way.attempt = connectAny(all, (host) => {
+        const to = { kind: "tcp", host, port: address.port } as const;
+        return client === null ? dial(to) : dialTls(to, client);
+      });
     }
     const connection = await Promise.race([way.attempt.promise, stopped]);
     if (preface !== null) connection.send(preface, 0, preface.length, false);
     return connection;
+  }
+
+  /** Made at the first connect: its files may not be needed before. */
+  #tlsClient(): TlsClient | null {
+    if (!this.member.tls || this.address.kind === "unix") return null;
+    this.#tls ??= new UpstreamTls(this.#owner.config, this.address.host);
+    return this.#tls.client(this.#wheel.now);
   }
 
   /** The addresses of its name in the order in which to try them; at once when they are known. TCP and UDP only. */
@@ -240,7 +255,11 @@ export class Server implements ServerRef, ClientOwner {
 }
 
 /** Why a connection could not be had. */
-export function connectFault(name: string, error: unknown): Fault {
+function connectFault(name: string, error: unknown): Fault {
+  if (error instanceof TlsError) {
+    const isVerdict = error.code.includes("CERT") || error.code.startsWith("UNABLE_TO");
+    return fault(isVerdict ? "upstream.certificate" : "upstream.tls", `${name}: ${error.message}`);
+  }
   return error instanceof FaultError ? error.fault : fault("upstream.connect_refused", `${name}: ${describe(error)}`);
 }
 

@@ -24,10 +24,21 @@ export function takeSlots(count: number): number {
 export type Spec = string | (Partial<Omit<Member, "id" | "address" | "slot">> & { readonly id: string });
 
 /** The member of that description. `id` is what a test calls it. */
-export function memberOf(spec: Spec, slot: number): Member {
+function memberOf(spec: Spec, slot: number): Member {
   const { id, ...more } = typeof spec === "string" ? { id: spec } : spec;
   const address: Address = { kind: "tcp", host: id, port: 1 };
-  return { id, address, weight: 1, backup: false, zone: "", mode: "ready", slot, origin: "config", ...more };
+  return {
+    id,
+    address,
+    tls: false,
+    weight: 1,
+    backup: false,
+    zone: "",
+    mode: "ready",
+    slot,
+    origin: "config",
+    ...more,
+  };
 }
 
 /** A request that asks for a server, and what became of it. */

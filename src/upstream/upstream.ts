@@ -118,7 +118,8 @@ export class Upstream implements ServerOwner {
     const { resolver, wheel } = this.#env;
     const before = this.servers;
     const servers = members.map((member) => {
-      const server = this.roster.byId(member.id) ?? new Server(member, this, resolver, wheel);
+      const known = this.roster.byId(member.id);
+      const server = known?.member.tls === member.tls ? known : new Server(member, this, resolver, wheel);
       server.member = member;
       return server;
     });
@@ -393,5 +394,6 @@ function hashKeyOf({ balance }: UpstreamConfig): ((x: Exchange) => number) | nul
 export function serverHost(server: Server): string {
   const { address } = server;
   if (address.kind === "unix") return "localhost";
-  return address.port === 80 ? server.name.slice(0, -3) : server.name;
+  const usual = server.member.tls ? 443 : 80;
+  return address.port === usual ? server.name.slice(0, server.name.lastIndexOf(":")) : server.name;
 }

@@ -1,4 +1,5 @@
-// The upstreams of one plan, each made when a request first needs it: a configuration may name thousands that nobody uses.
+// The upstreams of one plan, each made when a request first needs it: a configuration may name thousands that nobody
+// uses.
 import { isDeepStrictEqual } from "node:util";
 import type { UpstreamConfig } from "../config/schema.ts";
 import type { UpstreamMembership } from "./member.ts";

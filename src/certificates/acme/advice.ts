@@ -39,6 +39,8 @@ export async function askForAdvice(
     renewAtMs: served.record.renewAtMs,
     askAtMs: now() + NOT_OFFERED_MS,
   };
+  if (directory.restUntilMs > now())
+    return { renewal: { ...(before ?? own), askAtMs: directory.restUntilMs }, problem: null };
   try {
     const base = await directory.renewalInfoUrl(signal);
     if (base === null) return { renewal: own, problem: null };
@@ -56,6 +58,7 @@ export async function askForAdvice(
     return { renewal, problem: null };
   } catch (error) {
     if (!(error instanceof AcmeProblem)) throw error;
+    directory.failed(error); // a thousand certificates do not each wait for one that is down
     return { renewal: { ...(before ?? own), askAtMs: now() + FAILED_MS }, problem: error };
   }
 }

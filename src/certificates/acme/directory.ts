@@ -1,4 +1,4 @@
-// One directory of an authority with our account there: the account itself, the budget of orders, and rest after outages.
+// One directory of an authority with our account there: the account, the budget of orders, and rest after outages.
 import { generateKeyPairSync } from "node:crypto";
 import type { Client } from "acme-client";
 import { keyToPem } from "../issue.ts";

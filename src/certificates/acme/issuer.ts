@@ -44,7 +44,8 @@ const LOCK_MS = 60_000;
 const LOCK_RENEWALS = 3;
 /** While a directory is down nothing is used up, so it is tried again sooner than after a refusal. */
 const OUTAGE_LONGEST_MS = 900_000;
-const LOST = new AcmeProblem({ type: "lockLost", detail: "another node took the work over" });
+/** No problem of an authority: the order stays noted for the node that goes on with it. */
+const LOST = new Error("another node took the work over");
 
 export class Issuer {
   readonly #options: IssuerOptions;
@@ -99,7 +100,7 @@ export class Issuer {
         await vault.forgetAttempt(name);
         return { kind: "obtained", record, replaced: stored !== null };
       } catch (error) {
-        if (!(error instanceof AcmeProblem) || error === LOST) throw error;
+        if (!(error instanceof AcmeProblem)) throw error;
         problems.push(error);
       }
     }
@@ -135,7 +136,7 @@ export class Issuer {
     });
     const { certificate } = readCertificate(issued.chainPem, issued.keyPem);
     const renewAtMs = renewalTime(certificate!.notBeforeMs, certificate!.notAfterMs, random);
-    const record = { name, directory: directory.url, ...issued, renewAtMs };
+    const record = { name, directory: directory.url, ...issued, issuedAtMs: now(), renewAtMs };
     await vault.saveCertificate(record);
     await finishOrder(job, vault);
     return record;

@@ -21,8 +21,9 @@ export interface ManagedName {
   attempt: AttemptRecord | null;
   /** What keeps it from being ordered at all, such as a wildcard without dns-01. */
   readonly impossible: string | null;
-  /** The work under way. */
+  /** The work under way, be it an order or a question about renewal. */
   running: Promise<void> | null;
+  isOrdering: boolean;
   /** Not to be worked on before; ms since 1970. */
   notBeforeMs: number;
 }
@@ -50,6 +51,7 @@ export interface AcmeNameState {
 
 /** A certificate must not be renewed later than this part of its life, whatever anybody says. */
 const LIFE_LAST = 0.95;
+const ADVISED_LIFE_MIN_MS = 3_600_000;
 
 /** Whether the authority's word on renewal is about this very certificate. */
 const advised = ({ served, renewal }: ManagedName): RenewalRecord | null =>
@@ -60,7 +62,12 @@ export function renewAtMs(managed: ManagedName): number {
   const { served, settings } = managed;
   if (served === null || !settings.directories.includes(served.record.directory)) return 0;
   const { notBeforeMs, notAfterMs } = served.certificate;
-  const wanted = advised(managed)?.renewAtMs ?? served.record.renewAtMs;
+  const advice = advised(managed);
+  // An authority that calls every new certificate late must not make us order without end.
+  const wanted =
+    advice === null
+      ? served.record.renewAtMs
+      : Math.max(advice.renewAtMs, served.record.issuedAtMs + ADVISED_LIFE_MIN_MS);
   return Math.min(wanted, notBeforeMs + (notAfterMs - notBeforeMs) * LIFE_LAST);
 }
 
@@ -96,9 +103,30 @@ export function stateOf(managed: ManagedName): AcmeNameState {
   };
 }
 
-function statusOf({ impossible, running, attempt, served }: ManagedName): AcmeNameState["status"] {
+function statusOf({ impossible, isOrdering, attempt, served }: ManagedName): AcmeNameState["status"] {
   if (impossible !== null) return "impossible";
-  if (running !== null) return "ordering";
+  if (isOrdering) return "ordering";
   if (attempt !== null) return "failing";
   return served === null ? "pending" : "valid";
+}
+
+/** A name of which nothing is known yet. */
+export const blank = (name: string, settings: AcmeSettings, onDemand: boolean): ManagedName => ({
+  name,
+  settings,
+  onDemand,
+  served: null,
+  renewal: null,
+  attempt: null,
+  impossible: null,
+  running: null,
+  isOrdering: false,
+  notBeforeMs: 0,
+});
+
+/** Why no order can be made for the name as it is configured; null when one can. */
+export function impossibility(name: string, { challenge, dns, directories }: AcmeSettings): string | null {
+  if (directories.length === 0) return "there is no directory";
+  if (challenge === "dns-01") return dns === undefined ? "dns-01 needs a provider: dns: { … }" : null;
+  return name.startsWith("*.") ? `a wildcard needs challenge: dns-01, not ${challenge}` : null;
 }

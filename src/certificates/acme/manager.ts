@@ -3,18 +3,19 @@ import { monotonic } from "../../core/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import type { SharedState, Unsubscribe } from "../../state/shared-state.ts";
 import { readCertificate } from "../certificate.ts";
-import { issueLeaf } from "../issue.ts";
 import { normalName, normalPattern } from "../selection.ts";
 import { askForAdvice } from "./advice.ts";
+import { type AcmeCertificate, type AcmeEvent, type OnDemandAnswer, placeholder, toServe } from "./announce.ts";
 import { type AlpnCertificate, type ChallengeChange, Challenges } from "./challenges.ts";
 import { Issuer, type Outcome } from "./issuer.ts";
 import {
   type AcmeNameState,
   adviceDueAtMs,
+  blank,
   dueAtMs,
+  impossibility,
   type ManagedName,
   renewAtMs,
-  type Served,
   stateOf,
 } from "./managed.ts";
 import { pause } from "./pauses.ts";
@@ -24,37 +25,6 @@ import { type AcmeLimits, type AcmeSettings, DEFAULT_LIMITS, type OnDemandSettin
 import { Slots } from "./slots.ts";
 import { DnsSolver, ListenerSolver } from "./solve.ts";
 import { type CertificateRecord, Vault } from "./vault.ts";
-
-/** A certificate to serve from now on, in place of an earlier one for the name. */
-export interface AcmeCertificate {
-  /** What was asked for. */
-  readonly name: string;
-  /** What it is for. */
-  readonly names: readonly string[];
-  readonly chainPem: string;
-  readonly keyPem: string;
-  /** Milliseconds since 1970. */
-  readonly notAfterMs: number;
-  /** Self-signed, until there is a real one: better than no handshake at all. */
-  readonly placeholder: boolean;
-}
-
-export type AcmeEvent =
-  | {
-      readonly kind: "obtained" | "renewed";
-      readonly name: string;
-      readonly directory: string;
-      readonly notAfterMs: number;
-    }
-  /** Ordered by another node. */
-  | { readonly kind: "shared"; readonly name: string; readonly notAfterMs: number }
-  | { readonly kind: "failed"; readonly name: string; readonly error: string; readonly nextTryMs: number }
-  /** On-demand said no. */
-  | { readonly kind: "refused"; readonly name: string; readonly why: string };
-
-export type OnDemandAnswer =
-  | { readonly kind: "certificate"; readonly certificate: AcmeCertificate }
-  | { readonly kind: "refused"; readonly why: string };
 
 export interface AcmeManagerOptions {
   readonly state: SharedState;
@@ -72,16 +42,13 @@ export interface AcmeManagerOptions {
 }
 
 const TOPIC = "acme/certificates";
+const QUESTIONS_IN_FLIGHT = 4;
 /** The longest time between two looks: news from other nodes may get lost, and clocks may be set. */
 const LOOK_EVERY_MS = 60_000;
 const LOOK_SOONEST_MS = 50;
 /** After finding another node at work, and after trouble with the shared state. */
 const BUSY_MS = 2000;
 const STATE_TROUBLE_MS = 15_000;
-const PLACEHOLDER_DAYS = 7;
-const DAY_MS = 86_400_000;
-/** A clock that is a little wrong must not make a new certificate a future one. */
-const BACKDATED_MS = 3_600_000;
 /** How long on-demand waits for another node that orders the same name. */
 const OTHER_NODE_MS = 60_000;
 
@@ -92,7 +59,9 @@ export class AcmeManager {
   readonly #challenges: Challenges;
   readonly #listenerSolver: ListenerSolver;
   readonly #issuer: Issuer;
-  readonly #slots: Slots;
+  readonly #orders: Slots;
+  /** About renewal: they must not keep orders waiting. */
+  readonly #questions = new Slots(QUESTIONS_IN_FLIGHT);
   readonly #stopping = new AbortController();
   readonly #names = new Map<string, ManagedName>();
   #gates: readonly { readonly gate: PermissionGate; readonly settings: AcmeSettings }[] = [];
@@ -111,8 +80,8 @@ export class AcmeManager {
       onError,
       ...(onChallenge === undefined ? {} : { onChange: onChallenge }),
     });
-    this.#listenerSolver = new ListenerSolver(this.#challenges);
-    this.#slots = new Slots(this.#limits.ordersInFlight);
+    this.#listenerSolver = new ListenerSolver(this.#challenges, now);
+    this.#orders = new Slots(this.#limits.ordersInFlight);
     this.#issuer = new Issuer({
       vault: this.#vault,
       limits: this.#limits,
@@ -152,7 +121,7 @@ export class AcmeManager {
     }
     await Promise.all(fresh.map((managed) => this.#import(managed)));
     for (const { name, served, impossible } of fresh) {
-      if (served === null) this.#placeHold(name, now());
+      if (served === null) this.#options.onCertificate(placeholder(name, now()));
       if (impossible !== null) log.error("acme: cannot order a certificate", { name, why: impossible });
     }
     this.#arm();
@@ -204,14 +173,16 @@ export class AcmeManager {
     return [...this.#names.values()].map(stateOf).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Begins all that is due, and resolves when that is done. The timer does the same. */
+  /** Begins all that is due, and resolves when that, and what was under way, is done. The timer does the same. */
   async check(): Promise<void> {
+    await this.#listen();
     const nowMs = this.#options.now();
     const begun: Promise<void>[] = [];
     for (const managed of this.#names.values()) {
-      if (managed.running !== null) continue;
-      if (dueAtMs(managed) <= nowMs) begun.push(this.#run(managed, () => this.#renew(managed)));
-      else if (adviceDueAtMs(managed) <= nowMs) begun.push(this.#run(managed, () => this.#advise(managed)));
+      if (managed.running !== null) begun.push(managed.running);
+      else if (dueAtMs(managed) <= nowMs) begun.push(this.#run(managed, this.#orders, () => this.#renew(managed)));
+      else if (adviceDueAtMs(managed) <= nowMs)
+        begun.push(this.#run(managed, this.#questions, () => this.#advise(managed)));
     }
     this.#arm();
     await Promise.all(begun);
@@ -258,7 +229,7 @@ export class AcmeManager {
   async #orderNow(managed: ManagedName): Promise<OnDemandAnswer> {
     for (let waitedMs = 0; ; waitedMs += BUSY_MS) {
       if (managed.running !== null) await managed.running;
-      else if (this.#usable(managed) === null) await this.#run(managed, () => this.#renew(managed));
+      else if (this.#usable(managed) === null) await this.#run(managed, this.#orders, () => this.#renew(managed));
       const certificate = this.#usable(managed);
       if (certificate !== null) return { kind: "certificate", certificate };
       if (managed.attempt !== null) return { kind: "refused", why: managed.attempt.error };
@@ -300,31 +271,26 @@ export class AcmeManager {
     }
   }
 
-  #placeHold(name: string, nowMs: number): void {
-    const seconds = Math.floor(nowMs / 1000) * 1000;
-    const validity = { notBeforeMs: seconds - BACKDATED_MS, notAfterMs: seconds + PLACEHOLDER_DAYS * DAY_MS };
-    const { certPem, keyPem, notAfterMs } = issueLeaf([name], validity, null);
-    this.#options.onCertificate({ name, names: [name], chainPem: certPem, keyPem, notAfterMs, placeholder: true });
-  }
-
-  /** Serves a stored certificate; one that cannot be used counts as none. */
-  #adopt(managed: ManagedName, record: CertificateRecord): void {
+  /** Serves a stored certificate; one that cannot be used counts as none. True when it is another one than before. */
+  #adopt(managed: ManagedName, record: CertificateRecord): boolean {
     const { name, served } = managed;
-    if (served?.record.chainPem === record.chainPem) return;
+    if (served?.record.chainPem === record.chainPem) return false;
     const { certificate, error } = readCertificate(record.chainPem, record.keyPem);
     if (error !== undefined || !certificate.names.includes(name)) {
       const why = error?.message ?? "it is for other names";
-      return this.#options.log.error("acme: a stored certificate cannot be used", { name, why });
+      this.#options.log.error("acme: a stored certificate cannot be used", { name, why });
+      return false;
     }
     managed.served = { record, certificate, certificateId: certificateId(record.chainPem) };
-    if (this.#names.get(name) === managed) this.#options.onCertificate(asServed(managed.served));
+    if (this.#names.get(name) === managed) this.#options.onCertificate(toServe(managed.served));
+    return true;
   }
 
   #usable({ served }: ManagedName): AcmeCertificate | null {
-    return served !== null && served.certificate.notAfterMs > this.#options.now() ? asServed(served) : null;
+    return served !== null && served.certificate.notAfterMs > this.#options.now() ? toServe(served) : null;
   }
 
-  #run(managed: ManagedName, work: () => Promise<void>): Promise<void> {
+  #run(managed: ManagedName, slots: Slots, work: () => Promise<void>): Promise<void> {
     const guarded = async (): Promise<void> => {
       try {
         if (!this.#stopping.signal.aborted) await work();
@@ -332,7 +298,7 @@ export class AcmeManager {
         this.#troubled(managed, error);
       }
     };
-    const running = this.#slots.run(guarded).finally(() => {
+    const running = slots.run(guarded).finally(() => {
       managed.running = null;
       this.#arm();
     });
@@ -355,11 +321,16 @@ export class AcmeManager {
       return;
     }
     const isDue = (record: CertificateRecord): boolean => {
-      this.#adopt(managed, record);
+      if (this.#adopt(managed, record)) this.#shared(managed);
       return renewAtMs(managed) <= now();
     };
     const { signal } = this.#stopping;
-    await this.#settle(managed, await this.#issuer.issue({ name, settings: managed.settings, isDue, signal }));
+    managed.isOrdering = true;
+    try {
+      await this.#settle(managed, await this.#issuer.issue({ name, settings: managed.settings, isDue, signal }));
+    } finally {
+      managed.isOrdering = false;
+    }
   }
 
   async #settle(managed: ManagedName, outcome: Outcome): Promise<void> {
@@ -380,7 +351,6 @@ export class AcmeManager {
       }
       case "found":
         managed.attempt = null;
-        this.#shared(managed);
         return;
       case "obtained": {
         const { record, replaced } = outcome;
@@ -394,6 +364,7 @@ export class AcmeManager {
     }
   }
 
+  /** Another node ordered it. */
   #shared({ name, served }: ManagedName): void {
     if (served === null) return;
     this.#options.log.info("acme: got a certificate from another node", { name });
@@ -411,24 +382,27 @@ export class AcmeManager {
     if (problem !== null) log.debug("acme: no renewal information", { name, error: problem.message });
   }
 
-  /** Other nodes tell the names of the certificates that they stored. */
-  #listen(): Promise<Unsubscribe> {
-    this.#listening ??= (async () => {
-      const { state, log } = this.#options;
-      const onError = (error: unknown): void => log.warn("acme: news from another node", { error: textOf(error) });
+  /** Other nodes tell the names of the certificates that they stored. Without them, each look at the store tells. */
+  async #listen(): Promise<void> {
+    if (this.#listening !== null) return;
+    const { state, log } = this.#options;
+    const onError = (error: unknown): void => log.warn("acme: news from another node", { error: textOf(error) });
+    this.#listening = (async () => {
       await this.#challenges.start();
       return await state.subscribe(TOPIC, (name) => {
         this.#refresh(name).catch(onError);
       });
     })();
-    return this.#listening;
+    await this.#listening.catch((error: unknown) => {
+      this.#listening = null; // the next look tries again
+      log.error("acme: the shared state failed", { error: textOf(error) });
+    });
   }
 
   async #refresh(name: string): Promise<void> {
     const managed = this.#names.get(name);
     const record = managed === undefined ? null : await this.#vault.certificate(name);
-    if (managed === undefined || record === null || managed.served?.record.chainPem === record.chainPem) return;
-    this.#adopt(managed, record);
+    if (managed === undefined || record === null || !this.#adopt(managed, record)) return;
     managed.attempt = null;
     this.#shared(managed);
   }
@@ -443,34 +417,6 @@ export class AcmeManager {
     this.#timer = setTimeout(() => void this.check(), delayMs);
     this.#timer.unref();
   }
-}
-
-const asServed = ({ record, certificate }: Served): AcmeCertificate => ({
-  name: record.name,
-  names: certificate.names,
-  chainPem: certificate.chainPem,
-  keyPem: certificate.keyPem,
-  notAfterMs: certificate.notAfterMs,
-  placeholder: false,
-});
-
-const blank = (name: string, settings: AcmeSettings, onDemand: boolean): ManagedName => ({
-  name,
-  settings,
-  onDemand,
-  served: null,
-  renewal: null,
-  attempt: null,
-  impossible: null,
-  running: null,
-  notBeforeMs: 0,
-});
-
-/** Why no order can be made for the name as it is configured; null when one can. */
-function impossibility(name: string, { challenge, dns, directories }: AcmeSettings): string | null {
-  if (directories.length === 0) return "there is no directory";
-  if (challenge === "dns-01") return dns === undefined ? "dns-01 needs a provider: dns: { … }" : null;
-  return name.startsWith("*.") ? `a wildcard needs challenge: dns-01, not ${challenge}` : null;
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

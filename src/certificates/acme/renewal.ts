@@ -41,11 +41,15 @@ export function windowIn(document: unknown): RenewalWindow {
   const { suggestedWindow } = (document ?? {}) as {
     readonly suggestedWindow?: { readonly start?: unknown; readonly end?: unknown };
   };
-  const startMs = Date.parse(String(suggestedWindow?.start));
-  const endMs = Date.parse(String(suggestedWindow?.end));
+  const startMs = timeOf(suggestedWindow?.start);
+  const endMs = timeOf(suggestedWindow?.end);
   if (endMs > startMs) return { startMs, endMs };
   throw new AcmeProblem({ type: "unusable", detail: "the renewal information has no window of time" });
 }
+
+/** A time as RFC 3339 writes it: `Date.parse` alone takes nearly anything for one. */
+const timeOf = (text: unknown): number =>
+  typeof text === "string" && /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN;
 
 /**
  * How renewal information is asked for: the issuer's key and the serial number (RFC 9773 §4.1). Null for a certificate

@@ -3,8 +3,6 @@
 export type ChallengeKind = "http-01" | "tls-alpn-01" | "dns-01";
 export type AcmeKeyType = "ecdsa-p256" | "ecdsa-p384" | "rsa-2048" | "rsa-4096";
 
-export const DEFAULT_DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory";
-
 /** One `acme` block. Each domain gets a certificate of its own, so that one that fails holds up no other. */
 export interface AcmeSettings {
   /** DNS names in any case, `*.name` with dns-01. */

@@ -1,4 +1,7 @@
 // The three ways to show an authority that a name is ours.
+import { createHash } from "node:crypto";
+import { octets } from "../der.ts";
+import { extension, issueLeaf } from "../issue.ts";
 
 import type { Challenges } from "./challenges.ts";
 import { ExecProvider } from "./dns/exec.ts";
@@ -9,29 +12,32 @@ import type { ChallengeToSolve, Solver } from "./order.ts";
 import { pause } from "./pauses.ts";
 import { AcmeProblem } from "./problem.ts";
 import type { DnsProviderSettings, DnsSettings } from "./settings.ts";
-import { loadAcmeClient } from "./transport.ts";
 
+/** RFC 8737 §3 */
+const ACME_IDENTIFIER = "1.3.6.1.5.5.7.1.31";
+/** For how long, before and after now, such a certificate is good: clocks may differ. */
+const KEPT_MS = 86_400_000;
 /** How long removing a record may take, also while the engine stops. */
 const CLEAN_UP_MS = 30_000;
 
 /** For http-01 and tls-alpn-01: listeners answer from the tables of `challenges`. */
 export class ListenerSolver implements Solver {
   readonly #challenges: Challenges;
+  readonly #now: () => number;
 
-  constructor(challenges: Challenges) {
+  /** `now` in ms since 1970. */
+  constructor(challenges: Challenges, now: () => number) {
     this.#challenges = challenges;
+    this.#now = now;
   }
 
   async present({ kind, name, token, keyAuthorization }: ChallengeToSolve): Promise<void> {
     if (kind === "http-01") return await this.#challenges.putResponse(token, keyAuthorization);
-    const { crypto } = await loadAcmeClient();
-    const key = await crypto.createPrivateEcdsaKey();
-    const [keyPem, chainPem] = await crypto.createAlpnCertificate(
-      { identifier: { value: name } } as Parameters<typeof crypto.createAlpnCertificate>[0],
-      keyAuthorization,
-      key,
-    );
-    await this.#challenges.putCertificate(name, { chainPem: chainPem.toString(), keyPem: keyPem.toString() });
+    const seconds = Math.floor(this.#now() / 1000) * 1000;
+    const validity = { notBeforeMs: seconds - KEPT_MS, notAfterMs: seconds + KEPT_MS };
+    const digest = createHash("sha256").update(keyAuthorization).digest();
+    const { certPem, keyPem } = issueLeaf([name], validity, null, [extension(ACME_IDENTIFIER, true, octets(digest))]);
+    await this.#challenges.putCertificate(name, { chainPem: certPem, keyPem });
   }
 
   cleanUp({ kind, name, token }: ChallengeToSolve): Promise<void> {

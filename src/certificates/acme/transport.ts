@@ -28,6 +28,8 @@ const calls = new AsyncLocalStorage<CallContext>();
 const ANSWER_MS = 30_000;
 /** A chain with alternatives takes 20 KB. */
 const ANSWER_BYTES_MAX = 1_048_576;
+/** Of an answer that is something else than it should be. */
+const SHOWN_LENGTH = 80;
 const RETRY_AFTER_MAX_MS = 7 * 86_400_000;
 const BAD_NONCE = "urn:ietf:params:acme:error:badNonce";
 
@@ -57,7 +59,11 @@ export async function getDocument(url: string, context: CallContext): Promise<un
   try {
     return JSON.parse(answer.data);
   } catch {
-    throw new AcmeProblem({ type: "unusable", detail: `${url} is not JSON`, status: answer.status });
+    throw new AcmeProblem({
+      type: "unusable",
+      detail: `${url} is not JSON: ${answer.data.slice(0, SHOWN_LENGTH)}`,
+      status: answer.status,
+    });
   }
 }
 

@@ -9,6 +9,8 @@ export interface CertificateRecord {
   readonly directory: string;
   readonly chainPem: string;
   readonly keyPem: string;
+  /** When it arrived here, ms since 1970. */
+  readonly issuedAtMs: number;
   /** Milliseconds since 1970, chosen when it was issued, so that all nodes agree. */
   readonly renewAtMs: number;
 }
@@ -57,7 +59,7 @@ export class Vault {
   }
 
   certificate(name: string): Promise<CertificateRecord | null> {
-    return this.#read(`acme/certificate/${name}`, "chainPem", "keyPem", "directory", "renewAtMs");
+    return this.#read(`acme/certificate/${name}`, "chainPem", "keyPem", "directory", "issuedAtMs", "renewAtMs");
   }
 
   saveCertificate(record: CertificateRecord): Promise<void> {
@@ -123,11 +125,11 @@ export class Vault {
   }
 
   /** What lacks a field was written by another version, or by hand: as if absent. */
-  async #read<T>(key: string, ...fields: readonly (keyof T & string)[]): Promise<T | null> {
+  async #read<T extends object>(key: string, ...fields: readonly (keyof T & string)[]): Promise<T | null> {
     const text = await this.#state.get(key);
     if (text === null) return null;
     try {
-      const record: T | null = JSON.parse(text);
+      const record = JSON.parse(text) as T | null;
       return record !== null && fields.every((field) => record[field] !== undefined) ? record : null;
     } catch {
       return null;
