@@ -15,8 +15,11 @@ export interface ServerRef {
 
 /** Who takes the body of a request, and hears how the client fares. */
 export interface RequestSink {
-  /** A piece of the body; the bytes may be kept. To slow the client down, call `downstream.pauseBody()`. */
-  onRequestData(bytes: Buffer, from: number, to: number): void;
+  /**
+   * A piece of the body; the bytes may be kept. To slow the client down, call `downstream.pauseBody()`. `given`: nobody
+   * else looks at them, or at the rest of their buffer (core/spent.ts).
+   */
+  onRequestData(bytes: Buffer, from: number, to: number, given?: boolean): void;
   onRequestEnd(trailers: HeaderBlock | null): void;
   /** The client takes bytes again after `downstream.full`. */
   onDownstreamDrain(): void;
@@ -52,7 +55,8 @@ export interface Downstream {
   informational(head: ResponseHead): void;
   /** Writes the answer's head; its `body` says how much follows. */
   head(head: ResponseHead): void;
-  data(bytes: Buffer, from: number, to: number): void;
+  /** A piece of the answer's body; `given` as above. */
+  data(bytes: Buffer, from: number, to: number, given?: boolean): void;
   end(trailers: HeaderBlock | null): void;
   /** The answer cannot be finished: the client must see that it is cut off. */
   abort(fault: Fault): void;

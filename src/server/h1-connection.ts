@@ -55,6 +55,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   #body: BodyReader | null = null;
   /** Bytes that arrived but may not be read yet, from `#heldAt` on. */
   #held: Buffer | null = null;
+  /** Where in the current chunk a piece of body begins that nothing before it is needed with. */
+  #pieceAt = 0;
   #heldAt = 0;
   #reading = false; // inside #process
   #bodyOpen = false; // the sink wants the body
@@ -87,6 +89,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
   // ——— bytes from the client
 
   onData(chunk: Buffer): void {
+    this.#pieceAt = 0;
     if (this.#held !== null) {
       this.#held = Buffer.concat([this.#held.subarray(this.#heldAt), chunk]);
       this.#heldAt = 0;
@@ -128,13 +131,10 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
 
   /** Reads on in what was held, unless a reader further up the stack will. */
   #readHeld(): void {
-    if (this.#reading || this.#held === null) {
-      if (this.#held === null) this.connection.resume();
-      return;
-    }
     const chunk = this.#held;
+    if (this.#reading && chunk !== null) return;
     this.#held = null;
-    this.#process(chunk, this.#heldAt);
+    if (chunk !== null) this.#process(chunk, this.#heldAt);
     if (this.#held === null) this.connection.resume();
   }
 
@@ -146,6 +146,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     }
     const end = reader!.read(chunk, at);
     if (end >= 0) {
+      if (at === 0) this.#pieceAt = reader!.leaveChunk(chunk, end);
       this.#begin(reader!);
       return end;
     }
@@ -227,7 +228,8 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     const max = this.#exchange.route?.bodyMax ?? Number.POSITIVE_INFINITY;
     if (this.#exchange.bytesIn > max)
       return this.#brokenBody(fault("request.body_too_large", `more than ${max} bytes`));
-    this.#sink?.onRequestData(bytes, from, to);
+    // A chunk that is nothing but this piece has no other reader.
+    this.#sink?.onRequestData(bytes, from, to, from === this.#pieceAt && to === bytes.length);
   }
 
   /** The body breaks its framing or a limit: the upstream must not take it for complete. */
@@ -277,15 +279,13 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
 
   discardBody(): void {
     if (this.#requestDone || this.#discarding) return;
-    const head = this.#exchange!.request;
+    const { expectContinue, body } = this.#exchange!.request;
     this.#discarding = true;
     this.#discarded = 0;
     this.#sink = null;
     this.#bodyOpen = true;
     // A client that waits for 100 Continue may send the body or not after a final answer: the next bytes are ambiguous.
-    if (head.expectContinue || this.#body!.remaining > DISCARD_BYTES_MAX) {
-      if (head.body === "length" || head.expectContinue) this.#persist = false;
-    }
+    if (expectContinue || (body === "length" && this.#body!.remaining > DISCARD_BYTES_MAX)) this.#persist = false;
     this.#readHeld();
   }
 
@@ -310,10 +310,10 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     sendHead(this.connection, head, this.#framing, this.#persistence());
   }
 
-  data(bytes: Buffer, from: number, to: number): void {
+  data(bytes: Buffer, from: number, to: number, given = false): void {
     if (this.#framing === "none") return; // a plugin made it an answer without content
     this.#exchange!.bytesOut += to - from;
-    sendPiece(this.connection, this.#framing, bytes, from, to);
+    sendPiece(this.connection, this.#framing, bytes, from, to, given);
     if (this.connection.full) this.#pace.watch(this.connection);
   }
 

@@ -103,11 +103,18 @@ export function sendHead(connection: Connection, head: ResponseHead, framing: Fr
 }
 
 /** Sends a piece of content, framed as the head has said. */
-export function sendPiece(connection: Connection, framing: Framing, bytes: Buffer, from: number, to: number): void {
-  if (framing !== "chunked") return write(connection, bytes, from, to);
+export function sendPiece(
+  connection: Connection,
+  framing: Framing,
+  bytes: Buffer,
+  from: number,
+  to: number,
+  given = false,
+): void {
+  if (framing !== "chunked") return write(connection, bytes, from, to, given);
   const out = openOutbox(connection, CHUNK_FRAME_BYTES_MAX);
   outboxWrote(writeChunkHead(out, outboxAt(), to - from));
-  write(connection, bytes, from, to);
+  write(connection, bytes, from, to, given);
   const tail = openOutbox(connection, CHUNK_FRAME_BYTES_MAX);
   outboxWrote(writeCrlf(tail, outboxAt()));
 }

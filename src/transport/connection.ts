@@ -43,9 +43,10 @@ export interface Connection {
   readonly sent: number;
   /**
    * Sends `bytes[start, end)` now, behind what is queued. With `copy` the caller may change the bytes after the call;
-   * without it they must stay as they are. Only outbox.ts calls this with bytes of the outbox; others use `write`.
+   * without it they must stay as they are. `given`: nobody else looks at them or at the rest of their buffer, which is
+   * freed once they are sent. Only outbox.ts calls this with bytes of the outbox; others use `write`.
    */
-  send(bytes: Buffer, start: number, end: number, copy: boolean): void;
+  send(bytes: Buffer, start: number, end: number, copy: boolean, given?: boolean): void;
   /** From now on these are the two addresses: a proxy in front has announced them (proxied-connection.ts). */
   announce(remote: PeerAddress, local: PeerAddress): void;
   /** Stops and restarts reading. Both may be called again without effect. */

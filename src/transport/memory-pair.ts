@@ -1,5 +1,7 @@
 // Two connections that are each other's peer, without a system in between: tests drive the proxy through them. They
 // behave as sockets do (connection.test.ts holds both to one contract); events come in microtasks, never inside a call.
+
+import { spent } from "../core/spent.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
@@ -38,9 +40,10 @@ export class MemoryConnection implements Connection {
     return this.#queue.length > HIGH_WATER;
   }
 
-  send(bytes: Buffer, start: number, end: number, _copy: boolean): void {
+  send(bytes: Buffer, start: number, end: number, _copy: boolean, given = false): void {
     if (this.closed || this.#after !== "") return;
     this.#queue.push(bytes, start, end, true);
+    if (given) spent(bytes); // as early as a socket could, so that a test sees who looks at it after all
     this.#pump();
     if (this.full) this.#wasFull = true;
   }

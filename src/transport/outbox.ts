@@ -1,6 +1,7 @@
 // One buffer per thread in which heads and small bodies are put together, so that they leave in one system call. It
 // belongs to one connection at a time and is emptied at the end of every turn of the event loop that wrote to it.
 import { beginTurnTime, endTurnTime } from "../core/clock.ts";
+import { freeSpent, spent } from "../core/spent.ts";
 import type { Connection } from "./connection.ts";
 
 /** Room for a head of the largest allowed size and a first piece of body. */
@@ -73,17 +74,22 @@ export function endTurn(): void {
   endTurnTime();
   inTurn = false;
   if (owner !== null) flushOutbox();
+  freeSpent();
 }
 
-/** Sends `bytes[start, end)` behind what the outbox holds for this connection; small pieces join it. The bytes must stay. */
-export function write(connection: Connection, bytes: Buffer, start: number, end: number): void {
+/**
+ * Sends `bytes[start, end)` behind what the outbox holds for the connection; small pieces join it. The bytes must stay.
+ * `given`: nobody else looks at them or at the rest of their buffer (core/spent.ts).
+ */
+export function write(connection: Connection, bytes: Buffer, start: number, end: number, given = false): void {
   const length = end - start;
   if (length <= COPY_MAX) {
     const out = openOutbox(connection, length);
     bytes.copy(out, used, start, end);
     used += length;
+    if (given) spent(bytes);
     return;
   }
   if (inOutbox(connection)) flushOutbox();
-  connection.send(bytes, start, end, false);
+  connection.send(bytes, start, end, false, given);
 }

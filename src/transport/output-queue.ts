@@ -1,14 +1,19 @@
 // Bytes that the system would not take yet, in order. Pieces that may change under us are copied when they are queued.
+import { spent } from "../core/spent.ts";
 
 export class OutputQueue {
   /** Bytes waiting. */
   length = 0;
   #pieces: Buffer[] = [];
+  /** Per piece: what is spent once it is sent; null where others may look at it. */
+  #given: (Buffer | null)[] = [];
   #first = 0; // index of the first piece, so that taking one costs no move of the others
 
-  push(bytes: Buffer, start: number, end: number, copy: boolean): void {
+  /** `given`: nobody else looks at the bytes, or at the rest of their buffer. */
+  push(bytes: Buffer, start: number, end: number, copy: boolean, given = false): void {
     const piece = copy ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end);
     this.#pieces.push(piece as Buffer);
+    this.#given.push(given ? bytes : null);
     this.length += end - start;
   }
 
@@ -22,6 +27,8 @@ export class OutputQueue {
         this.#pieces[this.#first] = piece.subarray(taken) as Buffer;
         return;
       }
+      const given = this.#given[this.#first]!;
+      if (given !== null) spent(given);
       this.#first += 1;
     }
     this.clear();
@@ -29,6 +36,7 @@ export class OutputQueue {
 
   clear(): void {
     this.#pieces = [];
+    this.#given = [];
     this.#first = 0;
     this.length = 0;
   }

@@ -1,4 +1,6 @@
 // TCP and unix sockets of the runtime behind the Connection interface.
+
+import { spent } from "../core/spent.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
@@ -62,7 +64,7 @@ export class SocketConnection implements Connection {
     return this.#queue !== null && this.#queue.length > HIGH_WATER;
   }
 
-  send(bytes: Buffer, start: number, end: number, copy: boolean): void {
+  send(bytes: Buffer, start: number, end: number, copy: boolean, given = false): void {
     if (this.closed || this.#after !== "") return;
     let from = start;
     if (this.#queue === null) {
@@ -73,10 +75,13 @@ export class SocketConnection implements Connection {
       }
       this.sent += taken;
       from += taken;
-      if (from === end) return;
+      if (from === end) {
+        if (given) spent(bytes);
+        return;
+      }
       this.#queue = new OutputQueue();
     }
-    this.#queue.push(bytes, from, end, copy);
+    this.#queue.push(bytes, from, end, copy, given);
     if (this.#queue.length > HIGH_WATER) this.#wasFull = true;
   }
 

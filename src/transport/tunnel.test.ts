@@ -229,3 +229,25 @@ test("a side that reads slowly gets everything after the other has gone", async 
   await settle();
   expect(b.ended).toBe(true);
 });
+
+test("the memory of what has been passed on is freed", async () => {
+  const { a, b, innerA } = rig();
+  const chunks: Buffer[] = [];
+  const half = innerA.handler;
+  innerA.handler = {
+    onData(chunk) {
+      chunks.push(chunk);
+      half.onData(chunk);
+    },
+    onDrain: () => half.onDrain(),
+    onEnd: () => half.onEnd(),
+    onClose: (error) => half.onClose(error),
+  };
+  const text = "0123456789abcdef".repeat(4096);
+  for (let i = 0; i < 3; i += 1) {
+    a.send(text);
+    await settle();
+  }
+  expect(b.text).toBe(text.repeat(3));
+  expect(chunks.map((chunk) => chunk.length)).toEqual([0, 0, 0]);
+});

@@ -31,8 +31,8 @@ class Half implements ConnectionHandler {
     this.tunnel.touch();
     const { to } = this;
     // The outbox is for pieces that leave together; a chunk that is alone would only be copied.
-    if (inOutbox(to)) write(to, chunk, 0, chunk.length);
-    else to.send(chunk, 0, chunk.length, false);
+    if (inOutbox(to)) write(to, chunk, 0, chunk.length, true);
+    else to.send(chunk, 0, chunk.length, false, true);
     if (to.full) this.from.pause();
   }
   onDrain(): void {

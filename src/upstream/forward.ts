@@ -194,12 +194,12 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
 
   // ——— the request
 
-  onRequestData(bytes: Buffer, from: number, to: number): void {
+  onRequestData(bytes: Buffer, from: number, to: number, given = false): void {
     this.#copy?.onData(bytes, from, to);
     this.#keep(bytes, from, to);
     const client = this.#client;
     if (client === null) return this.#x.downstream.pauseBody(); // between two tries
-    client.sendData(bytes, from, to);
+    client.sendData(bytes, from, to, given && this.#replay === null && this.#copy === null);
     const inTime = this.#requestPace === null || this.#requestPace.take(to - from);
     if (client.full || !inTime) this.#x.downstream.pauseBody();
   }
@@ -325,9 +325,9 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     client?.abandon();
   }
 
-  onData(bytes: Buffer, from: number, to: number): void {
+  onData(bytes: Buffer, from: number, to: number, given = false): void {
     const { downstream } = this.#x;
-    downstream.data(bytes, from, to);
+    downstream.data(bytes, from, to, given);
     const inTime = this.#pace === null || this.#pace.take(to - from);
     if (downstream.full || !inTime) this.#client?.pause();
   }

@@ -18,7 +18,8 @@ export interface UpstreamCall {
   onInformational(head: ResponseHead): void;
   /** The head of the final answer (or a 101). False: what follows is held until `resume()`. */
   onResponse(head: ResponseHead): boolean;
-  onData(bytes: Buffer, from: number, to: number): void;
+  /** `given`: nobody else looks at the bytes, or at the rest of their buffer (core/spent.ts). */
+  onData(bytes: Buffer, from: number, to: number, given?: boolean): void;
   onEnd(trailers: HeaderBlock | null): void;
   /** The answer cannot be had, or not to its end. */
   onFault(cause: Fault): void;
@@ -76,6 +77,8 @@ export class H1Client implements ConnectionHandler, BodySink {
   #paused = false;
   #reading = false;
   #holding = false;
+  /** Where in the current chunk a piece of body begins that nothing before it is needed with. */
+  #pieceAt = 0;
   #held: Buffer | null = null;
   #heldAt = 0;
   #peerEnded = false; // told while bytes were held: the end comes after them
@@ -142,16 +145,16 @@ export class H1Client implements ConnectionHandler, BodySink {
     this.#wheel.arm(this.#timer, headMs);
   }
 
-  sendData(bytes: Buffer, from: number, to: number): void {
+  sendData(bytes: Buffer, from: number, to: number, given = false): void {
     this.#expects = false; // RFC 9110 §10.1.1: a server that has got some of the body need not ask for it
     this.#wheel.arm(this.#timer, this.#timeoutMs);
     if (this.#chunked) {
       const out = openOutbox(this.connection, CHUNK_FRAME_BYTES_MAX);
       outboxWrote(writeChunkHead(out, outboxAt(), to - from));
-      write(this.connection, bytes, from, to);
+      write(this.connection, bytes, from, to, given);
       const tail = openOutbox(this.connection, 2);
       outboxWrote(writeCrlf(tail, outboxAt()));
-    } else write(this.connection, bytes, from, to);
+    } else write(this.connection, bytes, from, to, given);
   }
 
   sendEnd(trailers: HeaderBlock | null): void {
@@ -217,6 +220,7 @@ export class H1Client implements ConnectionHandler, BodySink {
 
   onData(chunk: Buffer): void {
     if (this.#call === null) return this.#lose(true); // nobody asked: never to be taken for an answer (RFC 9112 §9.2)
+    this.#pieceAt = 0;
     if (this.#held !== null) {
       this.#held = Buffer.concat([this.#held.subarray(this.#heldAt), chunk]);
       this.#heldAt = 0;
@@ -262,6 +266,7 @@ export class H1Client implements ConnectionHandler, BodySink {
     }
     this.#begun = false;
     const head = reader.head;
+    if (at === 0 && head.status >= 200) this.#pieceAt = reader.leaveChunk(chunk, end);
     if (head.status < 200 && head.status !== 101) return this.#interim(head) ? end : FAILED;
     this.#head = true;
     this.#timeoutMs = this.#bodyTimeoutMs;
@@ -315,7 +320,8 @@ export class H1Client implements ConnectionHandler, BodySink {
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {
-    this.#call?.onData(bytes, from, to);
+    // A chunk that is nothing but this piece has no other reader.
+    this.#call?.onData(bytes, from, to, from === this.#pieceAt && to === bytes.length);
   }
 
   /** `surplus`: bytes follow that nobody asked for, so the connection must not carry another answer. */

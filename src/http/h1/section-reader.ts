@@ -1,6 +1,7 @@
 // Reads a start line and the field lines behind it, from bytes that arrive in any pieces. Subclasses say what the start
 // line is and what single fields mean. A head that came in one piece is read where it lies, without a copy.
 import { type Fault, type FaultCode, fault } from "../../core/faults.ts";
+import { SPENT_MIN } from "../../core/spent.ts";
 import { COLON, CR, FIELD_BYTE, isSpace, LF, NAME_BYTE } from "../grammar.ts";
 import type { HeaderBlock } from "../header-block.ts";
 import { idOfBytes } from "../header-names.ts";
@@ -60,6 +61,16 @@ export abstract class SectionReader {
   release(): void {
     this.#carry = null;
     this.block.bytes = NO_BYTES;
+  }
+
+  /**
+   * After a section that ended at `end` of a chunk, having begun at 0: takes its bytes along if the chunk is large, so
+   * that this is free to go. Returns from where on nothing of the chunk is needed but content.
+   */
+  leaveChunk(chunk: Buffer, end: number): number {
+    if (chunk.length < SPENT_MIN) return 0;
+    if (this.block.bytes === chunk) this.block.bytes = Buffer.from(chunk.subarray(0, end));
+    return end;
   }
 
   /** Forgets everything held; for a reader that is used again. */
