@@ -35,6 +35,7 @@ class Entry implements AccessEntry {
   server = "127.0.0.1:3001";
   listener = ":8443";
   fault = "";
+  grpcStatus = -1;
   get userAgent(): string {
     return HEAD.latin1Slice(REFERER_END);
   }

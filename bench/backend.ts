@@ -3,27 +3,32 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, freePort, startChild, waitUntilServing } from "./child.ts";
 import { nginxCommand, nginxFrame } from "./peers/nginx.ts";
-import { HOST } from "./scenario.ts";
+import { GRPC_PATH, HOST } from "./scenario.ts";
 
 /** Body of the small answers: 34 bytes. */
 export const SMALL_BODY = "Hello from behind the proxy. Bye.\n";
 
+/** Debian packages that it needs; nginx by itself would answer calls before it has read them. */
+export const BACKEND_PACKAGES = ["nginx", "libnginx-mod-http-echo"] as const;
+
 export interface Backend {
   readonly port: number;
+  /** Speaks HTTP/2 without TLS, and answers calls of gRPC. */
+  readonly grpcPort: number;
   stop(): Promise<void>;
 }
 
 /** Starts it on one core; its files lie in the run's folder, which is in memory where possible. */
 export async function startBackend(directory: string, core: number): Promise<Backend> {
-  const port = freePort();
+  const [port, grpcPort] = [freePort(), freePort()];
   const home = join(directory, "backend");
   mkdirSync(join(home, "files"), { recursive: true });
   writeFileSync(join(home, "files", "10k"), "x".repeat(10 * 1024));
   writeFileSync(join(home, "files", "1m"), "x".repeat(1024 * 1024));
-  writeFileSync(join(home, "nginx.conf"), backendConfig(home, port));
+  writeFileSync(join(home, "nginx.conf"), backendConfig(home, port, grpcPort));
   const child: Child = startChild("backend", nginxCommand(home), { core, directory: home });
   await waitUntilServing(child, "the backend (nginx)", `http://127.0.0.1:${port}/small`);
-  return { port, stop: () => child.stop() };
+  return { port, grpcPort, stop: () => child.stop() };
 }
 
 /**
@@ -40,10 +45,11 @@ export async function forwardingProblem(port: number): Promise<string | null> {
   return response.status === 200 && seen === wanted ? null : `the backend saw ${seen.trim()}, not ${wanted.trim()}`;
 }
 
-function backendConfig(home: string, port: number): string {
+function backendConfig(home: string, port: number, grpcPort: number): string {
   const small = SMALL_BODY.replace("\n", "\\n");
   return nginxFrame(home, {
     connections: 4096,
+    module: "http_echo",
     http: `
   sendfile on;
   tcp_nopush on;
@@ -60,6 +66,16 @@ function backendConfig(home: string, port: number): string {
     location = /post { return 200 "${small}"; }
     location = /fields {
       return 200 "for=$http_x_forwarded_for proto=$http_x_forwarded_proto forwarded-host=$http_x_forwarded_host host=$http_host\\n";
+    }
+  }
+  server {
+    listen 127.0.0.1:${grpcPort} http2 backlog=4096;
+    http2_max_concurrent_streams 1000;
+    default_type application/grpc;
+    location = ${GRPC_PATH} {
+      add_trailer grpc-status 0;
+      echo_read_request_body;
+      echo_request_body;
     }
   }`,
   });

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { SMALL_BODY } from "./backend.ts";
+import { parseH2load, parseLog } from "./h2load.ts";
+import { speaks } from "./peer.ts";
 import { PEERS } from "./peers.ts";
 import { cpuSeconds, parseStat, privateBytes, processTree, residentBytes } from "./proc.ts";
 import { renderMarkdown, replaceBlock } from "./report.ts";
 import { type LoadSample, median, summarise } from "./results.ts";
-import { type LoadScenario, requestHead, SCENARIOS } from "./scenario.ts";
+import { type LoadScenario, requestHead, SCENARIOS, streamFields } from "./scenario.ts";
 import { memoryProblem } from "./soak.ts";
 import { luaScript, parseLoad } from "./wrk.ts";
 
@@ -28,6 +30,28 @@ describe("scenarios", () => {
     const closing = loads.filter((scenario) => requestHead(scenario).includes("Connection: close"));
     expect(closing.map((scenario) => scenario.name)).toEqual(["connect", "handshake"]);
   });
+
+  test("streams have the small request's fields without those of a connection", () => {
+    const names = streamFields(loads.find((scenario) => scenario.name === "h2")!).map(([name]) => name);
+    expect(names.length).toBe(11);
+    expect(names).not.toContain("connection");
+    expect(names.join()).toBe(names.join().toLowerCase());
+  });
+
+  const TAKING_PART: readonly (readonly [scenario: string, peers: string])[] = [
+    ["small", "sluice nginx haproxy caddy fastify-http-proxy http-proxy"],
+    ["tls", "sluice nginx haproxy caddy"],
+    ["h2", "sluice nginx haproxy caddy"],
+    ["grpc", "sluice nginx haproxy"],
+    ["h3", "sluice caddy"],
+    ["tcp", "sluice nginx haproxy"],
+  ];
+  for (const [name, peers] of TAKING_PART)
+    test(`who takes part in ${name}`, () => {
+      const scenario = loads.find((one) => one.name === name)!;
+      const taking = PEERS.filter((peer) => speaks(peer, scenario));
+      expect(taking.map((peer) => peer.name).join(" ")).toBe(peers);
+    });
 });
 
 describe("processes", () => {
@@ -67,6 +91,28 @@ describe("load generator", () => {
     const load = { requests: 10, seconds: 1.5, bytes: 340, errors: 1, p50Ms: 0.5, p99Ms: 2 };
     expect(parseLoad(`Running …\nsluice-bench ${JSON.stringify(load)}\n`)).toEqual(load);
     expect(() => parseLoad("unable to connect")).toThrow("unable to connect");
+  });
+
+  const H2LOAD = `Application protocol: h2
+
+finished in 2.00s, 5.50 req/s, 9.51MB/s
+requests: 11 total, 17 started, 11 done, 9 succeeded, 2 failed, 1 errored, 3 timeout
+status codes: 9 2xx, 0 3xx, 0 4xx, 2 5xx
+traffic: 19.02MB (19941480) total, 7.10MB (7442684) headers (space savings 49.52%), 4.96MB (306) data
+`;
+
+  test("h2load's words, and its log of every answer", () => {
+    const durations = parseLog("1795457251638531\t200\t3000\n1795457251638532\t200\t1000\n1\t200\t20000\n");
+    expect([...durations]).toEqual([1000, 3000, 20_000]);
+    const load = { requests: 9, seconds: 2, bytes: 306, errors: 5, p50Ms: 3, p99Ms: 20 };
+    expect(parseH2load(H2LOAD, 2, durations)).toEqual(load);
+    expect(parseH2load(H2LOAD.replace("h2", "h2c"), 2, durations)).toEqual(load);
+    expect(parseH2load(H2LOAD, 2, parseLog(""))).toMatchObject({ p50Ms: 0, p99Ms: 0 });
+  });
+
+  test("h2load that was answered in another protocol, or said nothing, is an error", () => {
+    expect(() => parseH2load(H2LOAD.replace(": h2", ": http/1.1"), 2, parseLog(""))).toThrow("not answered in HTTP/2");
+    expect(() => parseH2load("unable to connect", 2, parseLog(""))).toThrow("unable to connect");
   });
 
   test("quotes in field values survive", () => {
@@ -113,8 +159,10 @@ describe("results", () => {
     test(`${name} makes the row invalid`, () => {
       const result = collect({ sluice: { rounds, problem }, nginx: { rounds: [sample(20)], problem: null } });
       expect(result.rows[0]).toMatchObject({ problem: reason, median: null, toNginx: null });
-      const environment = { kernel: "k", cpu: "c", rounds: 2, seconds: 1, wrk: "4", versions: { nginx: "1.2" } };
+      const run = { kernel: "k", cpu: "c", rounds: 2, seconds: 1 };
+      const environment = { ...run, generators: { wrk: "4.1", h2load: "1.5" }, versions: { nginx: "1.2" } };
       const text = renderMarkdown({ environment, results: [result], resilience: [] });
+      expect(text).toContain("Versions: nginx 1.2; load by\nwrk 4.1, h2load 1.5. c, Linux k.");
       expect(text).toContain(`| sluice | invalid: ${reason} |`);
       expect(text).toContain("| nginx | 20.0 µs | 1.00 |");
     });
@@ -132,7 +180,7 @@ describe("results", () => {
       { name: "other", median: { ...figures, p99: 9.96 }, rounds: [], problem: "too slow" },
     ];
     const resilience = [{ scenario: "s", title: "one is slow", columns, rows }];
-    const environment = { kernel: "k", cpu: "c", rounds: 1, seconds: 1, wrk: "4", versions: {} };
+    const environment = { kernel: "k", cpu: "c", rounds: 1, seconds: 1, generators: {}, versions: {} };
     expect(renderMarkdown({ environment, results: [], resilience })).toBe(
       `**One is slow**
 

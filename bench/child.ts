@@ -7,6 +7,8 @@ import { isAlive, type ProcessStat, processTree } from "./proc.ts";
 /** Long enough for every peer to end by itself once its clients are gone. */
 const STOP_MS = 5000;
 const START_MS = 15_000;
+/** One question of those that wait for a start. */
+export const ASK_MS = 1000;
 
 /** A server that we started, pinned to one core. */
 export interface Child {
@@ -67,24 +69,22 @@ export function startGenerator(command: readonly string[], core: number): Bun.Su
   return child;
 }
 
+/** Asks an address once: null when it was answered well, else what was wrong. May throw instead. */
+export type Ask = (url: string) => Promise<string | null>;
+
 /**
- * Waits until the address answers 200.
+ * Waits until the address answers: by default, a GET with 200.
  *
  * @throws Error with the child's output when it ends, or does not answer within 15 seconds.
  */
-export async function waitUntilServing(child: Child, name: string, url: string): Promise<void> {
+export async function waitUntilServing(child: Child, name: string, url: string, ask: Ask = getOnce): Promise<void> {
   const deadline = performance.now() + START_MS;
   let last = "no answer";
   while (performance.now() < deadline && !child.hasExited()) {
     try {
-      const response = await fetch(url, {
-        keepalive: false,
-        signal: AbortSignal.timeout(1000),
-        tls: { rejectUnauthorized: false },
-      });
-      await response.arrayBuffer();
-      if (response.status === 200) return;
-      last = `status ${response.status}`;
+      const problem = await ask(url);
+      if (problem === null) return;
+      last = problem;
     } catch (error) {
       last = error instanceof Error ? error.message : String(error);
     }
@@ -92,6 +92,16 @@ export async function waitUntilServing(child: Child, name: string, url: string):
   }
   const state = child.hasExited() ? "ended at once" : `did not serve ${url} (${last})`;
   throw new Error(`${name} ${state}: ${child.output().trim().slice(-1500)}`);
+}
+
+async function getOnce(url: string): Promise<string | null> {
+  const response = await fetch(url, {
+    keepalive: false,
+    signal: AbortSignal.timeout(ASK_MS),
+    tls: { rejectUnauthorized: false },
+  });
+  await response.arrayBuffer();
+  return response.status === 200 ? null : `status ${response.status}`;
 }
 
 /** One folder for the run, in memory where the system has such a place, so that no disk takes part. */

@@ -111,6 +111,7 @@ const listener: ListenerContext = {
   name: "bench",
   options: config.listeners[0]!,
   headLimits: headLimitsOf(config.listeners[0]!),
+  altSvc: null,
   handler: wire,
   wheel,
   draining: false,

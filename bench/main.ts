@@ -4,9 +4,10 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureDebianPackages } from "../tools/debian.ts";
-import { startBackend } from "./backend.ts";
+import { BACKEND_PACKAGES, startBackend } from "./backend.ts";
 import { runAndCleanUp, temporaryDirectory } from "./child.ts";
 import { raiseFileLimit } from "./idle.ts";
+import { GENERATORS } from "./load.ts";
 import { type Bench, measure } from "./measure.ts";
 import type { Peer } from "./peer.ts";
 import { PEERS } from "./peers.ts";
@@ -15,7 +16,6 @@ import { renderMarkdown, replaceBlock } from "./report.ts";
 import { measureResilience } from "./resilience.ts";
 import type { Report, ResilienceResult, ScenarioResult } from "./results.ts";
 import { SCENARIOS, type Scenario } from "./scenario.ts";
-import { wrkVersion } from "./wrk.ts";
 
 const USAGE = `Usage: npm run bench -- [options]
   --scenario NAME[,…]   ${SCENARIOS.map((scenario) => scenario.name).join(", ")} (default: all)
@@ -58,14 +58,15 @@ await runAndCleanUp(async () => {
 async function run(options: Options): Promise<number> {
   const isLayer4 = options.scenarios.some((scenario) => scenario.kind === "load" && scenario.layer === 4);
   const needed = options.peers.flatMap((peer) => [...peer.packages, ...((isLayer4 && peer.layer4) || [])]);
-  await ensureDebianPackages(["nginx", "wrk", ...needed]);
+  const generators = generatorsOf(options);
+  await ensureDebianPackages([...BACKEND_PACKAGES, ...generators.flatMap(({ packages }) => packages), ...needed]);
   raiseFileLimit(FILES_WANTED);
   const directory = temporaryDirectory();
   const [proxyCore, loadCore] = options.cores;
   const backend = await startBackend(directory, loadCore);
   const log = (line: string) => console.error(line);
   const { rounds, seconds } = options;
-  const bench: Bench = { directory, backendPort: backend.port, proxyCore, loadCore, rounds, seconds, log };
+  const bench: Bench = { directory, backend, proxyCore, loadCore, rounds, seconds, log };
   const results: ScenarioResult[] = [];
   const resilience: ResilienceResult[] = [];
   for (const scenario of options.scenarios)
@@ -76,9 +77,18 @@ async function run(options: Options): Promise<number> {
   return problems.some((problem) => problem !== null) ? 1 : 0;
 }
 
-function environment({ peers, rounds, seconds }: Options): Report["environment"] {
-  const versions = Object.fromEntries(peers.map((peer) => [peer.name, peer.version()]));
-  return { kernel: release(), cpu: cpus()[0]?.model ?? "unknown CPU", rounds, seconds, wrk: wrkVersion(), versions };
+/** Those of the scenarios that are run. */
+function generatorsOf({ scenarios }: Options) {
+  const protocols = scenarios.flatMap((scenario) => (scenario.kind === "load" ? [scenario.protocol] : []));
+  return [...new Set(protocols)].map((protocol) => GENERATORS[protocol]);
+}
+
+function environment(options: Options): Report["environment"] {
+  const { peers, rounds, seconds } = options;
+  const versionsOf = (all: readonly { readonly name: string; version(): string }[]) =>
+    Object.fromEntries(all.map((one) => [one.name, one.version()]));
+  const [versions, generators] = [versionsOf(peers), versionsOf(generatorsOf(options))];
+  return { kernel: release(), cpu: cpus()[0]?.model ?? "unknown CPU", rounds, seconds, generators, versions };
 }
 
 function publish(report: Report, options: Options): void {

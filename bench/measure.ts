@@ -1,18 +1,18 @@
 // One scenario: all its peers, in alternating rounds.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { forwardingProblem } from "./backend.ts";
+import { type Backend, forwardingProblem } from "./backend.ts";
 import { freePort } from "./child.ts";
 import { affordableConnections, weighIdle } from "./idle.ts";
-import { type Peer, type RunningPeer, writeCertificate } from "./peer.ts";
+import { runLoad } from "./load.ts";
+import { type Peer, type RunningPeer, speaks, writeCertificate } from "./peer.ts";
 import { cpuSeconds, residentBytes } from "./proc.ts";
 import { type LoadSample, type Sample, type ScenarioResult, summarise } from "./results.ts";
-import type { IdleScenario, LoadScenario } from "./scenario.ts";
-import { runLoad } from "./wrk.ts";
+import type { IdleScenario, LoadScenario, Speech } from "./scenario.ts";
 
 export interface Bench {
   readonly directory: string;
-  readonly backendPort: number;
+  readonly backend: Backend;
   readonly proxyCore: number;
   readonly loadCore: number;
   readonly rounds: number;
@@ -25,6 +25,8 @@ interface Collected {
   problem: string | null;
 }
 
+/** What peers are told where a scenario says nothing. */
+const PLAIN: Speech = { layer: 7, tls: false, protocol: "http/1.1", grpc: false };
 /** Before the first round: long enough for just-in-time compilers to have done their work. */
 const WARM_UP_SECONDS = 3;
 
@@ -34,9 +36,7 @@ export async function measure(
   scenario: LoadScenario | IdleScenario,
   candidates: readonly Peer[],
 ): Promise<ScenarioResult> {
-  const layer = scenario.kind === "load" ? scenario.layer : 7;
-  const tls = scenario.kind === "load" && scenario.tls;
-  const peers = candidates.filter((peer) => (layer === 7 || peer.layer4 !== null) && (!tls || peer.tls));
+  const peers = candidates.filter((peer) => speaks(peer, scenario.kind === "load" ? scenario : PLAIN));
   const collected = new Map<string, Collected>(peers.map((peer) => [peer.name, { rounds: [], problem: null }]));
   if (scenario.kind === "load") await measureLoad(bench, scenario, peers, collected);
   else await measureIdle(bench, scenario, peers, collected);
@@ -57,9 +57,10 @@ async function measureLoad(
   const running = new Map<Peer, RunningPeer>();
   for (const peer of peers) {
     await attempt(bench, peer, collected, async () => {
-      const started = await start(bench, peer, scenario.connections, scenario.layer, scenario.tls);
+      const started = await start(bench, peer, scenario.connections * scenario.streams, scenario);
       running.set(peer, started);
-      const problem = scenario.layer === 7 && !scenario.tls ? await forwardingProblem(started.port) : null;
+      const isPlain = scenario.layer === 7 && !scenario.tls && !scenario.grpc;
+      const problem = isPlain ? await forwardingProblem(started.port) : null;
       if (problem !== null) throw new Error(problem);
       await runLoad(scenario, started.port, { ...loadOptions(bench), seconds: WARM_UP_SECONDS });
     });
@@ -110,7 +111,7 @@ async function measureIdle(
       if (problem !== null) continue;
       await attempt(bench, peer, collected, async () => {
         // Fresh each time: freed memory would hide the cost.
-        const started = await start(bench, peer, connections, 7, false);
+        const started = await start(bench, peer, connections, PLAIN);
         try {
           const memory = await weighIdle(started, { core: bench.loadCore, connections });
           rounds.push({ kind: "idle", ...memory });
@@ -142,13 +143,15 @@ async function attempt(
 
 let startCount = 0;
 
-async function start(bench: Bench, peer: Peer, connections: number, layer: 4 | 7, tls: boolean): Promise<RunningPeer> {
+async function start(bench: Bench, peer: Peer, connections: number, speech: Speech): Promise<RunningPeer> {
   startCount += 1;
   const directory = join(bench.directory, `${peer.name}-${startCount}`);
   mkdirSync(directory);
-  const { backendPort, proxyCore: core } = bench;
+  const { layer, tls, protocol, grpc } = speech;
+  const { backend, proxyCore: core } = bench;
+  const ports = { port: freePort(), backendPort: grpc ? backend.grpcPort : backend.port };
   if (tls) writeCertificate(directory);
-  return peer.start({ port: freePort(), backendPort, layer, tls, core, directory, connections });
+  return peer.start({ ...ports, layer, tls, protocol, grpc, core, directory, connections });
 }
 
 function loadOptions(bench: Bench): { core: number; seconds: number; directory: string } {

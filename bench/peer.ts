@@ -3,14 +3,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { issueLeaf, issueRoot } from "../src/certificates/issue.ts";
 import { type Child, startChild, waitUntilServing } from "./child.ts";
+import { callOnce } from "./grpc-call.ts";
+import { GRPC_PATH, type Protocol, type Speech } from "./scenario.ts";
 
-export interface PeerContext {
+/** With TLS, the certificate is in `server.pem` and the key in `server.key` of its folder. */
+export interface PeerContext extends Speech {
   readonly port: number;
+  /** For gRPC, that of the backend's server for HTTP/2. */
   readonly backendPort: number;
-  /** Whether it reads HTTP (7) or forwards connections as they are (4). */
-  readonly layer: 4 | 7;
-  /** It speaks TLS with its clients, with the certificate in `server.pem` and the key in `server.key` of its folder. */
-  readonly tls: boolean;
   /** The core that the proxy is pinned to. */
   readonly core: number;
   /** A folder of its own, removed after the run. */
@@ -34,8 +34,22 @@ export interface Peer {
   readonly layer4: readonly string[] | null;
   /** Whether the bench knows how to have it speak TLS. */
   readonly tls: boolean;
+  /** What the bench knows how to have it speak with clients. */
+  readonly protocols: readonly Protocol[];
+  /** Whether it can speak HTTP/2 with servers. */
+  readonly grpc: boolean;
   version(): string;
   start(context: PeerContext): Promise<RunningPeer>;
+}
+
+/** Whether a peer can take part in a scenario. */
+export function speaks(peer: Peer, { layer, tls, protocol, grpc }: Speech): boolean {
+  return (
+    (layer === 7 || peer.layer4 !== null) &&
+    (!tls || peer.tls) &&
+    (!grpc || peer.grpc) &&
+    peer.protocols.includes(protocol)
+  );
 }
 
 const DAY_MS = 86_400_000;
@@ -59,7 +73,8 @@ export async function startPeer(
 ): Promise<RunningPeer> {
   const child: Child = startChild(name, command, { core: context.core, directory: context.directory, env });
   try {
-    await waitUntilServing(child, name, `${context.tls ? "https" : "http"}://127.0.0.1:${context.port}/small`);
+    const url = `${context.tls ? "https" : "http"}://127.0.0.1:${context.port}${context.grpc ? GRPC_PATH : "/small"}`;
+    await (context.grpc ? waitUntilServing(child, name, url, callOnce) : waitUntilServing(child, name, url));
   } catch (error) {
     await child.stop();
     throw error;

@@ -26,12 +26,14 @@ function renderCosts({ environment, results }: Report): string {
     results.map((result) => [result.title, ...peers.map((peer) => overviewCell(result, peer))]),
   );
   const details = results.map((result) => `**${capital(result.title)}**\n\n${detailTable(result)}`);
-  const versions = Object.entries(environment.versions).map(([name, version]) => `${name} ${version}`);
+  const [versions, generators] = [environment.versions, environment.generators].map((found) =>
+    Object.entries(found).map(([name, version]) => `${name} ${version}`),
+  );
   return `${overview}
 
 Medians of ${environment.rounds} alternating runs of ${environment.seconds} s each; one core for the proxy, another one
-for the load generator and the backend. Less is better. Versions: ${versions.join(", ")}; load by
-wrk ${environment.wrk}. ${environment.cpu}, Linux ${environment.kernel}.
+for the load generator and the backend. Less is better. Versions: ${versions!.join(", ")}; load by
+${generators!.join(", ")}. ${environment.cpu}, Linux ${environment.kernel}.
 
 <details><summary>Latency, throughput and memory of the same runs</summary>
 

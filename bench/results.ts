@@ -1,4 +1,24 @@
 // What a run yields, before anything is written down.
+/** What one run of a load generator saw. */
+export interface Load {
+  readonly requests: number;
+  readonly seconds: number;
+  /** Of the answers: heads and bodies, or bodies alone. */
+  readonly bytes: number;
+  /** Failed connects, reads, writes, time-outs, and answers that were not 2xx. */
+  readonly errors: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** How a load generator is run. */
+export interface LoadOptions {
+  readonly core: number;
+  readonly seconds: number;
+  /** Where scripts and logs may be written. */
+  readonly directory: string;
+}
+
 export interface LoadSample {
   readonly kind: "load";
   /** User + system CPU of the proxy, in microseconds for each request. */
@@ -77,7 +97,8 @@ export interface Environment {
   readonly cpu: string;
   readonly rounds: number;
   readonly seconds: number;
-  readonly wrk: string;
+  /** Versions of the load generators that took part, by name. */
+  readonly generators: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;
 }
 

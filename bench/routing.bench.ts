@@ -41,8 +41,8 @@ function measure(shape: Shape, routes: number): number {
     Array.from({ length: routes }, (_, i) => ({ name: `r${i}`, match: shape.match(i), value: i })),
   );
   const subjects = Array.from({ length: 1024 }, (_, i): RouteSubject => {
-    const base = { host: "example.com", path: "/", method: "GET", query: "", ip: "192.0.2.1", header: () => null };
-    return { ...base, ...shape.subject((i * 7919) % routes) };
+    const base = { host: "example.com", path: "/", method: "GET", query: "", ip: "192.0.2.1" };
+    return { ...base, clientCert: null, header: () => null, ...shape.subject((i * 7919) % routes) };
   });
   let hits = 0;
   const times = Array.from({ length: ROUNDS }, () => {

@@ -1,12 +1,20 @@
 // What is measured. Every scenario is the same for every peer.
 
-/** A closed loop of requests over a fixed number of connections. */
-export interface LoadScenario {
-  readonly kind: "load";
-  /** 7: the proxies read HTTP. 4: they forward connections as they are; peers that cannot are left out. */
+export type Protocol = "http/1.1" | "h2" | "h3";
+
+/** How clients and proxies speak with each other; peers that cannot are left out. */
+export interface Speech {
+  /** 7: the proxies read HTTP. 4: they forward connections as they are. */
   readonly layer: 4 | 7;
-  /** Clients speak TLS; peers that cannot are left out. */
   readonly tls: boolean;
+  readonly protocol: Protocol;
+  /** Calls of gRPC: the proxies speak HTTP/2 with the backend as well. */
+  readonly grpc: boolean;
+}
+
+/** A closed loop of requests over a fixed number of connections. */
+export interface LoadScenario extends Speech {
+  readonly kind: "load";
   readonly name: string;
   readonly title: string;
   readonly method: "GET" | "POST";
@@ -17,6 +25,8 @@ export interface LoadScenario {
   /** Size of the answer's body, which the load generator's byte count is checked against. */
   readonly answerBytes: number;
   readonly connections: number;
+  /** Requests under way at a time on each of them. */
+  readonly streams: number;
 }
 
 /** Connections that have served one request each and then only stay open. */
@@ -72,11 +82,20 @@ const browse = {
   kind: "load",
   layer: 7,
   tls: false,
+  protocol: "http/1.1",
+  grpc: false,
   method: "GET",
   fields: BROWSER_FIELDS,
   bodyBytes: 0,
   connections: 64,
+  streams: 1,
 } as const;
+
+const multiplexed = { ...browse, tls: true, protocol: "h2", path: "/small", answerBytes: 34 } as const;
+
+/** The message of a call of gRPC, and of its answer: a flag and a length of four bytes, then 32 bytes (gRPC over HTTP/2). */
+export const GRPC_MESSAGE = Buffer.concat([Buffer.of(0, 0, 0, 0, 32), Buffer.alloc(32, "x")]);
+export const GRPC_PATH = "/bench.Echo/Unary";
 
 export const SCENARIOS: readonly Scenario[] = [
   { ...browse, name: "small", title: "34-byte body, browser-like request", path: "/small", answerBytes: 34 },
@@ -103,6 +122,55 @@ export const SCENARIOS: readonly Scenario[] = [
     answerBytes: 34,
   },
   {
+    ...multiplexed,
+    name: "h2",
+    title: "HTTP/2 over TLS, 16 connections × 16 streams, 34-byte body",
+    connections: 16,
+    streams: 16,
+  },
+  {
+    ...multiplexed,
+    name: "h2-one",
+    title: "HTTP/2 over TLS, one connection × 100 streams",
+    connections: 1,
+    streams: 100,
+  },
+  {
+    ...multiplexed,
+    name: "h2-1m",
+    title: "HTTP/2 over TLS, 16 connections × 4 streams, 1 MB body",
+    path: "/1m",
+    answerBytes: 1024 * 1024,
+    connections: 16,
+    streams: 4,
+  },
+  {
+    ...browse,
+    protocol: "h2",
+    grpc: true,
+    name: "grpc",
+    title: "gRPC: a unary call over h2c on both sides, 16 connections × 16 streams",
+    method: "POST",
+    path: GRPC_PATH,
+    fields: [
+      ["Content-Type", "application/grpc"],
+      ["TE", "trailers"],
+      ["User-Agent", "grpc-bench/1.0"],
+    ],
+    bodyBytes: GRPC_MESSAGE.length,
+    answerBytes: GRPC_MESSAGE.length,
+    connections: 16,
+    streams: 16,
+  },
+  {
+    ...multiplexed,
+    protocol: "h3",
+    name: "h3",
+    title: "HTTP/3, 16 connections × 16 streams, 34-byte body",
+    connections: 16,
+    streams: 16,
+  },
+  {
     ...browse,
     layer: 4,
     name: "tcp",
@@ -116,8 +184,15 @@ export const SCENARIOS: readonly Scenario[] = [
   { kind: "resilience", name: "overload", title: "three times as much as the servers can do" },
 ];
 
-/** The bytes of the request's head as they go over the wire. */
+/** The bytes of the request's head as they go over the wire of HTTP/1.1. */
 export function requestHead(scenario: LoadScenario): string {
   const lines = scenario.fields.map(([name, value]) => `${name}: ${value}\r\n`);
   return `${scenario.method} ${scenario.path} HTTP/1.1\r\n${lines.join("")}\r\n`;
+}
+
+/** The scenario's fields as HTTP/2 and HTTP/3 have them: names in lower case, without those of a connection or Host. */
+export function streamFields(scenario: LoadScenario): [name: string, value: string][] {
+  return scenario.fields
+    .map(([name, value]): [string, string] => [name.toLowerCase(), value])
+    .filter(([name]) => name !== "host" && name !== "connection");
 }

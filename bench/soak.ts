@@ -4,12 +4,13 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureDebianPackages } from "../tools/debian.ts";
-import { startBackend } from "./backend.ts";
+import { BACKEND_PACKAGES, startBackend } from "./backend.ts";
 import { freePort, runAndCleanUp, temporaryDirectory } from "./child.ts";
+import { GENERATORS, runLoad } from "./load.ts";
+import { writeCertificate } from "./peer.ts";
 import { PEERS } from "./peers.ts";
 import { allowedCores, residentBytes } from "./proc.ts";
 import { type LoadScenario, SCENARIOS } from "./scenario.ts";
-import { runLoad } from "./wrk.ts";
 
 const MEGABYTE = 1024 * 1024;
 const RESIDENT_BYTES_MAX = 100 * MEGABYTE;
@@ -52,13 +53,16 @@ async function soak(): Promise<number> {
     return 2;
   }
   if (proxyCore === undefined || loadCore === undefined) throw new Error("two cores are needed");
-  await ensureDebianPackages(["nginx", "wrk", ...peer.packages, ...(peer.layer4 ?? [])]);
+  const { packages } = GENERATORS[scenario.protocol];
+  await ensureDebianPackages([...BACKEND_PACKAGES, ...packages, ...peer.packages, ...(peer.layer4 ?? [])]);
   const directory = join(temporaryDirectory(), "peer");
   mkdirSync(directory);
   const backend = await startBackend(temporaryDirectory(), loadCore);
-  const { connections, layer, tls } = scenario;
-  const context = { port: freePort(), backendPort: backend.port, layer, tls, core: proxyCore, directory, connections };
-  const running = await peer.start(context);
+  if (scenario.tls) writeCertificate(directory);
+  const { connections, layer, tls, protocol, grpc } = scenario;
+  const backendPort = grpc ? backend.grpcPort : backend.port;
+  const ports = { port: freePort(), backendPort };
+  const running = await peer.start({ ...ports, layer, tls, protocol, grpc, core: proxyCore, directory, connections });
   const series: MemoryPoint[] = [{ requests: 0, residentBytes: residentBytes(running.pid) }];
   print(series[0]!);
   while (series.at(-1)!.requests < wanted) {

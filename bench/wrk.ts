@@ -1,30 +1,17 @@
-// The load generator: wrk, one thread, a closed loop (every connection sends its next request when it has its answer).
+// The load generator for HTTP/1.1: wrk, one thread, a closed loop (a connection sends its next request when it has its
+// answer).
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../tools/debian.ts";
 import { startGenerator } from "./child.ts";
 import { printedVersion } from "./peer.ts";
+import type { Load, LoadOptions } from "./results.ts";
 import type { LoadScenario } from "./scenario.ts";
-
-/** What one run of the load generator saw. */
-export interface Load {
-  readonly requests: number;
-  readonly seconds: number;
-  readonly bytes: number;
-  /** Failed connects, reads, writes, time-outs, and answers that were not 2xx. */
-  readonly errors: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
 
 const MARK = "sluice-bench ";
 
 /** Runs one scenario against a port. The process ends by itself after the given seconds. */
-export async function runLoad(
-  scenario: LoadScenario,
-  port: number,
-  options: { readonly core: number; readonly seconds: number; readonly directory: string },
-): Promise<Load> {
+export async function runWrk(scenario: LoadScenario, port: number, options: LoadOptions): Promise<Load> {
   const script = join(options.directory, `${scenario.name}.lua`);
   writeFileSync(script, luaScript(scenario));
   const program = findProgram("wrk") ?? "wrk";

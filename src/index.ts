@@ -93,6 +93,7 @@ class EmbeddedProxy implements Proxy {
       board: this.#fleet.board,
       secret: randomBytes(32),
       ask: (listener, name) => this.#certificates.answer(listener, name),
+      askToken: (token) => this.#certificates.responseTo(token),
     });
   }
 

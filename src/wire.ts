@@ -6,6 +6,7 @@ import { turnTime } from "./core/clock.ts";
 import { type Fault, fault } from "./core/faults.ts";
 import type { CidrSet } from "./core/ip.ts";
 import type { TimerWheel } from "./core/timers.ts";
+import { NO_GRPC, receivedKind } from "./http/grpc.ts";
 import { ID } from "./http/header-names.ts";
 import { ResponseHead } from "./http/message.ts";
 import { type AccessLog, NO_ACCESS_LOG } from "./observe/access-log.ts";
@@ -14,6 +15,8 @@ import { methodId, type RequestMetrics } from "./observe/metrics.ts";
 import { identifyClient } from "./pipeline/client.ts";
 import type { Exchange, MirrorPolicy, Route } from "./pipeline/exchange.ts";
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
+import { GrpcDeadline } from "./pipeline/grpc-deadline.ts";
+import { grpcReply, noteGrpcHead } from "./pipeline/grpc-reply.ts";
 import { countForwards } from "./pipeline/max-forwards.ts";
 import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
 import { namesThisProxy } from "./pipeline/via.ts";
@@ -57,7 +60,8 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   handle(x: Exchange): void {
     const { plan } = this;
     identifyClient(x, plan.trustedProxies);
-    const refusal = refusalOf(x);
+    if (x.request.headers.received(ID["content-type"])) x.grpc = receivedKind(x.request.headers);
+    const refusal = refusalOf(x) ?? (x.grpc === NO_GRPC ? null : GrpcDeadline.start(x, this.wheel));
     if (refusal !== null) return x.downstream.fail(refusal);
     const last = x.request.headers.received(ID["max-forwards"]) ? countForwards(x) : null;
     if (last !== null) return x.downstream.reply(last);
@@ -107,7 +111,9 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     if (upstream === undefined) return x.downstream.fail(fault("upstream.none", `no upstream for route ${route.name}`));
     const copy = route.mirror === null ? null : this.#mirror(x, route.mirror, plan);
     x.copy = copy;
-    new Forward(x, upstream, this, copy).start();
+    const forward = new Forward(x, upstream, this, copy);
+    x.sink = forward;
+    forward.start();
   }
 
   #mirror(x: Exchange, policy: MirrorPolicy, plan: WirePlan): Mirror | null {
@@ -122,18 +128,20 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   /** Sends an answer of Sluice's own; the route's response filters see it like a server's. */
   #answer(x: Exchange, outcome: Outcome): void {
     if (isFault(outcome)) return x.downstream.fail(outcome);
+    const answer = x.grpc === NO_GRPC ? outcome : grpcReply(x, outcome);
     const route = x.route!;
-    if (route.responseFilters.length === 0) return x.downstream.reply(outcome);
+    if (route.responseFilters.length === 0) return x.downstream.reply(answer);
     const head = new ResponseHead();
-    head.status = outcome.status;
-    for (const [name, value] of outcome.headers.entries()) head.headers.add(name, value);
+    head.status = answer.status;
+    for (const [name, value] of answer.headers.entries()) head.headers.add(name, value);
     x.response = head;
-    const send = (): void => x.downstream.reply({ status: head.status, headers: head.headers, body: outcome.body });
+    const send = (): void => x.downstream.reply({ status: head.status, headers: head.headers, body: answer.body });
     const proceed = this.respond(x, { responsePhaseOver: (go) => go && !x.over && send() });
     if (proceed) send();
   }
 
   respond(x: Exchange, waiter: ResponseWaiter): boolean {
+    if (x.grpc !== NO_GRPC) noteGrpcHead(x);
     const filters = x.route!.responseFilters;
     return filters.length === 0 || this.#filterResponse(x, filters, 0, waiter);
   }
@@ -179,7 +187,7 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     waiter.responsePhaseOver(false);
     if (!isOutcome(outcome)) this.#broken(x, filter, NO_OUTCOME);
     else if (isFault(outcome)) x.downstream.fail(outcome);
-    else x.downstream.reply(outcome);
+    else x.downstream.reply(x.grpc === NO_GRPC ? outcome : grpcReply(x, outcome));
   }
 
   #broken(x: Exchange, filter: string, error: unknown): void {
@@ -197,10 +205,12 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
 
   finished(x: Exchange): void {
     x.over = true;
+    x.deadline?.stop();
     x.copy?.gone(); // also where nobody was there yet to be told that the client has left
     const ms = turnTime() - x.startedAt;
     const { requests } = this.plan;
     const method = methodId(x.request.method);
+    if (x.grpc !== NO_GRPC) requests.countGrpc(x.route?.name ?? "", x.grpcStatus);
     // The route may be one of a plan that a reload has replaced since.
     if (x.route === null) requests.record(-1, method, x.status, ms);
     else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);
@@ -215,6 +225,10 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   tunnelClosed(tunnel: Tunnel, x: Exchange): void {
     this.tunnels.delete(tunnel);
     this.#countTunnels(x.listener, -1);
+  }
+  /** Between two messages of a gRPC stream there may be nothing to say for as long as in a tunnel. */
+  answerSilence(x: Exchange, responseMs: number): number {
+    return x.grpc === NO_GRPC ? responseMs : Math.max(responseMs, this.tunnelIdle(x));
   }
   tunnelIdle(x: Exchange): number {
     const own = x.route!.tunnelIdle;

@@ -15,7 +15,9 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { parse, stringify } from "yaml";
 import type { ConfigInput } from "../src/config/schema.ts";
-import { FAULTS } from "../src/core/faults.ts";
+import { FAULTS, type FaultCode, fault } from "../src/core/faults.ts";
+import { BUDGETS, GLITCH_KINDS } from "../src/http/h2/glitches.ts";
+import { grpcStatusOfFault } from "../src/pipeline/grpc-status.ts";
 import { directionProblem } from "../tools/tidy/imports.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -244,6 +246,29 @@ test("docs/errors.md is the table of faults", () => {
     conditions[fault.retry](fault.status),
   ]);
   expect(told).toEqual(wanted);
+});
+
+test("docs/grpc.md has the status of every fault", () => {
+  const UNAVAILABLE = 14;
+  const told: Record<string, number> = {};
+  for (const [status = "", faults = ""] of rows(read("docs/grpc.md")))
+    for (const [, code = ""] of faults.matchAll(/`([a-z0-9]+\.[a-z_0-9]+)`/g)) told[code] = Number.parseInt(status, 10);
+  const codes = Object.keys(FAULTS) as FaultCode[];
+  const wanted = codes.map((code) => [code, grpcStatusOfFault(fault(code))] as const);
+  expect(told).toEqual(Object.fromEntries(wanted.filter(([, status]) => status !== UNAVAILABLE)));
+});
+
+test("docs/http2.md has every budget", () => {
+  const wanted = GLITCH_KINDS.map((kind) => {
+    const { per, base, perUse, ...more } = BUDGETS[kind];
+    const budget = `${base.toLocaleString("en")} in ${per === 1000 ? "a second" : `${per / 1000} s`}`;
+    if (perUse === 0) return [kind, budget];
+    const use = "answersOnly" in more ? "answer" : "answer or DATA frame";
+    return [kind, `${budget}, and ${perUse === 1 ? "one" : "four"} more for each ${use}`];
+  });
+  const kinds: readonly string[] = GLITCH_KINDS;
+  const told = rows(read("docs/http2.md")).filter(([kind = ""]) => kinds.includes(bare(kind)));
+  expect(told.map(([kind = "", , budget = ""]) => [bare(kind), budget])).toEqual(wanted);
 });
 
 test("docs/limits-and-timeouts.md has every limit, with the default of the reference", () => {

@@ -144,6 +144,20 @@ async function member(url: string): Promise<{ socket: WebSocket; first: Promise<
   return { socket, first };
 }
 
+test("grpc: programs and browsers call the same server", async () => {
+  const server = await bun("grpc/server.ts", { GRPC_PORT: "0" }, "greeter: ");
+  const url = await run("grpc/sluice.yaml", { GRPC_PORT: server.after("greeter: ") });
+  const client = await bun("grpc/client.ts", { PORT: portOf(url) }, "1\n");
+  expect([client.after("Hello "), await client.child.exited]).toEqual(["you", 0]);
+  // Flags, length and message; then the trailers, in a frame of the same form.
+  const message = '{"name":"Ann"}';
+  const body = Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), Buffer.from(message)]);
+  const headers = { "content-type": "application/grpc-web+proto" };
+  const answer = await text(`${url}/example.Greeter/Hello`, { method: "POST", body, headers });
+  expect(answer).toContain('{"text":"Hello Ann"}');
+  expect(answer).toContain("grpc-status:0\r\n");
+});
+
 test("embedded: a program with a proxy in it ends cleanly", async () => {
   const program = await bun("embedded/server.ts", { PORT: "0" }, "listening on http");
   const url = program.after("listening on ");

@@ -164,7 +164,7 @@ function forwardAlone(method: string): { forward: Forward; client: H1Client; did
     hasOther: () => false,
     mayRetry: () => true,
   };
-  const env = { respond: () => false };
+  const env = { respond: () => false, answerSilence: (_: unknown, ms: number) => ms };
   const client = { start() {}, sendData() {}, resume: note("resume"), full: false };
   const forward = new Forward(x as unknown as Exchange, upstream as unknown as Upstream, env as never, null);
   forward.start();
@@ -274,7 +274,7 @@ function connectionAlone(listener: object) {
   const handler = { handle: (x: Exchange) => void exchanges.push(x), finished() {} };
   const headLimits = headLimitsOf(options);
   const [ours, theirs] = memoryPair();
-  const context = { name: ":0", options, headLimits, handler, wheel, draining: false, closed() {} };
+  const context = { name: ":0", options, headLimits, handler, wheel, altSvc: null, draining: false, closed() {} };
   ours.handler = new H1Connection(ours, context);
   const send = async (text: string): Promise<void> => {
     theirs.send(Buffer.from(text), 0, text.length, true);

@@ -5,6 +5,8 @@ import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { connect as connectSecured } from "node:tls";
 import { writeProxyHeader } from "../src/transport/proxy-protocol.ts";
+import { H2Peer } from "./support/h2-peer.ts";
+import { lastHeaders } from "./support/h2-wire.ts";
 import { answer, request } from "./support/message.ts";
 import { exchange, Peer } from "./support/peer.ts";
 import type { SluiceProcess } from "./support/sluice.ts";
@@ -215,4 +217,44 @@ describe("redirectToHttps", () => {
     }
     expect((await getTls(proxy.port(1))).body).toBe("https");
   });
+
+  test("another port that clients come to, and a reload that changes it", async () => {
+    const config = (redirectToHttps: unknown): Record<string, unknown> => ({
+      listeners: [{ address: "127.0.0.1:0", redirectToHttps }],
+      routes: [{ respond: { body: "plain" } }],
+    });
+    await using proxy = await pki.run(config({ port: 443 }));
+    await using kept = await Peer.connect(proxy.port());
+    const where = async (): Promise<string> => {
+      const got = await kept.send("GET /a?b HTTP/1.1\r\nHost: app.example:8080\r\n\r\n").response();
+      return got.field("location") || got.body;
+    };
+    expect(await where()).toBe("https://app.example/a?b");
+    for (const [value, want] of [
+      [{ port: 8443 }, "https://app.example:8443/a?b"],
+      [false, "plain"],
+    ] as const) {
+      expect(await pki.reload(proxy, config(value))).toMatchObject({ status: 200 });
+      expect(await where()).toBe(want);
+    }
+  });
+});
+
+test("a request for a name that is passed on, over a connection that ends here, is misdirected", async () => {
+  const names = ["here.test", "git.test", "www.other.test"];
+  const certificate = await pki.files("shared", { names });
+  await using proxy = await run({ address: "127.0.0.1:0", tls: { certificates: [certificate] }, sni: sni() });
+  const ask = async (host: string): Promise<number> => {
+    const socket = await connectTls(proxy.port(), { servername: "here.test", ALPNProtocols: ["h2"] });
+    await using client = new H2Peer(socket, "client");
+    const request = [
+      [":method", "GET"],
+      [":scheme", "https"],
+      [":authority", host],
+      [":path", "/"],
+    ] as const;
+    return (await client.send(lastHeaders(1, request)).answer(1)).status;
+  };
+  expect(await ask("here.test")).toBe(200);
+  for (const host of ["git.test", "www.other.test:443"]) expect(await ask(host)).toBe(421);
 });

@@ -262,3 +262,13 @@ test("layer 4: TLS is taken off for a plain server, and put on for one that want
   await using peer = await Peer.connect(onto.port());
   expect((await peer.send(request("/")).response()).body).toBe("hello");
 });
+
+test("layer 4: a server of another protocol is offered none, so it refuses none", async () => {
+  await using server = await start({ ...byAddress, ALPNProtocols: ["imap"] });
+  await using proxy = await run(
+    { servers: [to(server)], tls: { ca: pki.caFile } },
+    { listeners: [{ address: "127.0.0.1:0", tcp: { to: "app" } }], routes: [] },
+  );
+  await using peer = await Peer.connect(proxy.port());
+  expect((await peer.send(request("/")).response()).body).toBe("hello");
+});

@@ -185,6 +185,37 @@ describe("handshakes", () => {
   });
 });
 
+describe("sslscan", () => {
+  let report = "";
+  beforeAll(async () => {
+    report = await program(["sslscan", "--xml=-", "--sni-name=both.test", `127.0.0.1:${proxy.port()}`]);
+  });
+  /** The values of an attribute of all elements of that name. */
+  const all = (element: string, attribute: string, filter = ""): string[] =>
+    [...report.matchAll(new RegExp(`<${element} [^>]*>`, "g"))]
+      .map(([tag]) => tag)
+      .filter((tag) => tag.includes(filter))
+      .map((tag) => new RegExp(` ${attribute}="([^"]*)"`).exec(tag)?.[1] ?? "");
+
+  test("TLS 1.2 and 1.3, and nothing older", () => {
+    const spoken = all("protocol", "version", 'enabled="1"').map((version) => `TLS ${version}`);
+    expect([spoken, all("protocol", "enabled").length]).toEqual([["TLS 1.2", "TLS 1.3"], 6]);
+  });
+  test("every suite has forward secrecy and authenticated encryption, with either kind of key", () => {
+    const suites = all("cipher", "cipher", 'sslversion="TLSv1.2"').sort();
+    const modern = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"];
+    expect(suites).toEqual(["ECDSA", "RSA"].flatMap((key) => modern.map((suite) => `ECDHE-${key}-${suite}`)).sort());
+    expect(all("cipher", "cipher", 'sslversion="TLSv1.3"').length).toBe(3);
+    expect(new Set(all("cipher", "curve"))).toEqual(new Set(["25519"]));
+  });
+  test("no compression, no heartbleed, no renegotiation that a client can ask for", () => {
+    expect(new Set(all("heartbleed", "vulnerable"))).toEqual(new Set(["0"]));
+    expect(all("renegotiation", "supported")).toEqual(["0"]);
+    expect(all("group", "name").length).toBeGreaterThan(0);
+    for (const name of all("group", "name")) expect(name).toMatch(/^(x25519|secp256r1|secp384r1)/);
+  });
+});
+
 describe("what operators see", () => {
   test("/api/certificates: all of them, and no keys", async () => {
     const { status, body } = await proxy.admin("GET", "/api/certificates");

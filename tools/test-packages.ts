@@ -2,7 +2,10 @@
 import { ensureDebianPackages } from "./debian.ts";
 
 try {
-  await ensureDebianPackages(["curl", "nginx", "chromium", "redis-server", "pebble", "bind9"]);
+  await ensureDebianPackages([
+    ...["curl", "nginx", "haproxy", "caddy", "chromium", "nghttp2-client"],
+    ...["redis-server", "pebble", "bind9", "sslscan"],
+  ]);
 } catch (error) {
   console.error(`tests: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;

@@ -8,7 +8,9 @@ export const caddy: Peer = {
   name: "caddy",
   packages: ["caddy"],
   layer4: null,
-  tls: false,
+  tls: true,
+  protocols: ["http/1.1", "h2", "h3"],
+  grpc: false,
   version: () => printedVersion([program(), "version"]),
   async start(context) {
     const file = join(context.directory, "Caddyfile");
@@ -20,14 +22,14 @@ export const caddy: Peer = {
 };
 
 /** Its default of 32 idle connections to a server would make 64 clients open new ones all the time. */
-function config({ port, backendPort }: PeerContext): string {
+function config({ port, backendPort, tls }: PeerContext): string {
   return `
 {
 	admin off
 	auto_https off
 }
-http://:${port} {
-	bind 127.0.0.1
+${tls ? "https" : "http"}://:${port} {
+	bind 127.0.0.1${tls ? "\n\ttls server.pem server.key" : ""}
 	reverse_proxy 127.0.0.1:${backendPort} {
 		transport http {
 			keepalive_idle_conns_per_host 256

@@ -9,6 +9,8 @@ export const haproxy: Peer = {
   packages: ["haproxy"],
   layer4: [],
   tls: true,
+  protocols: ["http/1.1", "h2"],
+  grpc: true,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const file = join(context.directory, "haproxy.cfg");
@@ -18,7 +20,8 @@ export const haproxy: Peer = {
 };
 
 /** It asks for two files per client, though idle ones need one: without strict limits it starts with fewer. */
-function config({ port, backendPort, connections, layer, tls, directory }: PeerContext): string {
+function config(context: PeerContext): string {
+  const { port, backendPort, connections, layer, tls, grpc } = context;
   return `
 global
   nbthread 1
@@ -32,20 +35,25 @@ defaults
   timeout server 60s
 ${layer === 4 ? "" : HTTP_DEFAULTS}
 frontend clients
-  bind 127.0.0.1:${port} backlog 4096${tls ? ` ssl crt ${join(directory, "server.both")}` : ""}
+  bind 127.0.0.1:${port} backlog 4096${bindOptions(context)}
   maxconn ${connections + 1024}
-${layer === 4 ? "" : HTTP_FIELDS}  default_backend servers
+${layer === 4 ? "" : httpFields(tls ? "https" : "http")}  default_backend servers
 
 backend servers
-${layer === 4 ? "" : "  http-reuse always\n"}  server backend 127.0.0.1:${backendPort}
+${layer === 4 ? "" : "  http-reuse always\n"}  server backend 127.0.0.1:${backendPort}${grpc ? " proto h2" : ""}
 `;
+}
+
+function bindOptions({ tls, grpc, protocol, directory }: PeerContext): string {
+  if (grpc) return " proto h2";
+  return tls ? ` ssl crt ${join(directory, "server.both")}${protocol === "h2" ? " alpn h2,http/1.1" : ""}` : "";
 }
 
 const HTTP_DEFAULTS = `  timeout http-keep-alive 75s
   option http-keep-alive
   option forwardfor
 `;
-const HTTP_FIELDS = `  http-request set-header X-Forwarded-Proto http
+const httpFields = (scheme: string) => `  http-request set-header X-Forwarded-Proto ${scheme}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
 `;
 

@@ -9,9 +9,12 @@ export const nginx: Peer = {
   packages: ["nginx"],
   layer4: ["libnginx-mod-stream"],
   tls: true,
+  protocols: ["http/1.1", "h2"],
+  grpc: true,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
-    const config = context.layer === 4 ? streamConfig(context) : proxyConfig(context);
+    const config =
+      context.layer === 4 ? streamConfig(context) : nginxConfig(context, context.grpc ? GRPC_PASS : HTTP_PASS);
     writeFileSync(join(context.directory, "nginx.conf"), config);
     return startPeer("nginx", nginxCommand(context.directory), context);
   },
@@ -23,9 +26,12 @@ export function nginxCommand(directory: string): string[] {
 }
 
 /** The part of the configuration that both uses (peer and backend) share: one worker, all files in its own folder. */
-export function nginxFrame(directory: string, parts: { readonly connections: number; readonly http: string }): string {
+export function nginxFrame(
+  directory: string,
+  parts: { readonly connections: number; readonly http: string; readonly module?: string },
+): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  return `${processFrame(directory, parts.connections)}
+  return `${parts.module === undefined ? "" : loadModule(parts.module)}${processFrame(directory, parts.connections)}
 http {
   access_log off;
 ${temporary.map((name) => `  ${name}_temp_path ${directory}/${name};`).join("\n")}
@@ -45,13 +51,16 @@ error_log ${directory}/error.log error;
 events { worker_connections ${connections}; }`;
 }
 
-/** Where Debian's package puts the module; elsewhere it is part of the program. */
-const STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so";
+/** Loads a module from where Debian's package puts it; elsewhere it is part of the program. */
+function loadModule(name: string): string {
+  const path = `/usr/lib/nginx/modules/ngx_${name}_module.so`;
+  return existsSync(path) ? `load_module ${path};` : "";
+}
 
 /** A connection forwarded as it is takes two of nginx's. */
 function streamConfig({ directory, connections, port, backendPort }: PeerContext): string {
   return `
-${existsSync(STREAM_MODULE) ? `load_module ${STREAM_MODULE};` : ""}
+${loadModule("stream")}
 ${processFrame(directory, 2 * connections + 1024)}
 stream {
   server {
@@ -68,7 +77,23 @@ const TLS_LINES = `    ssl_certificate server.pem;
     ssl_session_cache shared:bench:1m;
 `;
 
-function proxyConfig(context: PeerContext): string {
+const HTTP_PASS = `proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_max_temp_file_size 0;`;
+
+const GRPC_PASS = `grpc_pass grpc://backend;
+      grpc_set_header Host $http_host;
+      grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      grpc_set_header X-Forwarded-Proto $scheme;
+      grpc_set_header X-Forwarded-Host $http_host;`;
+
+function nginxConfig(context: PeerContext, pass: string): string {
+  const options = [...(context.tls ? ["ssl"] : []), ...(context.protocol === "h2" ? ["http2"] : [])];
   return nginxFrame(context.directory, {
     connections: context.connections + 1024,
     http: `
@@ -80,16 +105,9 @@ function proxyConfig(context: PeerContext): string {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${context.port}${context.tls ? " ssl" : ""} backlog=4096;
+    listen 127.0.0.1:${context.port}${options.map((option) => ` ${option}`).join("")} backlog=4096;
 ${context.tls ? TLS_LINES : ""}    location / {
-      proxy_pass http://backend;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_max_temp_file_size 0;
+      ${pass}
     }
   }`,
   });

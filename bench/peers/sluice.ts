@@ -10,6 +10,8 @@ export const sluice: Peer = {
   packages: [],
   layer4: [],
   tls: true,
+  protocols: ["http/1.1", "h2", "h3"],
+  grpc: true,
   version() {
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
     return `${version} on Bun ${Bun.version}`;
@@ -24,10 +26,14 @@ export const sluice: Peer = {
   },
 };
 
-function forwarding({ layer, tls, port, backendPort }: PeerContext): string[] {
+function forwarding({ layer, tls, protocol, grpc, port, backendPort }: PeerContext): string[] {
   const address = `127.0.0.1:${port}`;
   const backend = `127.0.0.1:${backendPort}`;
   if (layer === 4) return [`listeners: [{ address: "${address}", tcp: { to: "${backend}" } }]`];
   const secured = tls ? ", tls: { certificates: [{ cert: server.pem, key: server.key }] }" : "";
-  return [`listeners: [{ address: "${address}"${secured} }]`, `routes: [{ to: "http://${backend}" }]`];
+  const more = protocol === "h3" ? ", http3: true" : grpc ? ", h2c: true" : "";
+  return [
+    `listeners: [{ address: "${address}"${secured}${more} }]`,
+    `routes: [{ to: "${grpc ? "h2c" : "http"}://${backend}" }]`,
+  ];
 }

@@ -39,20 +39,20 @@ function setup(more: Partial<ContextsOptions<string>> = {}) {
 test("contexts are made when first asked for, and kept as long as their certificates stay", () => {
   const { contexts, made } = setup();
   expect(contexts.fallback).toBeNull();
-  contexts.update({ listener: ":1", ids: ["a", "b"], added: [one("a", ["a.test", "a2.test"]), one("b", ["b.test"])] });
+  contexts.update({ ids: ["a", "b"], added: [one("a", ["a.test", "a2.test"]), one("b", ["b.test"])] });
   expect(made).toEqual([]);
   expect([contexts.select("a.test"), contexts.select("a2.test"), contexts.fallback]).toEqual(["a", "a", "a"]);
-  expect([contexts.select("b.test"), contexts.ids]).toEqual(["b", ["a", "b"]]);
-  contexts.update({ listener: ":1", ids: ["c", "b"], added: [one("c", ["a.test"])] });
+  expect([contexts.select("b.test"), contexts.all.ids]).toEqual(["b", ["a", "b"]]);
+  contexts.update({ ids: ["c", "b"], added: [one("c", ["a.test"])] });
   expect([contexts.select("a.test"), contexts.select("b.test")]).toEqual(["c", "b"]);
   expect(made).toEqual(["a", "b", "c"]);
 });
 
 test("one that cannot be made is told once, and is the default until it is another", () => {
   const { contexts, failed } = setup();
-  contexts.update({ listener: ":1", ids: ["bad"], added: [one("bad", ["a.test"])] });
+  contexts.update({ ids: ["bad"], added: [one("bad", ["a.test"])] });
   expect([contexts.select("a.test"), contexts.select("a.test"), failed]).toEqual([null, null, ["bad"]]);
-  contexts.update({ listener: ":1", ids: ["a"], added: [one("a", ["a.test"])] });
+  contexts.update({ ids: ["a"], added: [one("a", ["a.test"])] });
   expect(contexts.select("a.test")).toBe("a");
 });
 
@@ -132,7 +132,7 @@ test("without a supervisor to ask, and once an update has the name", async () =>
   const first = contexts.select("x.test");
   questions[0]!.answer(give("asked"));
   await first;
-  contexts.update({ listener: ":1", ids: ["own"], added: [one("own", ["x.test"])] });
+  contexts.update({ ids: ["own"], added: [one("own", ["x.test"])] });
   expect(contexts.select("x.test")).toBe("own");
   const alone = new Contexts<string>({ make: () => "made", failed: () => undefined, now: () => 0 });
   expect(alone.select("x.test")).toBeNull();

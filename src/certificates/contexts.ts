@@ -3,8 +3,8 @@
 import { NameTable, normalName } from "./selection.ts";
 import {
   applyUpdate,
+  type CertificateChange,
   type CertificateGroup,
-  type CertificateUpdate,
   groupCertificates,
   type ServedCertificate,
 } from "./served.ts";
@@ -58,7 +58,7 @@ export class Contexts<C> {
   }
 
   /** Takes up a change; the contexts of certificates that stay are kept. */
-  update(update: CertificateUpdate): void {
+  update(update: CertificateChange): void {
     this.#held = applyUpdate(this.#held, update);
     this.#table = groupCertificates(this.#held);
     const kept = new Map<string, C | null>();
@@ -75,9 +75,9 @@ export class Contexts<C> {
     this.#asked.clear();
   }
 
-  /** Ids of the certificates that are here, for the supervisor's next update. */
-  get ids(): string[] {
-    return this.#held.map(({ id }) => id);
+  /** All certificates in their order, for contexts of other terms. */
+  get all(): CertificateChange {
+    return { ids: this.#held.map(({ id }) => id), added: this.#held };
   }
 
   /** The certificates of the default. */

@@ -1,20 +1,10 @@
-// `tls.certificates`: files that are followed however they change: written in place, renamed over, or behind symbolic
-// links (as Kubernetes swaps mounted ones). A pair replaces the one before only as a whole.
-import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
-import { dirname } from "node:path";
+// `tls.certificates`: files that are followed. A pair replaces the one before only as a whole.
 import type { Problem } from "../config/diagnostic.ts";
-import { reasonOf } from "../config/expand.ts";
 import { wallClock } from "../core/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { type Certificate, type Reading, readCertificate, timeFlaws } from "./certificate.ts";
+import { FileFollower, fileSignature, readPemText } from "./file-follower.ts";
 import { type Flaw, flaw } from "./flaw.ts";
-
-/** A certificate and its key are written one after the other. */
-const QUIET_MS = 100;
-/** For what the system does not tell of: network file systems, targets of links in other folders. */
-const POLL_MS = 30_000;
-/** A chain is a few kilobytes; this stops a wrong path from filling the memory. */
-const FILE_BYTES_MAX = 1024 * 1024;
 
 /** An entry of `certificates`. */
 export interface CertificatePair {
@@ -47,19 +37,12 @@ interface Entry {
   error: Flaw | null;
 }
 
-interface WatchedFolder {
-  readonly watcher: FSWatcher;
-  readonly identity: string;
-}
-
 export class FileCertificates {
   readonly #pairs: readonly CertificatePair[];
   readonly #options: FileCertificatesOptions;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
-  readonly #folders = new Map<string, WatchedFolder>();
-  #soon: ReturnType<typeof setTimeout> | undefined;
-  #poll: ReturnType<typeof setInterval> | undefined;
+  readonly #follower: FileFollower;
 
   /** Reads all files at once; `problems` says what is wrong with them, `follow` watches them. */
   constructor(pairs: readonly CertificatePair[], options: FileCertificatesOptions) {
@@ -71,6 +54,8 @@ export class FileCertificates {
       if (known !== undefined) known.listeners.add(pair.listener);
       else this.#entries.set(keyOf(pair), firstRead(pair));
     }
+    const files = pairs.flatMap(({ cert, key }) => [cert, key]);
+    this.#follower = new FileFollower(files, () => this.#look(), options.pollMs);
   }
 
   /** What is wrong now, with the key of the configuration to blame. An error: the pair cannot be served. */
@@ -91,29 +76,20 @@ export class FileCertificates {
 
   /** Tells of changes from now on, those since the files were read included. */
   follow(): void {
-    this.#poll ??= setInterval(this.#look, this.#options.pollMs ?? POLL_MS);
-    this.#look();
+    this.#follower.follow();
   }
 
   stop(): void {
-    clearInterval(this.#poll);
-    clearTimeout(this.#soon);
-    this.#poll = undefined;
-    this.#soon = undefined;
-    for (const { watcher } of this.#folders.values()) watcher.close();
-    this.#folders.clear();
+    this.#follower.stop();
   }
 
-  readonly #look = (): void => {
-    clearTimeout(this.#soon);
-    this.#soon = undefined;
-    this.#watch();
+  #look(): void {
     const changed = new Set<string>();
     for (const entry of this.#entries.values()) {
       if (this.#refresh(entry)) for (const listener of entry.listeners) changed.add(listener);
     }
     if (changed.size > 0) this.#options.changed([...changed]);
-  };
+  }
 
   /** Reads an entry again when its files are others. Whether there is another certificate now. */
   #refresh(entry: Entry): boolean {
@@ -121,7 +97,7 @@ export class FileCertificates {
     if (signature === entry.signature) return false;
     const { certificate, error } = readFiles(entry);
     if (signatureOf(entry) !== signature) {
-      this.#lookSoon(); // it is being written in this moment
+      this.#follower.lookSoon(); // it is being written in this moment
       return false;
     }
     entry.signature = signature;
@@ -149,34 +125,6 @@ export class FileCertificates {
       log.warn("certificate", { ...fields, reason: message });
     return true;
   }
-
-  readonly #lookSoon = (): void => {
-    this.#soon ??= setTimeout(this.#look, QUIET_MS);
-  };
-
-  /** Watches what is at the paths of the folders now. */
-  #watch(): void {
-    for (const folder of this.#folderNames()) {
-      const stat = statSync(folder, { throwIfNoEntry: false });
-      const identity = stat === undefined ? "" : `${stat.dev} ${stat.ino}`;
-      const known = this.#folders.get(folder);
-      if (known?.identity === identity) continue;
-      known?.watcher.close();
-      this.#folders.delete(folder);
-      if (stat === undefined) continue;
-      try {
-        const watcher = watch(folder, this.#lookSoon);
-        watcher.on("error", () => this.#folders.delete(folder)); // the next poll watches it anew
-        this.#folders.set(folder, { watcher, identity });
-      } catch {
-        // It has gone in this moment, or there are too many watchers: the poll looks again.
-      }
-    }
-  }
-
-  #folderNames(): Set<string> {
-    return new Set([...this.#entries.values()].flatMap(({ cert, key }) => [dirname(cert), dirname(key)]));
-  }
 }
 
 const keyOf = ({ cert, key }: CertificatePair): string => `${cert}\0${key}`;
@@ -199,25 +147,11 @@ function readFiles({ cert, key }: Entry): Reading {
 }
 
 function readText(path: string, about: Flaw["about"]): string | Flaw {
-  try {
-    const stat = statSync(path);
-    // Reading a pipe would wait for whoever writes to it.
-    if (!stat.isFile()) return flaw(about, "it is not a regular file", "give the path of a file in PEM");
-    if (stat.size > FILE_BYTES_MAX)
-      return flaw(about, "it is too large for what it should be", "give the path of a file in PEM");
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    return flaw(about, `it cannot be read: ${reasonOf(error)}`, `looked for ${path}`);
-  }
+  const { text, error } = readPemText(path);
+  return error === undefined ? text : flaw(about, error.message, error.hint);
 }
 
-const signatureOf = ({ cert, key }: Entry): string => `${signature(cert)} ${signature(key)}`;
-
-/** Other than before when the file at that path is another one or was written to; "" when there is none. */
-function signature(file: string): string {
-  const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
-  return stat === undefined ? "" : `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
-}
+const signatureOf = ({ cert, key }: Entry): string => `${fileSignature(cert)} ${fileSignature(key)}`;
 
 const allFlaws = (certificate: Certificate, nowMs: number): Flaw[] => [
   ...certificate.flaws,

@@ -1,4 +1,5 @@
 // The certificates of a listener as workers hold them: what arrives in messages, and which of them answers to a name.
+import type { TrustedPem } from "./client-trust.ts";
 import { NameTable, normalPattern } from "./selection.ts";
 
 export type KeyKind = "ecdsa" | "ed25519" | "rsa";
@@ -26,7 +27,12 @@ export interface CertificateUpdate {
   /** All certificates in the order of preference; those that are not in `added` the worker has already. */
   readonly ids: readonly string[];
   readonly added: readonly ServedCertificate[];
+  /** The files of the listener's `clientAuth`, all of them each time. */
+  readonly trusted: readonly TrustedPem[];
 }
+
+/** The part of an update about certificates. */
+export type CertificateChange = Pick<CertificateUpdate, "ids" | "added">;
 
 /** Certificates for one context: at most one of each kind of key, in the order of preference. */
 export interface CertificateGroup {
@@ -36,7 +42,7 @@ export interface CertificateGroup {
 }
 
 /** The certificates after an update, in its order. One that is neither held nor sent is an error of the supervisor. */
-export function applyUpdate(held: readonly ServedCertificate[], update: CertificateUpdate): ServedCertificate[] {
+export function applyUpdate(held: readonly ServedCertificate[], update: CertificateChange): ServedCertificate[] {
   const byId = new Map<string, ServedCertificate>();
   for (const certificate of held) byId.set(certificate.id, certificate);
   for (const certificate of update.added) byId.set(certificate.id, certificate);

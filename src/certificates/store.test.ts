@@ -26,7 +26,7 @@ test("listeners have what all sources have for them, files first", () => {
   expect(changes).toEqual([":1", ":1", ":2"]);
   expect(store.update(":1").ids).toEqual([a.id, b.id]);
   expect(store.update(":2").ids).toEqual([b.id, a.id]);
-  expect(store.update(":3")).toEqual({ listener: ":3", ids: [], added: [] });
+  expect(store.update(":3")).toEqual({ listener: ":3", ids: [], added: [], trusted: [] });
   expect(store.update(":1").added.map(({ source }) => source)).toEqual(["file", "acme"]);
   store.keepOnly(new Set([":2"]));
   expect(store.all.map(({ listener }) => listener)).toEqual([":2", ":2"]);

@@ -1,5 +1,6 @@
 // The supervisor's collection: all certificates of all listeners, from all sources, and what workers do not have yet.
 import type { Certificate } from "./certificate.ts";
+import type { TrustedPem } from "./client-trust.ts";
 import type { CertificateSource, CertificateUpdate, ServedCertificate } from "./served.ts";
 
 /** What the operator gave comes first, and so is the default. */
@@ -21,11 +22,13 @@ export function served(certificate: Certificate, source: CertificateSource): Ser
 
 export class CertificateStore {
   readonly #changed: (listener: string) => void;
+  readonly #trustedBy: (listener: string) => readonly TrustedPem[];
   readonly #listeners = new Map<string, BySource>();
 
-  /** `changed` is called when the list of a listener is another one. */
-  constructor(changed: (listener: string) => void) {
+  /** `changed` is called when the list of a listener is another one; `trustedBy` is asked for each update. */
+  constructor(changed: (listener: string) => void, trustedBy: (listener: string) => readonly TrustedPem[] = () => []) {
     this.#changed = changed;
+    this.#trustedBy = trustedBy;
   }
 
   /** All that a source has for a listener, in place of what it had before. */
@@ -51,7 +54,8 @@ export class CertificateStore {
       // A certificate that two sources have is the first one's.
       if (!all.has(certificate.id)) all.set(certificate.id, served(certificate, source));
     }
-    return { listener, ids: [...all.keys()], added: [...all.values()].filter(({ id }) => !known.has(id)) };
+    const added = [...all.values()].filter(({ id }) => !known.has(id));
+    return { listener, ids: [...all.keys()], added, trusted: this.#trustedBy(listener) };
   }
 
   /** Everything, for reports. */

@@ -33,12 +33,12 @@ export function parseListen(text: string): Address | null {
 }
 
 /**
- * `host:port`, `host`, `http://host:port`, `https://host:port` or `unix:/path.sock` (port 80 or 443 when none is
- * given); null for anything else.
+ * `host:port`, `host`, `unix:/path.sock`, or `host:port` behind `http://`, `https://`, `h2c://` or `h2://` (port 80, or
+ * 443 with TLS, when none is given); null for anything else.
  */
 export function parseServer(text: string): Address | null {
   if (text.startsWith("unix:")) return unixAddress(text.slice(5));
-  const scheme = /^https?:\/\//i.exec(text)?.[0] ?? "";
+  const scheme = /^(?:https?|h2c?):\/\//i.exec(text)?.[0] ?? "";
   let authority = text.slice(scheme.length);
   if (scheme !== "" && authority.endsWith("/")) authority = authority.slice(0, -1);
   const parts = splitHostPort(authority);
@@ -47,8 +47,29 @@ export function parseServer(text: string): Address | null {
   return { kind: "tcp", host: parts.host, port };
 }
 
-/** Whether the server of that address is spoken to over TLS. */
-export const speaksTls = (server: string): boolean => /^https:\/\//i.test(server);
+/** Whether the address itself says that its server is spoken to over TLS. */
+const speaksTls = (server: string): boolean => /^(?:https|h2):\/\//i.test(server);
+/** Whether the address itself says that its server speaks nothing but HTTP/2. */
+const speaksHttp2 = (server: string): boolean => /^h2c?:\/\//i.test(server);
+
+/** What a server is spoken to in: HTTP/1.1, whichever of the two it chooses in the TLS handshake, or HTTP/2. */
+export type ServerHttp = "1.1" | "either" | "2";
+
+export interface ServerTerms {
+  readonly tls: boolean;
+  readonly http: ServerHttp;
+}
+
+/** How a server is spoken to: as its address says, and where that says nothing, as its upstream does. */
+export function serverTerms(
+  server: string,
+  upstream: { readonly tls?: unknown; readonly http2: boolean | "only" },
+): ServerTerms {
+  const isPlain = /^h2c:\/\//i.test(server) || server.startsWith("unix:");
+  const tls = !isPlain && (upstream.tls !== undefined || speaksTls(server));
+  if (speaksHttp2(server) || upstream.http2 === "only") return { tls, http: "2" };
+  return { tls, http: tls && upstream.http2 ? "either" : "1.1" };
+}
 
 /** Whether a route's `to` is meant as an address (`http://…`, `unix:/…`) and not as an upstream's name. */
 export function looksLikeUrl(text: string): boolean {

@@ -32,8 +32,10 @@ export const UPSTREAM_DEFAULTS = {
     queue: 1024,
     queueTimeout: millis(1000),
     requestsPerConnection: 100_000,
+    streamsPerConnection: 100,
     adaptive: false,
   },
+  http2: true as boolean | "only",
   hostHeader: "preserve",
 };
 
@@ -44,9 +46,11 @@ export const POLICY_KEYS = [
   "rewrite",
   "requestHeaders",
   "responseHeaders",
+  "securityHeaders",
   "timeouts",
   "retry",
   "hedge",
   "mirror",
+  "grpcWeb",
   "use",
 ] as const;

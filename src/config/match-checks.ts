@@ -18,7 +18,22 @@ export function checkMatch(match: MatchConfig, path: ConfigPath): Problem[] {
       isFieldName(name) ? null : `"${name}" is not a cookie name`,
     ),
     ...checkEach(match.clientIp, [...path, "clientIp"], networkProblem),
+    ...checkClientCert(match.clientCert, [...path, "clientCert"]),
   ];
+}
+
+function checkClientCert(wanted: MatchConfig["clientCert"], path: ConfigPath): Problem[] {
+  if (wanted === undefined || wanted === true) return [];
+  if (Object.values(wanted).every((values) => values === undefined))
+    return [problem(path, "nothing is asked of the certificate", "write `clientCert: true` for any valid one")];
+  return Object.entries(wanted).flatMap(([key, values]) =>
+    checkEach(values, [...path, key], (text) => {
+      if (text.startsWith("~")) return regexFault(text.slice(1));
+      if (key !== "fingerprint" || /^(?:[0-9a-f]{2}:?){32}$/i.test(text)) return null;
+      const hint = "openssl x509 -in cert.pem -noout -fingerprint -sha256 prints it";
+      return { message: `"${text}" is not a SHA-256 fingerprint`, hint };
+    }),
+  );
 }
 
 /** The values of a key that takes one or many, each with its path. */

@@ -1,6 +1,7 @@
 // Files that a configuration names: relative paths start from its own folder, wherever the process was started.
 import { resolve } from "node:path";
 import type { Config, ListenerConfig, UpstreamConfig } from "./schema.ts";
+import type { ClientAuth } from "./schema-tls.ts";
 
 /** The same configuration with absolute paths of certificates, keys and storage. */
 export function withAbsolutePaths(config: Config, folder: string): Config {
@@ -22,7 +23,7 @@ type At = (path: string) => string;
 function listenerPaths(listener: ListenerConfig, at: At): ListenerConfig {
   const { tls } = listener;
   if (tls === undefined) return listener;
-  const { certificates, clientAuth, acme, keyLog } = tls;
+  const { certificates, clientAuth, policies, acme, keyLog } = tls;
   return {
     ...listener,
     tls: {
@@ -30,17 +31,17 @@ function listenerPaths(listener: ListenerConfig, at: At): ListenerConfig {
       certificates: certificates.map(({ cert, key }) => ({ cert: at(cert), key: at(key) })),
       ...(keyLog === undefined ? {} : { keyLog: at(keyLog) }),
       ...(acme === undefined ? {} : { acme: acme.ca === undefined ? acme : { ...acme, ca: at(acme.ca) } }),
-      ...(clientAuth === undefined
-        ? {}
-        : {
-            clientAuth: {
-              ...clientAuth,
-              ca: at(clientAuth.ca),
-              ...(clientAuth.crl === undefined ? {} : { crl: at(clientAuth.crl) }),
-            },
-          }),
+      ...(clientAuth === undefined ? {} : { clientAuth: clientAuthPaths(clientAuth, at) }),
+      policies: policies.map((policy) =>
+        policy.clientAuth ? { ...policy, clientAuth: clientAuthPaths(policy.clientAuth, at) } : policy,
+      ),
     },
   };
+}
+
+function clientAuthPaths(clientAuth: ClientAuth, at: At): ClientAuth {
+  const { ca, crl } = clientAuth;
+  return { ...clientAuth, ca: at(ca), ...(crl === undefined ? {} : { crl: at(crl) }) };
 }
 
 function upstreamPaths(upstream: UpstreamConfig, at: At): UpstreamConfig {

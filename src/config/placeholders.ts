@@ -1,4 +1,5 @@
 // The placeholders that templates may hold: `{host}`, `{header.NAME}`, and the path parameters of a route.
+import { CLIENT_CERT_PARTS } from "../core/client-certificate.ts";
 import { PLACEHOLDER_FAMILIES, PLACEHOLDERS, templatePieces } from "../core/placeholders.ts";
 import { suggest } from "./suggest.ts";
 
@@ -21,7 +22,10 @@ export function unknownPlaceholders(template: string, params: RouteParams): { me
     const member = piece.argument === "" ? undefined : piece.argument;
     const all = member === undefined ? `{${name}}` : `{${name}.${member}}`;
     const known = member === undefined ? [...PLACEHOLDERS, ...params.always] : PLACEHOLDER_FAMILIES;
-    if (!known.includes(name))
+    if (name === "clientCert" && !CLIENT_CERT_PARTS.includes(piece.argument)) {
+      const hint = `of a client's certificate there are ${CLIENT_CERT_PARTS.join(", ")}`;
+      found.push({ message: `unknown placeholder ${all}`, hint });
+    } else if (!known.includes(name))
       found.push({ message: `unknown placeholder ${all}`, hint: explain(name, member, params, known) });
   }
   return found;

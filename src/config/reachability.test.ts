@@ -49,6 +49,11 @@ const CASES: readonly (readonly [first: MatchConfig | null, second: MatchConfig 
   [{ query: { a: "1" } }, { query: { a: "2" } }, false],
   [{ clientIp: ["10.0.0.0/8", "::1"] }, { clientIp: "::1" }, true],
   [{ clientIp: "10.0.0.0/8" }, { clientIp: "::1" }, false],
+  [{ clientCert: true }, { clientCert: { subject: "CN=a" } }, true],
+  [{ clientCert: true }, { path: "/a" }, false],
+  [{ clientCert: { subject: "CN=a" } }, { clientCert: { subject: "CN=a" }, path: "/a" }, true],
+  [{ clientCert: { subject: "CN=a" } }, { clientCert: { subject: "CN=b" } }, false],
+  [{ clientCert: { subject: "CN=a" } }, { clientCert: true }, false],
 ];
 for (const [first, second, covered] of CASES) {
   test(`${JSON.stringify(first)} ${covered ? "takes" : "does not take"} all of ${JSON.stringify(second)}`, () => {

@@ -1,4 +1,5 @@
 // Routes that can never be reached, because an earlier route takes all their requests.
+import { isDeepStrictEqual } from "node:util";
 import { type Problem, warning } from "./diagnostic.ts";
 import type { MatchConfig, RouteConfig } from "./schema.ts";
 
@@ -98,6 +99,10 @@ function widerPaths(path: string): string[] {
   return wider;
 }
 
+type ClientCert = MatchConfig["clientCert"];
+const coversCertificate = (wide: ClientCert, narrow: ClientCert): boolean =>
+  wide === undefined || (wide === true && narrow !== undefined) || isDeepStrictEqual(wide, narrow);
+
 /** Whether `wide` takes every request of the other match, given all that is wider than each of its hosts and paths. */
 function covers(
   { match: wide, hosts, paths }: Shape,
@@ -108,6 +113,7 @@ function covers(
   if (!widerThanHosts.every((wider) => wider.some((host) => hosts.has(host)))) return false;
   if (!widerThanPaths.every((wider) => wider.some((path) => paths.has(path)))) return false;
   if (!within(wide.method, narrow.method) || !within(wide.clientIp, narrow.clientIp)) return false;
+  if (!coversCertificate(wide.clientCert, narrow.clientCert)) return false;
   return (["header", "query", "cookie"] as const).every((key) =>
     Object.entries(wide[key] ?? {}).every(([name, wanted]) => {
       const got = narrow[key]?.[name];

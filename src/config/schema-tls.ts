@@ -114,6 +114,24 @@ const clientAuthSchema = z.strictObject({
   crl: z.string().optional().describe("File with the revocation lists of these CAs (PEM)."),
 });
 
+const ciphersSchema = z
+  .string()
+  .regex(/^[A-Z0-9_-]+(?::[A-Z0-9_-]+)*$/, "write suites in OpenSSL's names, with colons between")
+  .optional();
+
+const policySchema = z.strictObject({
+  hosts: z
+    .array(z.string())
+    .min(1)
+    .describe("The names; `*.example.com` stands for every name below it, as in a route's `match.host`."),
+  minVersion: minTlsVersion.optional().describe("Oldest version of TLS that clients may speak."),
+  ciphers: ciphersSchema.describe("Cipher suites of TLS 1.2."),
+  clientAuth: z
+    .union([z.literal(false), clientAuthSchema])
+    .optional()
+    .describe("Asks clients for certificates; `false` does not, where the listener does."),
+});
+
 export const listenerTlsSchema = z.strictObject({
   certificates: z
     .array(certificateSchema)
@@ -127,14 +145,16 @@ export const listenerTlsSchema = z.strictObject({
     .default(false)
     .describe("Makes certificates for all other names with Sluice's own local CA, when they are asked for."),
   minVersion: minTlsVersion.default("1.2").describe("Oldest version of TLS that clients may speak."),
-  ciphers: z
-    .string()
-    .regex(/^[A-Z0-9_-]+(?::[A-Z0-9_-]+)*$/, "write suites in OpenSSL's names, with colons between")
-    .optional()
-    .describe(
-      "Cipher suites of TLS 1.2 in OpenSSL's names, with colons between; Mozilla's intermediate ones without it. Those of TLS 1.3 are all good and cannot be chosen.",
-    ),
+  ciphers: ciphersSchema.describe(
+    "Cipher suites of TLS 1.2 in OpenSSL's names, with colons between; Mozilla's intermediate ones without it. Those of TLS 1.3 are all good and cannot be chosen.",
+  ),
   clientAuth: clientAuthSchema.optional().describe("Asks clients for certificates (mutual TLS)."),
+  policies: z
+    .array(policySchema)
+    .default([])
+    .describe(
+      "Other terms for some names; what a policy does not say is as for the listener. The most specific name counts. Requests for a host with other terms than their connection's are answered 421.",
+    ),
   handshakeTimeout: duration.default(millis(10_000)).describe("Longest time of a handshake."),
   keyLog: z
     .string()
@@ -155,7 +175,12 @@ export const listenerSniSchema = z.record(
   ]),
 );
 
-const redirectToHttpsSchema = z.boolean();
+const redirectToHttpsSchema = z.union([
+  z.boolean(),
+  z.strictObject({
+    port: z.int().min(1).max(65_535).describe("The port that clients come to, where another one is mapped to ours."),
+  }),
+]);
 
 export const upstreamTlsSchema = z.strictObject({
   serverName: z
@@ -172,6 +197,24 @@ export const upstreamTlsSchema = z.strictObject({
   minVersion: minTlsVersion.default("1.2").describe("Oldest version of TLS that is spoken with servers."),
 });
 
+const certPattern = oneOrMany(z.string()).optional();
+
+/** `clientCert` of a route's `match`. */
+export const clientCertMatch = z
+  .union([
+    z.literal(true),
+    z.strictObject({
+      subject: certPattern.describe("The subject, as in `CN=robot,O=Example`, or `~regex`."),
+      issuer: certPattern.describe("The name of the CA that issued it, or `~regex`."),
+      san: certPattern.describe(
+        "One of the alternative names, as in `DNS:a.example` or `URI:spiffe://…`, or `~regex`.",
+      ),
+      fingerprint: certPattern.describe("SHA-256 of the certificate in hexadecimal."),
+      serial: certPattern.describe("Its number in hexadecimal."),
+    }),
+  ])
+  .describe("The client's certificate, which the listener asks for with `tls.clientAuth`; `true` for any valid one.");
+
 /** The keys of a listener about TLS, with their descriptions. */
 export const listenerTlsKeys = {
   tls: listenerTlsSchema.optional().describe("Terminates TLS."),
@@ -186,5 +229,6 @@ export const listenerTlsKeys = {
 };
 
 export type ListenerTls = z.infer<typeof listenerTlsSchema>;
+export type ClientAuth = z.infer<typeof clientAuthSchema>;
 export type ListenerSni = z.infer<typeof listenerSniSchema>;
 export type UpstreamTls = z.infer<typeof upstreamTlsSchema>;

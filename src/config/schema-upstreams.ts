@@ -8,7 +8,11 @@ import { duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
 const DEFAULTS = UPSTREAM_DEFAULTS;
 
 const serverSchema = z.strictObject({
-  url: z.string().describe("`host:port`, `http://host:port`, `https://host:port` or `unix:/path.sock`."),
+  url: z
+    .string()
+    .describe(
+      "`host:port`, `http://host:port`, `https://host:port` or `unix:/path.sock`; `h2c://host:port` and `h2://host:port` (over TLS) for servers of HTTP/2 alone.",
+    ),
   weight: z
     .int()
     .min(0)
@@ -131,7 +135,10 @@ const circuitBreakerSchema = z.strictObject({
 });
 
 /** What a try may fail of; a status stands for the server's answer and for Sluice's own error of that status. */
-const retryCondition = z.enum(["connect", "reset", "500", "502", "503", "504", "429"]);
+const retryCondition = z.enum([
+  ...["connect", "reset", "500", "502", "503", "504", "429"],
+  ...["grpc-cancelled", "grpc-deadline-exceeded", "grpc-resource-exhausted", "grpc-internal", "grpc-unavailable"],
+] as const);
 const RETRY = DEFAULTS.retry;
 
 const retrySchema = z.strictObject({
@@ -140,7 +147,7 @@ const retrySchema = z.strictObject({
     .array(z.union([retryCondition, z.int().transform(String).pipe(retryCondition)]))
     .default([...RETRY.on])
     .describe(
-      "What is tried again: `connect` (no connection), `reset` (closed before it answered), and statuses, of the server's answer or of Sluice's own error (`504`: no answer in time).",
+      "What is tried again: `connect` (no connection), `reset` (closed before it answered), and statuses, of the server's answer or of Sluice's own error (`504`: no answer in time); `grpc-…`: a gRPC call that was answered with that status alone.",
     ),
   budget: share()
     .default(RETRY.budget)
@@ -189,6 +196,12 @@ const limitsSchema = z.strictObject({
     .min(1)
     .default(DEFAULTS.limits.requestsPerConnection)
     .describe("Requests sent over one connection before it is replaced."),
+  streamsPerConnection: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(DEFAULTS.limits.streamsPerConnection)
+    .describe("Requests at a time over one HTTP/2 connection, where the server does not allow fewer."),
   adaptive: z
     .boolean()
     .default(DEFAULTS.limits.adaptive)
@@ -250,6 +263,12 @@ export const upstreamSchema = z.strictObject({
   tls: upstreamTlsSchema
     .optional()
     .describe("How servers are reached over TLS (`https://`); with it, those without a scheme are too."),
+  http2: z
+    .union([z.boolean(), z.literal("only")])
+    .default(DEFAULTS.http2)
+    .describe(
+      "Offers HTTP/2 to servers that are reached over TLS. `only`: all servers speak HTTP/2 and nothing else, those without TLS too.",
+    ),
   proxyProtocol: z
     .enum(["v1", "v2"])
     .optional()

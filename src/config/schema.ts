@@ -1,7 +1,7 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
 import { byteCount, millis, parseDataRate } from "../core/units.ts";
-import { listenerTlsKeys } from "./schema-tls.ts";
+import { clientCertMatch, listenerTlsKeys } from "./schema-tls.ts";
 import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
 import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
 
@@ -42,6 +42,14 @@ export const listenerSchema = z.strictObject({
       requestLine: size.default(byteCount(8192)).describe("Longest request line; 414 above it."),
       headers: size.default(byteCount(32_768)).describe("Largest header section; 431 above it."),
       fields: z.int().min(1).max(1000).default(100).describe("Most header fields; 431 above it."),
+      streams: z
+        .int()
+        .min(1)
+        .max(10_000)
+        .default(128)
+        .describe(
+          "Requests that one HTTP/2 or HTTP/3 connection may have under way; more are refused and may be sent again.",
+        ),
     })
     .prefault({})
     .describe("How much clients may ask for."),
@@ -80,6 +88,28 @@ export const listenerSchema = z.strictObject({
     .optional()
     .describe("Forwards datagrams (layer 4): `address` is a UDP port then."),
   ...listenerTlsKeys,
+  http2: z.boolean().default(true).describe("Speaks HTTP/2 with clients that offer it in TLS (ALPN)."),
+  http3: z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        port: z
+          .int()
+          .min(1)
+          .max(65_535)
+          .optional()
+          .describe("Port that clients are told, where it is not the listener's."),
+        maxAge: duration.default(millis(86_400_000)).describe("How long clients may remember it."),
+      }),
+    ])
+    .default(false)
+    .describe("Speaks HTTP/3 too, on the UDP port of the same number. Experimental: docs/http3.md."),
+  h2c: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Speaks HTTP/2 on a plain listener too, with clients that begin with it (prior knowledge); all others get HTTP/1.1.",
+    ),
   halfClose: z
     .boolean()
     .default(false)
@@ -111,6 +141,7 @@ const matchSchema = z.strictObject({
     .optional()
     .describe("Cookies: a value, `~regex`, or `true` for any."),
   clientIp: oneOrMany(z.string()).optional().describe("Addresses or networks (CIDR) of the client."),
+  clientCert: clientCertMatch.optional(),
 });
 
 const redirectSchema = z.strictObject({
@@ -142,6 +173,22 @@ const headerEditSchema = z.strictObject({
   set: fieldMap.default({}).describe("Fields to set, in place of any of the same name."),
   add: fieldMap.default({}).describe("Fields to add beside any of the same name."),
   remove: z.array(z.string()).default([]).describe("Names of fields to remove."),
+});
+
+const hstsSchema = z.strictObject({
+  maxAge: duration.default(millis(31_536_000_000)).describe("How long browsers remember it; `0s` has them forget it."),
+  includeSubDomains: z.boolean().default(false).describe("Whether it holds for all names below the host's as well."),
+  preload: z
+    .boolean()
+    .default(false)
+    .describe("Agrees that browsers bring the name along; hard to take back. Needs a year and `includeSubDomains`."),
+});
+
+const securityHeadersSchema = z.strictObject({
+  hsts: z
+    .union([z.boolean(), hstsSchema])
+    .default(true)
+    .describe("Browsers come by HTTPS only from then on (HSTS, RFC 6797). Sent with answers over HTTPS."),
 });
 
 /** What TypeScript configurations may put into `use`; the contract is `Plugin` in pipeline/plugin.ts. */
@@ -180,6 +227,10 @@ const policies = {
     .union([z.literal(false), headerEditSchema])
     .optional()
     .describe("Changes what clients get; values may use placeholders."),
+  securityHeaders: z
+    .union([z.boolean(), securityHeadersSchema])
+    .optional()
+    .describe("Fields of answers that make browsers more careful; `true` for all with their defaults."),
   timeouts: z
     .union([
       z.literal(false),
@@ -207,6 +258,10 @@ const policies = {
     ])
     .optional()
     .describe("Sends a copy of each request elsewhere too; the answers to it are dropped."),
+  grpcWeb: z
+    .boolean()
+    .optional()
+    .describe("Translates calls of browsers (gRPC-Web, binary or text) to gRPC, and the answers back."),
   use: z
     .union([z.literal(false), z.array(plugin)])
     .optional()

@@ -17,6 +17,15 @@ export function checkRoutes(config: Config): Problem[] {
     const path = ["routes", at];
     problems.push(...checkName(route, path, names, at));
     if (route.match !== undefined) problems.push(...checkMatch(route.match, [...path, "match"]));
+    if (route.match?.clientCert !== undefined && !config.listeners.some(asksForCertificates))
+      problems.push(
+        warning(
+          [...path, "match", "clientCert"],
+          "no listener asks clients for certificates: this route is never reached",
+          "give one of them tls.clientAuth",
+          "key",
+        ),
+      );
     problems.push(...checkAction(config, route, path));
     const params = paramsOf(route);
     problems.push(...checkPolicies(route, path, params));
@@ -27,6 +36,10 @@ export function checkRoutes(config: Config): Problem[] {
     ? problems
     : [...problems, ...unreachableRoutes(config.routes)];
 }
+
+const asksForCertificates = ({ tls }: Config["listeners"][number]): boolean =>
+  tls !== undefined &&
+  [tls, ...tls.policies].some(({ clientAuth }) => clientAuth !== undefined && clientAuth !== false);
 
 function checkName(route: RouteConfig, path: ConfigPath, names: Map<string, number>, at: number): Problem[] {
   if (route.name === undefined) return [];
@@ -116,11 +129,10 @@ function checkUpstreamName(config: Config, name: string, path: ConfigPath): Prob
 export function checkServerText(text: string, path: ConfigPath): Problem[] {
   if (parseServer(text) !== null) return [];
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
-  if (scheme === "h2c" || scheme === "h2") {
-    return [problem(path, `"${text}": this version does not speak ${scheme} to servers`, "use http:// or https://")];
+  if (scheme !== undefined && !["http", "https", "h2c", "h2"].includes(scheme)) {
+    const hint = "use http://, https://, h2c://, h2:// or unix:";
+    return [problem(path, `"${text}": "${scheme}" is not a scheme of servers`, hint)];
   }
-  if (scheme !== undefined && scheme !== "http" && scheme !== "https")
-    return [problem(path, `"${text}": "${scheme}" is not a scheme of servers`, "use http://, https:// or unix:")];
   if (text.startsWith("unix:"))
     return [
       problem(
@@ -129,7 +141,7 @@ export function checkServerText(text: string, path: ConfigPath): Problem[] {
         "write it like unix:/run/app.sock: an absolute path of at most 107 bytes",
       ),
     ];
-  const authority = /^https?:\/\/[^/?#]+(?=[/?#])/i.exec(text)?.[0];
+  const authority = /^(?:https?|h2c?):\/\/[^/?#]+(?=[/?#])/i.exec(text)?.[0];
   if (authority !== undefined && parseServer(authority) !== null) {
     return [
       problem(
@@ -149,13 +161,28 @@ export function checkServerText(text: string, path: ConfigPath): Problem[] {
 }
 
 function checkPolicies(policies: PolicyConfig, path: ConfigPath, params: RouteParams): Problem[] {
-  const { redirect, rewrite, requestHeaders, responseHeaders } = policies;
+  const { redirect, rewrite, requestHeaders, responseHeaders, securityHeaders } = policies;
   return [
     ...(redirect ? checkRedirect(redirect.to, [...path, "redirect", "to"], params) : []),
     ...(rewrite ? checkRewrite(rewrite, [...path, "rewrite"], params) : []),
     ...(requestHeaders ? checkEdits(requestHeaders, [...path, "requestHeaders"], params) : []),
     ...(responseHeaders ? checkEdits(responseHeaders, [...path, "responseHeaders"], params) : []),
+    ...(typeof securityHeaders === "object"
+      ? checkHsts(securityHeaders.hsts, [...path, "securityHeaders", "hsts"])
+      : []),
   ];
+}
+
+/** What browser vendors ask of names that they bring along (hstspreload.org). */
+const PRELOAD_MS = 31_536_000_000;
+
+function checkHsts(
+  hsts: Exclude<PolicyConfig["securityHeaders"], boolean | undefined>["hsts"],
+  path: ConfigPath,
+): Problem[] {
+  if (typeof hsts === "boolean" || !hsts.preload || (hsts.includeSubDomains && hsts.maxAge >= PRELOAD_MS)) return [];
+  const hint = "browsers take names with includeSubDomains: true and a maxAge of at least 365d only";
+  return [warning([...path, "preload"], "preload has no effect like this", hint)];
 }
 
 function checkRedirect(to: string, path: ConfigPath, params: RouteParams): Problem[] {

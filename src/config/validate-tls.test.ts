@@ -102,6 +102,45 @@ const TLS: readonly (readonly [name: string, input: Input, want: readonly string
   ],
 ];
 
+const CLIENTS = { ca: "clients.pem" };
+const policies = (...all: readonly Keys[]): Input => tls({ policies: all });
+const POLICIES: readonly (readonly [name: string, input: Input, want: readonly string[]])[] = [
+  ["for names", policies({ hosts: ["a.example", "*.a.example"], minVersion: "1.3", clientAuth: CLIENTS }), []],
+  ["not asked", policies({ hosts: ["a.example"], clientAuth: false }), []],
+  [
+    "for all names",
+    policies({ hosts: ["*"], minVersion: "1.3" }),
+    ['listeners[1].tls.policies[0].hosts[0]: error: "*" is the listener itself\n  hint: leave it out'],
+  ],
+  [
+    "a name twice, in any case",
+    policies({ hosts: ["a.example"], minVersion: "1.3" }, { hosts: ["b.example", "A.example"], clientAuth: CLIENTS }),
+    ['listeners[1].tls.policies[1].hosts[1]: error: "A.example" stands there twice\n  hint: a name has one policy'],
+  ],
+  [
+    "nothing",
+    policies({ hosts: ["a.example"] }),
+    [
+      "listeners[1].tls.policies[0]: warning: this policy changes nothing\n  hint: give it minVersion, ciphers or clientAuth",
+    ],
+  ],
+  [
+    "files without names",
+    policies({ hosts: ["a.example"], clientAuth: { ca: "", crl: "" } }),
+    [
+      "listeners[1].tls.policies[0].clientAuth.ca: error: the file's name is empty\n  hint: it holds the CAs of your clients",
+      "listeners[1].tls.policies[0].clientAuth.crl: error: the file's name is empty",
+    ],
+  ],
+  [
+    "ciphers of a version that is not spoken",
+    policies({ hosts: ["a.example"], minVersion: "1.3", ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" }),
+    [
+      "listeners[1].tls.policies[0].ciphers: warning: ciphers has no effect: it is about TLS 1.2, which is not spoken\n  hint: remove it",
+    ],
+  ],
+];
+
 const ACME: readonly (readonly [name: string, input: Input, want: readonly string[]])[] = [
   ["names", acme({}), []],
   ["on demand alone", acme({ domains: [], onDemand: { ask: "http://127.0.0.1:1/ask" } }), []],
@@ -283,6 +322,19 @@ const REST: readonly (readonly [name: string, input: Input, want: readonly strin
       "listeners[0].redirectToHttps: warning: no listener of this configuration speaks HTTPS\n  hint: give one of them `tls`",
     ],
   ],
+  ["a redirect to a port of others", { listeners: [{ redirectToHttps: { port: 443 } }] }, []],
+  ["no redirect", { listeners: [{ redirectToHttps: false }] }, []],
+  ["HTTP/2 on a plain listener, and none with TLS", { listeners: [{ h2c: true }, { tls: FILES, http2: false }] }, []],
+  [
+    "h2c with TLS",
+    { listeners: [{ h2c: true, tls: FILES }] },
+    ["listeners[0].h2c: error: h2c beside tls\n  hint: it is for plain listeners; with `tls` there is `http2`"],
+  ],
+  [
+    "h2c on layer 4",
+    { listeners: [{ h2c: true, tcp: { to: "app" } }] },
+    ["listeners[0].h2c: error: h2c beside tcp\n  hint: it is for plain listeners; with `tls` there is `http2`"],
+  ],
   [
     "a redirect of HTTPS",
     { listeners: [{ redirectToHttps: true, tls: FILES }] },
@@ -337,7 +389,7 @@ const REST: readonly (readonly [name: string, input: Input, want: readonly strin
   ],
 ];
 
-for (const [name, input, want] of [...TLS, ...ACME, ...SNI, ...REST])
+for (const [name, input, want] of [...TLS, ...POLICIES, ...ACME, ...SNI, ...REST])
   test(name, () => expect(check(input)).toEqual([...want]));
 
 const SHAPES: readonly (readonly [name: string, input: Keys])[] = [
@@ -360,6 +412,7 @@ test("what holds where nothing is said", () => {
       certificates: [],
       internal: false,
       minVersion: "1.2",
+      policies: [],
       handshakeTimeout: 10_000 as never,
       clientAuth: { ca: "a", mode: "require" },
       acme: {

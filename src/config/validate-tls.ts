@@ -3,14 +3,15 @@
 import { getCiphers } from "node:tls";
 import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts";
 import type { Config, ListenerConfig, UpstreamConfig } from "./schema.ts";
-import type { ListenerSni, ListenerTls, UpstreamTls } from "./schema-tls.ts";
+import type { ClientAuth, ListenerSni, ListenerTls, UpstreamTls } from "./schema-tls.ts";
 import { checkAcme, isDnsName } from "./validate-acme.ts";
+import { checkHttp3 } from "./validate-http3.ts";
 import { checkStreamTarget } from "./validate-targets.ts";
 
 type Listener = ListenerConfig & {
   readonly tls?: ListenerTls | undefined;
   readonly sni?: ListenerSni | undefined;
-  readonly redirectToHttps?: boolean | undefined;
+  readonly redirectToHttps?: ListenerConfig["redirectToHttps"] | undefined;
 };
 type Upstream = UpstreamConfig & { readonly tls?: UpstreamTls | undefined };
 
@@ -47,13 +48,26 @@ function checkListener(config: TlsConfig, listener: Listener, path: ConfigPath, 
     );
   if (sni !== undefined) problems.push(...checkSni(config, listener, sni, [...path, "sni"]));
   if (tls !== undefined) problems.push(...checkTerms(tls, [...path, "tls"], hasPlain));
-  if (redirectToHttps !== true) return problems;
+  if (listener.h2c) {
+    const other = (["tls", "sni", "tcp", "udp"] as const).find((key) => listener[key] !== undefined);
+    if (other !== undefined)
+      problems.push(
+        problem(
+          [...path, "h2c"],
+          `h2c beside ${other}`,
+          "it is for plain listeners; with `tls` there is `http2`",
+          "key",
+        ),
+      );
+  }
+  problems.push(...checkHttp3(listener, [...path, "http3"]));
+  if (redirectToHttps === undefined || redirectToHttps === false) return problems;
   const where = [...path, "redirectToHttps"];
   const other = (["tls", "sni", "tcp", "udp"] as const).find((key) => listener[key] !== undefined);
   if (other !== undefined) {
     const why = other === "tls" || other === "sni" ? "what comes here is HTTPS already" : "no HTTP is spoken here";
     problems.push(problem(where, `redirectToHttps beside ${other}: ${why}`, "only a plain listener redirects"));
-  } else if (!config.listeners.some(isSecure)) {
+  } else if (redirectToHttps === true && !config.listeners.some(isSecure)) {
     problems.push(warning(where, "no listener of this configuration speaks HTTPS", "give one of them `tls`"));
   }
   return problems;
@@ -103,7 +117,7 @@ function patternProblem(pattern: string): { readonly text: string; readonly hint
 
 /** What is shown to clients and asked of them. */
 function checkTerms(tls: ListenerTls, path: ConfigPath, hasPlain: boolean): Problem[] {
-  const { certificates, acme, internal, ciphers, minVersion, clientAuth, handshakeTimeout, keyLog } = tls;
+  const { certificates, acme, internal, ciphers, minVersion, clientAuth, policies, handshakeTimeout, keyLog } = tls;
   const problems: Problem[] = [];
   if (certificates.length === 0 && acme === undefined && !internal)
     problems.push(problem(path, "TLS needs a certificate", "give certificates, acme or internal: true", "key"));
@@ -112,16 +126,50 @@ function checkTerms(tls: ListenerTls, path: ConfigPath, hasPlain: boolean): Prob
       if (pair[key] === "") problems.push(problem([...path, "certificates", at, key], "the file's name is empty"));
   if (acme !== undefined) problems.push(...checkAcme(acme, [...path, "acme"], hasPlain));
   if (ciphers !== undefined) problems.push(...checkCiphers(ciphers, minVersion, [...path, "ciphers"]));
-  if (clientAuth?.ca === "")
-    problems.push(
-      problem([...path, "clientAuth", "ca"], "the file's name is empty", "it holds the CAs of your clients"),
-    );
+  if (clientAuth !== undefined) problems.push(...checkClientAuth(clientAuth, [...path, "clientAuth"]));
+  problems.push(...checkPolicies(policies, minVersion, [...path, "policies"]));
   if (handshakeTimeout === 0)
     problems.push(problem([...path, "handshakeTimeout"], "no handshake is over within 0 ms", "write it like 10s"));
   if (keyLog !== undefined)
     problems.push(
       warning([...path, "keyLog"], "whoever can read that file can decrypt all connections", "remove it when done"),
     );
+  return problems;
+}
+
+function checkClientAuth({ ca, crl }: ClientAuth, path: ConfigPath): Problem[] {
+  const problems: Problem[] = [];
+  if (ca === "")
+    problems.push(problem([...path, "ca"], "the file's name is empty", "it holds the CAs of your clients"));
+  if (crl === "") problems.push(problem([...path, "crl"], "the file's name is empty"));
+  return problems;
+}
+
+function checkPolicies(
+  policies: ListenerTls["policies"],
+  usualVersion: ListenerTls["minVersion"],
+  path: ConfigPath,
+): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Map<string, string>();
+  for (const [at, { hosts, minVersion, ciphers, clientAuth }] of policies.entries()) {
+    const where = [...path, at];
+    for (const [index, pattern] of hosts.entries()) {
+      const place = [...where, "hosts", index];
+      const message =
+        pattern === "*" ? { text: '"*" is the listener itself', hint: "leave it out" } : patternProblem(pattern);
+      if (message !== null) problems.push(problem(place, message.text, message.hint));
+      const first = seen.get(pattern.toLowerCase());
+      if (first !== undefined)
+        problems.push(problem(place, `"${pattern}" stands there twice`, "a name has one policy"));
+      seen.set(pattern.toLowerCase(), pattern);
+    }
+    if (minVersion === undefined && ciphers === undefined && clientAuth === undefined)
+      problems.push(warning(where, "this policy changes nothing", "give it minVersion, ciphers or clientAuth"));
+    if (ciphers !== undefined)
+      problems.push(...checkCiphers(ciphers, minVersion ?? usualVersion, [...where, "ciphers"]));
+    if (clientAuth) problems.push(...checkClientAuth(clientAuth, [...where, "clientAuth"]));
+  }
   return problems;
 }
 

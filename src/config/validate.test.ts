@@ -91,15 +91,13 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     route({ to: "https://127.0.0.1" }),
     ['upstreams.app: warning: no route uses the upstream "app"'],
   ],
-  [
-    "h2c to servers",
-    top({ routes: [{ to: "h2c://a" }] }),
-    ['routes[0].to: error: "h2c://a": this version does not speak h2c to servers\n  hint: use http:// or https://'],
-  ],
+  ["HTTP/2 to servers", top({ routes: [{ to: ["h2c://a", "h2://a"] }] }), []],
   [
     "another scheme",
     top({ routes: [{ to: "ftp://a" }] }),
-    ['routes[0].to: error: "ftp://a": "ftp" is not a scheme of servers\n  hint: use http://, https:// or unix:'],
+    [
+      'routes[0].to: error: "ftp://a": "ftp" is not a scheme of servers\n  hint: use http://, https://, h2c://, h2:// or unix:',
+    ],
   ],
   [
     "a path in a URL",
@@ -371,6 +369,51 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
       'routes[0].match.clientIp[1]: error: "1.2.3" is not an address or a network\n  hint: write it like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32',
     ],
   ],
+  [
+    "a client's certificate that nobody asks for",
+    top({ routes: [{ ...OK, match: { clientCert: true } }, OK] }),
+    [
+      "routes[0].match.clientCert: warning: no listener asks clients for certificates: this route is never reached\n  hint: give one of them tls.clientAuth",
+    ],
+  ],
+  [
+    "a client's certificate, of which nothing can be",
+    top({
+      listeners: [
+        {
+          address: ":443",
+          tls: {
+            certificates: [{ cert: "a", key: "b" }],
+            policies: [{ hosts: ["a.example"], clientAuth: { ca: "c" } }],
+          },
+        },
+      ],
+      routes: [
+        { ...OK, match: { clientCert: {} } },
+        { ...OK, match: { clientCert: { fingerprint: ["~^0a", "0a:0b"], subject: "~(" } } },
+      ],
+    }),
+    [
+      "routes[0].match.clientCert: error: nothing is asked of the certificate\n  hint: write `clientCert: true` for any valid one",
+      expect.stringMatching(/^routes\[1\]\.match\.clientCert\.subject: error: /),
+      'routes[1].match.clientCert.fingerprint[1]: error: "0a:0b" is not a SHA-256 fingerprint\n  hint: openssl x509 -in cert.pem -noout -fingerprint -sha256 prints it',
+    ],
+  ],
+  [
+    "a name that browsers would not take along",
+    top({ defaults: { securityHeaders: { hsts: { preload: true } } } }),
+    [
+      "defaults.securityHeaders.hsts.preload: warning: preload has no effect like this\n  hint: browsers take names with includeSubDomains: true and a maxAge of at least 365d only",
+    ],
+  ],
+  [
+    "a name that they would, and none at all",
+    top({
+      defaults: { securityHeaders: { hsts: { preload: true, includeSubDomains: true } } },
+      routes: [{ ...OK, securityHeaders: false }],
+    }),
+    [],
+  ],
   // Templates, rewrites, headers.
   [
     "all placeholders",
@@ -405,7 +448,7 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     "a placeholder with a wrong group",
     top({ routes: [{ redirect: { to: "/{env.HOME}" } }] }),
     [
-      "routes[0].redirect.to: error: unknown placeholder {env.HOME}\n  hint: before a dot stands one of claim, header, cookie, query",
+      "routes[0].redirect.to: error: unknown placeholder {env.HOME}\n  hint: before a dot stands one of claim, header, cookie, query, clientCert",
     ],
   ],
   [
@@ -464,7 +507,7 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     "a template in a rewrite",
     top({ routes: [{ ...OK, rewrite: { path: "/{nope.a}" } }] }),
     [
-      "routes[0].rewrite.path: error: unknown placeholder {nope.a}\n  hint: before a dot stands one of claim, header, cookie, query",
+      "routes[0].rewrite.path: error: unknown placeholder {nope.a}\n  hint: before a dot stands one of claim, header, cookie, query, clientCert",
     ],
   ],
   [

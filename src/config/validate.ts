@@ -6,6 +6,7 @@ import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts
 import { networkProblem } from "./match-checks.ts";
 import type { Config, UpstreamConfig } from "./schema.ts";
 import { suggest } from "./suggest.ts";
+import { checkGrpcWeb } from "./validate-grpc.ts";
 import { checkHealth } from "./validate-health.ts";
 import { checkRoutes, checkServerText } from "./validate-routes.ts";
 import { checkTargets } from "./validate-targets.ts";
@@ -25,6 +26,7 @@ export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new S
     ),
     ...checkRoutes(config),
     ...checkTargets(config),
+    ...checkGrpcWeb(config),
     ...checkTls(config),
     ...checkResolver(config),
     ...checkLog(config),

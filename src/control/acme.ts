@@ -25,6 +25,9 @@ export interface AcmeOptions {
   onChallenge(change: ChallengeChange): Promise<void>;
 }
 
+/** How long other machines get to hear of a proof that they cannot ask for: a message takes some milliseconds. */
+const SPREAD_MS = 500;
+
 export class Acme {
   readonly #options: AcmeOptions;
   /** What is being asked by authorities, for workers that start meanwhile. */
@@ -67,6 +70,7 @@ export class Acme {
       now,
       random,
       onCertificate,
+      spreadMs: settings.kind === "redis" ? SPREAD_MS : 0,
       onChallenge: (change) => {
         this.#note(change);
         return onChallenge(change);
@@ -84,6 +88,16 @@ export class Acme {
 
   get challenges(): ChallengeChange[] {
     return [...this.#challenges.values()];
+  }
+
+  /** What an authority is answered that asks for this token, of whichever machine. Never rejects. */
+  async responseTo(token: string): Promise<string | null> {
+    try {
+      return (await this.#manager?.findChallengeResponse(token)) ?? null;
+    } catch (error) {
+      this.#options.log.warn("an authority's question could not be looked up", { error: String(error) });
+      return null;
+    }
   }
 
   async onDemand(name: string): Promise<OnDemandAnswer> {

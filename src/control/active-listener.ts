@@ -5,17 +5,27 @@ import type { ListenerConfig } from "../config/schema.ts";
 import { addressKey, CidrSet } from "../core/ip.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import type { HeadLimits } from "../http/h1/limits.ts";
+import type { Log } from "../observe/log.ts";
+import type { ClientHttp2Metrics } from "../observe/metrics.ts";
 import { type ChallengeAnswers, ChallengeHandler } from "../server/challenge-answers.ts";
+import { ElsewhereHandler } from "../server/elsewhere-handler.ts";
 import { H1Connection } from "../server/h1-connection.ts";
-import { type ExchangeHandler, headLimitsOf, type ListenerContext } from "../server/listener.ts";
+import { H2Connection, type H2ListenerContext } from "../server/h2-connection.ts";
+import { type H2cOwner, H2cPreface } from "../server/h2c-preface.ts";
+import { H3Connection, type H3ListenerContext } from "../server/h3-connection.ts";
+import { type AltSvc, type ExchangeHandler, headLimitsOf } from "../server/listener.ts";
 import { RedirectingHandler } from "../server/redirecting-handler.ts";
 import { acceptBySni, type SniOwner, SniTable } from "../server/sni-router.ts";
 import { type TcpContext, TcpSession } from "../server/tcp-session.ts";
+import { PolicyHandler } from "../server/tls-policies.ts";
+import type { ClientHello } from "../transport/client-hello-body.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { acceptProxied, type ProxiedOwner } from "../transport/proxied-connection.ts";
+import type { QuicConnection, QuicConnectionHandler } from "../transport/quic-connection.ts";
 import { listenOn, type SocketListener } from "../transport/socket.ts";
 import { listenTls, type TlsListener } from "../transport/tls.ts";
 import { type TlsTakeover, takeOverTls } from "../transport/tls-takeover.ts";
+import { altSvcOf, ListenerQuic, type QuicOwner } from "./listener-quic.ts";
 import type { ListenerTls } from "./listener-tls.ts";
 import { StreamTarget } from "./stream-target.ts";
 import type { Streams } from "./streams.ts";
@@ -26,14 +36,20 @@ export interface Gauge {
 }
 
 /** A client's connection, whatever is spoken on it. */
-type Client = H1Connection | TcpSession;
+type StreamClient = H1Connection | H2Connection | H2cPreface | TcpSession;
+type Client = StreamClient | H3Connection;
 
-export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
+export class ActiveListener
+  implements H2ListenerContext, H3ListenerContext, QuicOwner, ProxiedOwner, SniOwner, H2cOwner
+{
   readonly name: string;
   headLimits: HeadLimits;
   readonly #handler: ExchangeHandler;
   readonly #redirecting: ExchangeHandler;
   readonly #challenged: ExchangeHandler;
+  readonly #policed: ExchangeHandler;
+  /** The one of the three that the options ask for. */
+  #usual: ExchangeHandler;
   readonly #answers: ChallengeAnswers;
   readonly wheel: TimerWheel;
   draining = false;
@@ -50,6 +66,13 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
   readonly #arriving = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
   readonly #gauge: Gauge;
+  readonly http2: ClientHttp2Metrics;
+  readonly http3: ClientHttp2Metrics;
+  /** Null without HTTP/3, and in all threads but the one that has its port. */
+  #quic: ListenerQuic | null = null;
+  /** Another thread has the port. */
+  #quicElsewhere = false;
+  #altSvc: AltSvc | null = null;
   #socket: SocketListener | null = null;
   #options: ListenerConfig;
   #trusted: CidrSet;
@@ -66,6 +89,8 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     answers: ChallengeAnswers,
     wheel: TimerWheel,
     gauge: Gauge,
+    http2: ClientHttp2Metrics,
+    http3: ClientHttp2Metrics,
   ) {
     this.name = name;
     this.#streams = streams;
@@ -75,22 +100,31 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     this.headLimits = headLimitsOf(options);
     this.#trusted = trustedBy(options);
     this.#handler = handler;
-    this.#redirecting = new RedirectingHandler(handler, httpsPort);
+    this.#redirecting = new RedirectingHandler(handler, () => {
+      const { redirectToHttps } = this.#options;
+      return typeof redirectToHttps === "object" ? redirectToHttps.port : httpsPort();
+    });
+    this.#policed = tls === null ? handler : new PolicyHandler(() => tls.policies, handler);
+    this.#usual = this.#usualFor(options);
     this.#answers = answers;
     this.#challenged = new ChallengeHandler(answers, {
-      handle: (x) => this.#usualHandler.handle(x),
+      handle: (x) => this.#usual.handle(x),
       finished: (x) => handler.finished(x),
     });
     this.wheel = wheel;
     this.#gauge = gauge;
+    this.http2 = http2;
+    this.http3 = http3;
   }
 
-  get #usualHandler(): ExchangeHandler {
-    return this.#options.redirectToHttps ? this.#redirecting : this.#handler;
+  #usualFor(options: ListenerConfig): ExchangeHandler {
+    if (options.redirectToHttps !== false) return this.#redirecting;
+    const next = looksAtHosts(options) ? this.#policed : this.#handler;
+    return this.#sni === null || !passesOn(options) ? next : new ElsewhereHandler(this.#sni, next);
   }
   get handler(): ExchangeHandler {
     if (this.#answers.asked) return this.#challenged;
-    return this.#usualHandler;
+    return this.#usual;
   }
   get options(): ListenerConfig {
     return this.#options;
@@ -98,10 +132,12 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
   /** Changes the options; connections follow from their next request on. */
   set options(options: ListenerConfig) {
     this.#options = options;
+    this.#sni = sniTableOf(options);
+    this.#usual = this.#usualFor(options);
     this.headLimits = headLimitsOf(options);
     this.#trusted = trustedBy(options);
-    this.#sni = sniTableOf(options);
     this.#contexts.clear();
+    this.#altSvc = altSvcOf(options, this.port);
     if (this.tls === null) return;
     this.tls.options = options;
     this.refreshTls();
@@ -113,6 +149,43 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     const { settings } = this.tls;
     this.#secureSocket?.update(settings);
     this.#takeover?.update(settings);
+    this.#quic?.take(this.tls.certificates);
+  }
+
+  /** Told to clients once it is true. */
+  get altSvc(): AltSvc | null {
+    return this.#quicElsewhere || this.#quic?.accepts === true ? this.#altSvc : null;
+  }
+
+  /**
+   * Opens the UDP port of the same number, for HTTP/3. `before` is the listener that has it now, from which it is taken
+   * over when this one comes into use. Throws the error of the system.
+   */
+  listenQuic(log: Log, isHere: boolean, before: ActiveListener | null): void {
+    const address = parseListen(this.options.address);
+    this.#altSvc = altSvcOf(this.options, this.port);
+    if (this.options.http3 === false || this.tls === null || address?.kind !== "tcp") return;
+    this.#quicElsewhere = !isHere;
+    if (!isHere || (before !== null && before.#quic !== null)) return;
+    this.#quic = new ListenerQuic(this.name, address.host, this.port, this, log);
+    this.#quic.take(this.tls.certificates);
+  }
+
+  /** Clients of that listener's UDP port are this one's from now on; those that are there stay with it. */
+  takeQuic(before: ActiveListener): void {
+    if (this.options.http3 === false || before.#quic === null || this.#quic !== null) return;
+    this.#quic = before.#quic;
+    this.#quic.owner = this;
+    before.#quic = null;
+  }
+
+  acceptQuic(connection: QuicConnection): QuicConnectionHandler | null {
+    const client = this.#counted(connection, () => new H3Connection(connection, this));
+    return client instanceof H3Connection ? client : null;
+  }
+
+  onQuicHandshake(result: "ok" | "failed"): void {
+    this.tls?.quicHandshake(result);
   }
 
   /** The port it got; 0 for a unix socket. */
@@ -130,8 +203,7 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     this.#isUnix = address.kind === "unix";
     if (address.kind === "unix") removeStaleSocket(address.path);
     const bound: Address = address.kind === "tcp" && address.port === 0 ? { ...address, port } : address;
-    const looksFirst = this.#sni !== null || this.options.proxyProtocol !== undefined;
-    if (this.tls !== null && !looksFirst) {
+    if (this.tls !== null && !looksFirst(this.options)) {
       const options = this.tls.listenerOptions();
       this.#secureSocket = listenAnywhere(bound, (to) =>
         listenTls(to, options, (connection) => this.#accept(connection)),
@@ -148,8 +220,10 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
   serve(): void {
     if (this.#serving) return;
     this.#serving = true;
+    this.#quic?.serve();
     for (const connection of [...this.#arriving]) connection.resume();
     for (const client of [...this.connections]) {
+      if (client instanceof H3Connection) continue;
       client.connection.resume();
       if (client instanceof TcpSession) client.begin();
     }
@@ -193,10 +267,16 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     return this.#begin(connection, upstream);
   }
 
-  terminate(connection: Connection, early: Buffer): void {
+  terminate(connection: Connection, early: Buffer, { serverName }: ClientHello): void {
     this.#arriving.delete(connection); // handshakes have a limit of their own
-    if (this.#takeover === null) connection.destroy(true);
-    else this.#takeover.take(connection, early);
+    const { tls } = this;
+    if (this.#takeover === null || tls === null) return connection.destroy(true);
+    try {
+      this.#takeover.take(connection, early, tls.termsFor(serverName));
+    } catch (error) {
+      tls.broken(error);
+      connection.destroy(true);
+    }
   }
 
   /** The handshake of a connection that was looked into is through. */
@@ -205,22 +285,52 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
   }
 
   /** Counts the connection and serves it: by HTTP, or forwarded to an upstream as it is. */
-  #begin(connection: Connection, upstream: string | null): Client | null {
-    const { limits, tls } = this.options;
-    if (tls?.clientAuth?.mode === "require" && upstream === null && connection.tls?.authorized !== true) return null;
+  #begin(connection: Connection, upstream: string | null): StreamClient | null {
+    if (upstream === null && this.#needsCertificate(connection) && connection.tls?.authorized !== true) return null;
+    const to = upstream ?? this.options.tcp?.to;
+    const client = this.#counted<StreamClient>(connection, () =>
+      to === undefined ? this.#httpClient(connection) : new TcpSession(connection, this.#towards(to)),
+    );
+    if (client === null) return null;
+    if (!this.#serving) connection.pause();
+    else if (client instanceof TcpSession) client.begin();
+    return client;
+  }
+
+  /** Null: the listener or the address has too many. */
+  #counted<C extends Client>(connection: Connection | QuicConnection, make: () => C): C | null {
+    const { limits } = this.options;
+    if (this.connections.size + this.#arriving.size >= limits.connections) return null;
     const key = addressKey(connection.remoteAddress);
     const open = this.#perAddress.get(key) ?? 0;
     if (open >= limits.connectionsPerAddress) return null;
     this.#perAddress.set(key, open + 1);
-    const to = upstream ?? this.options.tcp?.to;
-    const client =
-      to === undefined ? new H1Connection(connection, this) : new TcpSession(connection, this.#towards(to));
+    const client = make();
     this.connections.add(client);
     this.#byConnection.set(connection, client);
     this.#gauge.add(1);
-    if (!this.#serving) connection.pause();
-    else if (client instanceof TcpSession) client.begin();
     return client;
+  }
+
+  #httpClient(connection: Connection): StreamClient {
+    if (connection.tls?.alpn === "h2") return new H2Connection(connection, this);
+    const { h2c, timeouts } = this.options;
+    if (h2c && connection.tls === null) return new H2cPreface(connection, this, timeouts.header);
+    return new H1Connection(connection, this);
+  }
+
+  chosen(first: H2cPreface, isHttp2: boolean): ConnectionHandler {
+    const { connection } = first;
+    const client = isHttp2 ? new H2Connection(connection, this) : new H1Connection(connection, this);
+    this.connections.delete(first);
+    this.connections.add(client);
+    this.#byConnection.set(connection, client);
+    return client;
+  }
+
+  #needsCertificate({ tls }: Connection): boolean {
+    // The terms of the handshake may be those from before a reload.
+    return tls?.policy?.needsCertificate ?? this.options.tls?.clientAuth?.mode === "require";
   }
 
   /** What the sessions to one upstream share. */
@@ -242,7 +352,7 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     return context;
   }
 
-  closed(connection: Connection): void {
+  closed(connection: Connection | QuicConnection): void {
     const client = this.#byConnection.get(connection);
     if (client === undefined) return;
     this.#byConnection.delete(connection);
@@ -258,6 +368,7 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
   drain(): void {
     this.draining = true;
     this.#socket?.stop();
+    this.#quic?.stop();
     for (const connection of [...this.#arriving]) connection.close();
     for (const client of [...this.connections]) client.drain();
   }
@@ -271,6 +382,16 @@ export class ActiveListener implements ListenerContext, ProxiedOwner, SniOwner {
     }
   }
 }
+
+/** Whether something is read of a connection before TLS begins: whose it is, or the name that it asks for. */
+export const looksFirst = ({ sni, proxyProtocol, tls }: ListenerConfig): boolean =>
+  sni !== undefined || proxyProtocol !== undefined || looksAtHosts({ tls });
+
+/** Whether the terms of TLS differ by host. */
+const looksAtHosts = ({ tls }: Pick<ListenerConfig, "tls">): boolean => tls !== undefined && tls.policies.length > 0;
+
+/** Whether some names are passed on as they are. */
+const passesOn = ({ sni = {} }: ListenerConfig): boolean => Object.values(sni).some((rule) => rule !== "terminate");
 
 /** Everything is ours to answer. */
 const ALL_HERE = new SniTable({ "*": "terminate" });

@@ -3,18 +3,20 @@
 import { hostname } from "node:os";
 import type { AcmeCertificate } from "../certificates/acme/announce.ts";
 import { type Certificate, readCertificate } from "../certificates/certificate.ts";
+import { ClientTrust, type TrustFiles } from "../certificates/client-trust.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
 import { certificatePairs } from "../certificates/coverage.ts";
 import { FileCertificates } from "../certificates/file-certificates.ts";
 import { InternalCa, placeholderCertificate } from "../certificates/internal-ca.ts";
 import { openRoot } from "../certificates/internal-root.ts";
 import { type CertificateReport, certificateReport, type ExpirySeries, expirySeries } from "../certificates/report.ts";
-import type { CertificateUpdate } from "../certificates/served.ts";
+import type { CertificateSource, CertificateUpdate } from "../certificates/served.ts";
 import { defaultStorageFolder } from "../certificates/storage-folder.ts";
-import { CertificateStore, served } from "../certificates/store.ts";
-import type { Config } from "../config/schema.ts";
+import { CertificateStore, type StoredCertificate, served } from "../certificates/store.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { Log } from "../observe/log.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
+import { checkClientTrust } from "../transport/tls-context.ts";
 import { Acme } from "./acme.ts";
 import { listenerNames } from "./listener-names.ts";
 
@@ -39,7 +41,10 @@ export interface PreparedCertificates {
 
 interface Team {
   readonly files: FileCertificates;
+  readonly trust: ClientTrust;
   readonly store: CertificateStore;
+  /** The names of all listeners with TLS. */
+  readonly listeners: readonly string[];
   /** Listeners that get certificates for any name. */
   readonly internal: readonly string[];
   /** The names that each listener gets certificates for from a CA. */
@@ -53,6 +58,8 @@ const REFUSED_MS = 600_000;
 const BUSY_MS = 1000;
 /** How often it is looked whether the certificates that the local CA made ahead are due. */
 const LOOK_MS = 3_600_000;
+/** Certificates made on demand that reports list; of more, those that were not asked for the longest are left out. */
+const ON_DEMAND_MAX = 4096;
 
 export class Certificates {
   readonly #options: CertificatesOptions;
@@ -60,6 +67,8 @@ export class Certificates {
   readonly #acme: Acme;
   /** What a CA gave, by the name that was asked for. */
   readonly #issued = new Map<string, Certificate>();
+  /** What clients asked for, by listener and name, for reports. */
+  readonly #onDemand = new Map<string, StoredCertificate>();
   #team: Team | null = null;
   #ca: InternalCa | null = null;
   #storage = "";
@@ -82,8 +91,8 @@ export class Certificates {
   prepare(config: Config): PreparedCertificates {
     const { log, now } = this.#options;
     // By their names: several may ask the system for a port with the same words.
-    const names = listenerNames(config.listeners);
-    const all = config.listeners.map((listener, at) => ({ ...listener, address: names[at]! }));
+    const called = listenerNames(config.listeners);
+    const all = config.listeners.map((listener, at) => ({ ...listener, address: called[at]! }));
     const files = new FileCertificates(certificatePairs(all, process.cwd()), {
       log,
       now,
@@ -91,14 +100,23 @@ export class Certificates {
         for (const listener of listeners) team.store.replace(listener, "file", files.certificates(listener));
       },
     });
-    const store = new CertificateStore((listener) => {
-      if (this.#team === team) this.#options.changed(listener);
+    const trust = new ClientTrust(all.flatMap(trustFiles), {
+      log,
+      check: checkClientTrust,
+      changed: (listeners) => {
+        for (const listener of listeners) tell(listener);
+      },
     });
+    const tell = (listener: string): void => {
+      if (this.#team === team) this.#options.changed(listener);
+    };
+    const store = new CertificateStore(tell, (listener) => trust.of(listener));
     const listeners = all.filter(({ tls }) => tls !== undefined);
     const internal = listeners.filter(({ tls }) => tls!.internal).map(({ address }) => address);
     const ordered = new Map(listeners.map(({ address, tls }) => [address, tls!.acme?.domains ?? []]));
     const onDemand = listeners.filter(({ tls }) => tls!.acme?.onDemand !== undefined).map(({ address }) => address);
-    const team: Team = { files, store, internal, ordered, onDemand };
+    const names = listeners.map(({ address }) => address);
+    const team: Team = { files, trust, store, listeners: names, internal, ordered, onDemand };
     if (internal.length > 0) this.#openCa(config.storage ?? defaultStorageFolder());
     for (const { address, tls } of listeners) {
       store.replace(address, "file", files.certificates(address));
@@ -108,13 +126,25 @@ export class Certificates {
     return {
       updates: listeners.map(({ address }) => store.update(address)),
       commit: async () => {
-        this.#team?.files.stop();
+        stopFollowing(this.#team);
         this.#team = team;
+        this.#forget(team);
+        // Some may have been issued since.
+        for (const listener of ordered.keys()) this.#fillOrdered(team, listener);
         files.follow();
+        trust.follow();
         await this.#acme.follow(config);
       },
-      discard: () => files.stop(),
+      discard: () => stopFollowing(team),
     };
+  }
+
+  /** What nobody names any more. */
+  #forget({ ordered, onDemand, internal }: Team): void {
+    const named = new Set([...ordered.values()].flat().map((name) => name.toLowerCase()));
+    for (const name of this.#issued.keys()) if (!named.has(name)) this.#issued.delete(name);
+    for (const [key, { listener, source }] of this.#onDemand)
+      if (!(source === "internal" ? internal : onDemand).includes(listener)) this.#onDemand.delete(key);
   }
 
   #openCa(storage: string): void {
@@ -143,10 +173,14 @@ export class Certificates {
       this.#options.log.error("a certificate cannot be used", { name, reason: error.message });
       return;
     }
-    this.#issued.set(name.toLowerCase(), certificate);
     const team = this.#team;
     if (team === null) return;
-    for (const listener of team.ordered.keys()) this.#fillOrdered(team, listener);
+    // One that was got on demand may have been renewed.
+    for (const listener of team.onDemand)
+      if (this.#onDemand.has(onDemandKey(listener, name))) this.#note(listener, name, "acme", certificate);
+    const listeners = [...team.ordered].filter(([, names]) => names.some((each) => each.toLowerCase() === name));
+    if (listeners.length > 0) this.#issued.set(name, certificate);
+    for (const [listener] of listeners) this.#fillOrdered(team, listener);
   }
 
   /** What clients get that ask for no name: certificates of this machine. */
@@ -169,23 +203,24 @@ export class Certificates {
   get updates(): CertificateUpdate[] {
     const team = this.#team;
     if (team === null) return [];
-    return [...new Set(team.store.all.map(({ listener }) => listener))].map((listener) => team.store.update(listener));
+    return team.listeners.map((listener) => team.store.update(listener));
   }
 
   /** A certificate for a name that a client asks for, where the listener gets them on demand. */
   async answer(listener: string, name: string): Promise<NameAnswer> {
     if (this.#team?.onDemand.includes(listener) === true) {
-      const ordered = await this.#order(name);
+      const ordered = await this.#order(listener, name);
       if (ordered !== null) return ordered;
     }
     return this.#made(listener, name);
   }
 
-  async #order(name: string): Promise<NameAnswer | null> {
+  async #order(listener: string, name: string): Promise<NameAnswer | null> {
     const answer = await this.#acme.onDemand(name);
     if (answer.kind === "refused") return null;
     const { certificate } = readCertificate(answer.certificate.chainPem, answer.certificate.keyPem);
     if (certificate === undefined) return null;
+    this.#note(listener, name, "acme", certificate);
     return { certificate: served(certificate, "acme"), renewAtMs: this.#options.now() + LOOK_MS };
   }
 
@@ -193,9 +228,23 @@ export class Certificates {
     if (this.#ca === null || this.#team?.internal.includes(listener) !== true)
       return { certificate: null, refusedMs: REFUSED_MS };
     const answer = this.#ca.answer(name);
-    if (answer.kind === "certificate")
+    if (answer.kind === "certificate") {
+      this.#note(listener, name, "internal", answer.certificate);
       return { certificate: served(answer.certificate, "internal"), renewAtMs: answer.renewAtMs };
+    }
     return { certificate: null, refusedMs: answer.kind === "busy" ? BUSY_MS : REFUSED_MS };
+  }
+
+  #note(listener: string, name: string, source: CertificateSource, certificate: Certificate): void {
+    const key = onDemandKey(listener, name);
+    this.#onDemand.delete(key);
+    this.#onDemand.set(key, { listener, source, certificate });
+    if (this.#onDemand.size > ON_DEMAND_MAX) this.#onDemand.delete(this.#onDemand.keys().next().value!);
+  }
+
+  /** What an authority is answered that asks for this token, whichever machine it is of; null when nobody knows. */
+  responseTo(token: string): Promise<string | null> {
+    return this.#acme.responseTo(token);
   }
 
   /** What authorities are answered at the moment. */
@@ -204,15 +253,34 @@ export class Certificates {
   }
 
   report(): CertificateReport[] {
-    return this.#team === null ? [] : certificateReport(this.#team.store.all, this.#options.now());
+    return certificateReport(this.#all, this.#options.now());
   }
   expiry(): ExpirySeries[] {
-    return this.#team === null ? [] : expirySeries(this.#team.store.all);
+    return expirySeries(this.#all);
+  }
+  /** Those on demand included that have not expired, since nobody may ask for them any more. */
+  get #all(): StoredCertificate[] {
+    const now = this.#options.now();
+    const onDemand = [...this.#onDemand.values()].filter(({ certificate }) => certificate.notAfterMs > now);
+    return this.#team === null ? [] : [...this.#team.store.all, ...onDemand];
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#team?.files.stop();
+    stopFollowing(this.#team);
     await this.#acme.stop();
   }
+}
+
+const onDemandKey = (listener: string, name: string): string => `${listener}\0${name.toLowerCase()}`;
+
+function stopFollowing(team: Team | null): void {
+  team?.files.stop();
+  team?.trust.stop();
+}
+
+/** The files of a listener's `clientAuth`, those of its policies included. */
+function trustFiles({ address, tls }: ListenerConfig): TrustFiles[] {
+  const all = [tls?.clientAuth, ...(tls?.policies ?? []).map(({ clientAuth }) => clientAuth)];
+  return all.flatMap((auth) => (auth ? [{ listener: address, ca: auth.ca, crl: auth.crl }] : []));
 }

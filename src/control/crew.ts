@@ -1,15 +1,14 @@
 // The worker threads together: all of them run the same configuration, and one that ends is replaced.
 
-import { isDeepStrictEqual } from "node:util";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import { monotonic } from "../core/clock.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 import type { MetricsStore } from "../observe/metrics-store.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
-import type { BoardMemory } from "../upstream/board.ts";
+import { Board, type BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import { changedSince } from "./watch.ts";
-import { type CertificateFor, WorkerHandle } from "./worker-handle.ts";
+import { type Answers, WorkerHandle } from "./worker-handle.ts";
 import type { ConfigSource, Knowledge } from "./worker-messages.ts";
 
 /** A worker that lived shorter than this after its start counts as one that did not work. */
@@ -28,7 +27,7 @@ export interface CrewOptions {
   readonly secret: Uint8Array;
   /** Who the servers are now. */
   readonly knowledge: () => Knowledge;
-  readonly certificateFor: CertificateFor;
+  readonly answers: Answers;
   /** What the worker with that id had in flight is over. */
   readonly onEnd: (id: number) => void;
   /** A worker has ended and will be replaced. */
@@ -100,10 +99,11 @@ export class Crew {
   async #start(id: number): Promise<void> {
     const { via, level, store, board, secret } = this.#options;
     const startedAt = monotonic();
+    Board.addRow(board, id + 1); // the first is this thread's
     const worker: WorkerHandle = new WorkerHandle(
       { id, primary: id === 0, via, level, board, secret },
       store.source(),
-      this.#options.certificateFor,
+      this.#options.answers,
       (error) => this.#ended(worker, monotonic() - startedAt, error),
     );
     this.#workers.set(id, worker);
@@ -124,7 +124,7 @@ export class Crew {
   /** Certificates may have changed while a worker made a configuration ready with those of before. */
   #freshen(worker: WorkerHandle): void {
     for (const update of this.#options.knowledge().certificates)
-      if (!isDeepStrictEqual([...worker.certificatesOf(update.listener)], update.ids)) worker.setCertificates(update);
+      if (!worker.knows(update)) worker.setCertificates(update);
   }
 
   #ended(worker: WorkerHandle, livedMs: number, error: Error | null): void {

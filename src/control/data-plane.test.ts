@@ -27,6 +27,7 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     board: new Board(Board.memory(1), 0),
     secret: new Uint8Array(32),
     ask: async () => ({ certificate: null, refusedMs: 1 }),
+    askToken: async () => null,
   });
   const first = plane.prepare(configWith(1, [{ respond: { body: "old" } }]), new Map(), NOBODY);
   plane.commit(first);

@@ -19,7 +19,7 @@ import { Resolver } from "../upstream/resolver.ts";
 import type { UpstreamEnvironment } from "../upstream/upstream.ts";
 import { Upstreams } from "../upstream/upstreams.ts";
 import { Wire, type WirePlan } from "../wire.ts";
-import { ActiveListener } from "./active-listener.ts";
+import { ActiveListener, looksFirst } from "./active-listener.ts";
 import { ActiveUdpListener } from "./active-udp-listener.ts";
 import { compilePlan, type Plan } from "./compile.ts";
 import { ListenError } from "./listen-error.ts";
@@ -38,6 +38,8 @@ export interface DataPlaneOptions {
   readonly secret: Uint8Array;
   /** Asks for a certificate that a client of this listener wants. */
   ask(listener: string, name: string): Promise<NameAnswer>;
+  /** Asks what an authority is to be answered that comes with a token of another machine's; null when nobody knows. */
+  askToken(token: string): Promise<string | null>;
 }
 
 type AnyListener = ActiveListener | ActiveUdpListener;
@@ -56,12 +58,18 @@ export interface Prepared {
 const HTTPS_PORT = 443;
 
 /** What a listener's socket is opened for: another kind takes another socket. */
-const kindOf = ({ tls, sni, udp, proxyProtocol }: ListenerConfig): string => {
+const kindOf = (options: ListenerConfig): string => {
+  const { tls, udp } = options;
   if (udp !== undefined) return "udp";
   if (tls === undefined) return "plain";
-  const looks = sni !== undefined || proxyProtocol !== undefined;
-  return `${looks ? "looked into" : "tls"}${tls.keyLog === undefined ? "" : `, keys to ${tls.keyLog}`}`;
+  const looks = looksFirst(options);
+  const quic = options.http3 === false ? "" : ", quic";
+  return `${looks ? "looked into" : "tls"}${quic}${tls.keyLog === undefined ? "" : `, keys to ${tls.keyLog}`}`;
 };
+
+/** Authorities may come to a machine for what another one has begun. */
+const asksForTokens = ({ cluster, listeners }: Config): boolean =>
+  cluster !== undefined && listeners.some(({ tls }) => tls?.acme !== undefined);
 
 /** How often it is looked whether anything has changed about servers. */
 const LOOK_MS = 100;
@@ -148,6 +156,7 @@ export class DataPlane {
     }
     for (const listener of prepared.opened) {
       const before = this.#listeners.get(listener.name);
+      if (before instanceof ActiveListener && listener instanceof ActiveListener) listener.takeQuic(before);
       if (before !== undefined) this.#leave(before, config.shutdown.drain);
       this.#listeners.set(listener.name, listener);
       listener.serve();
@@ -160,6 +169,7 @@ export class DataPlane {
       this.#listeners.delete(name);
       this.#leave(listener, config.shutdown.drain);
     }
+    this.answers.ask = asksForTokens(config) ? this.#options.askToken : null;
     this.#config = config;
   }
 
@@ -178,8 +188,10 @@ export class DataPlane {
       const listener = this.#newListener(name, options, certificates);
       try {
         if (!unix || this.#options.primary) listener.listen(ports.get(name) ?? 0);
+        if (listener instanceof ActiveListener)
+          listener.listenQuic(this.#options.log, this.#options.primary, there instanceof ActiveListener ? there : null);
       } catch (error) {
-        for (const each of opened) each.drain();
+        for (const each of [...opened, listener]) each.drain();
         throw new ListenError(options.address, error);
       }
       opened.push(listener);
@@ -201,6 +213,8 @@ export class DataPlane {
       this.answers,
       this.wheel,
       gauge,
+      this.#options.metrics.http2(name),
+      this.#options.metrics.http3(name),
     );
   }
 
@@ -215,16 +229,8 @@ export class DataPlane {
 
   #newTls(name: string, options: ListenerConfig, certificates: readonly CertificateUpdate[]): ListenerTls {
     const { log, metrics, ask } = this.#options;
-    const tls = new ListenerTls(name, options, {
-      wheel: this.wheel,
-      log,
-      metrics,
-      ask,
-      answers: this.answers,
-    });
-    const own = certificates.find(({ listener }) => listener === name);
-    if (own !== undefined) tls.update(own);
-    return tls;
+    const env = { wheel: this.wheel, log, metrics, ask, answers: this.answers };
+    return new ListenerTls(name, options, certificates.find(({ listener }) => listener === name) ?? null, env);
   }
 
   #resolverFor(config: Config): Resolver {

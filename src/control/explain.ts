@@ -48,7 +48,8 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
   if (ip === null) throw new RangeError(`not an IP address: ${query.ip}`);
   const plan = compilePlan(config);
   const { host, path, method, query: search } = head;
-  const subject = { host, path, method, query: search, ip, header: (name: string) => head.header(name) };
+  const header = (name: string): string | null => head.header(name);
+  const subject = { host, path, method, query: search, ip, clientCert: null, header };
   const listeners = listenersFor(config, head.authority);
   const routes = head.path === null ? [] : explainMatch(plan.sources, subject);
   const hit = routes.at(-1)?.matched === true ? plan.routes[routes.length - 1]! : null;

@@ -1,6 +1,6 @@
 // All servers of all upstreams: who they are, whether they are well, and what operators want of them. One object for
 // the whole process; threads are told who the servers are, and see the rest on the board.
-import { parseServer, speaksTls } from "../config/address.ts";
+import { parseServer, serverTerms } from "../config/address.ts";
 import type { Config, UpstreamConfig } from "../config/schema.ts";
 import { monotonic } from "../core/clock.ts";
 import { DnsDiscovery } from "../discovery/dns-discovery.ts";
@@ -195,6 +195,7 @@ export class Fleet {
           hostHeader,
           proxyProtocol: config.proxyProtocol,
           tls: tlsOf(config, member),
+          http: member.http,
         });
       }
     }
@@ -223,15 +224,12 @@ export class Fleet {
     for (const spec of configured(name, config)) add({ ...spec, origin: "config" }, changes.get(spec.id));
     for (const { id, host, port, weight, backup } of this.#discovery.current(name)) {
       const address = { kind: "tcp", host, port } as const;
-      add(
-        { id, address, tls: config.tls !== undefined, weight, backup, zone: "", origin: "discovered" },
-        changes.get(id),
-      );
+      add({ id, address, ...serverTerms("", config), weight, backup, zone: "", origin: "discovered" }, changes.get(id));
     }
     for (const [id, change] of changes) {
       const address = change.url === undefined ? null : parseServer(change.url);
-      const tls = config.tls !== undefined || speaksTls(change.url ?? "");
-      if (address !== null) add({ id, address, tls, weight: 1, backup: false, zone: "", origin: "api" }, change);
+      const terms = serverTerms(change.url ?? "", config);
+      if (address !== null) add({ id, address, ...terms, weight: 1, backup: false, zone: "", origin: "api" }, change);
     }
     const others = this.#groups.get(name)?.membership.members ?? [];
     const joins = others.some(({ id }) => wanted.get(id)?.mode === "ready");
@@ -425,7 +423,7 @@ function configured(upstream: string, config: UpstreamConfig): Omit<Member, "slo
     const { url, ...spec } = typeof each === "string" ? { url: each, weight: 1, backup: false, zone: "" } : each;
     const address = parseServer(url);
     if (address === null) throw new Error(`upstream ${upstream}: not a server address: ${url}`);
-    return { ...spec, id: serverId(address), address, tls: config.tls !== undefined || speaksTls(url) };
+    return { ...spec, id: serverId(address), address, ...serverTerms(url, config) };
   });
 }
 
@@ -466,6 +464,7 @@ function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
         member.backup === other.backup &&
         member.zone === other.zone &&
         member.tls === other.tls &&
+        member.http === other.http &&
         member.mode === other.mode
       );
     })

@@ -1,34 +1,35 @@
-// A worker's questions to the supervisor about certificates, and their answers.
-import type { NameAnswer } from "../certificates/contexts.ts";
+// A worker's questions to the supervisor, and their answers.
 
 /** A handshake does not wait longer; certificates from a CA may take that long. */
 const DEADLINE_MS = 30_000;
-const NO_ANSWER: NameAnswer = { certificate: null, refusedMs: 1000 };
 
-export class Questions {
-  readonly #send: (question: number, listener: string, name: string) => void;
-  readonly #open = new Map<number, (answer: NameAnswer) => void>();
+export class Questions<About extends readonly unknown[], Answer> {
+  readonly #send: (question: number, ...about: About) => void;
+  readonly #none: Answer;
+  readonly #open = new Map<number, (answer: Answer) => void>();
   #next = 1;
 
-  constructor(send: (question: number, listener: string, name: string) => void) {
+  /** `none` is the answer where there is none in time. */
+  constructor(none: Answer, send: (question: number, ...about: About) => void) {
+    this.#none = none;
     this.#send = send;
   }
 
-  /** Resolves with the answer, or with a refusal when there is none in time. */
-  readonly ask = (listener: string, name: string): Promise<NameAnswer> => {
+  /** Resolves in any case. */
+  readonly ask = (...about: About): Promise<Answer> => {
     const question = this.#next++;
-    const { promise, resolve } = Promise.withResolvers<NameAnswer>();
-    const timer = setTimeout(() => this.answered(question, NO_ANSWER), DEADLINE_MS);
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    const timer = setTimeout(() => this.answered(question, this.#none), DEADLINE_MS);
     timer.unref();
     this.#open.set(question, (answer) => {
       clearTimeout(timer);
       resolve(answer);
     });
-    this.#send(question, listener, name);
+    this.#send(question, ...about);
     return promise;
   };
 
-  answered(question: number, answer: NameAnswer): void {
+  answered(question: number, answer: Answer): void {
     this.#open.get(question)?.(answer);
     this.#open.delete(question);
   }

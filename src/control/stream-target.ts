@@ -9,6 +9,7 @@ import type { UdpAddress } from "../transport/udp.ts";
 import { hashAddress } from "../upstream/balance/hash.ts";
 import type { Server } from "../upstream/pool.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import { NO_OFFER } from "../upstream/upstream-tls.ts";
 import type { Want } from "../upstream/want.ts";
 
 /** The upstream of that name in the plan in use; null when there is none. */
@@ -121,7 +122,7 @@ class StreamServer implements TcpServer {
 
   #reach(server: Server): Dial {
     this.#dialledAt = turnTime();
-    return server.reach(this.place.upstream.config.timeouts.connect, null);
+    return server.reach(this.place.upstream.config.timeouts.connect, null, NO_OFFER);
   }
 
   failed(cause: Fault): void {
@@ -137,7 +138,7 @@ class StreamServer implements TcpServer {
     this.place.upstream.streamOpened(server, turnTime() - this.#dialledAt);
   }
   closed(): void {
-    this.place.server!.tunnelClosed();
+    this.place.server!.tunnelClosed(null);
   }
 }
 

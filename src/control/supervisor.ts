@@ -39,8 +39,6 @@ export interface SupervisorOptions {
 /** Something could not be bound or started: exit code 3. */
 export class StartError extends Error {}
 
-/** Worker threads that the configuration allows, and this one. */
-const THREADS_MAX = 257;
 /** What workers get beyond the drain time before they are ended. */
 const DRAIN_GRACE_MS = 2000;
 /** How long answers of the admin API may take to leave at the very end. */
@@ -109,7 +107,7 @@ export class Supervisor implements AdminBackend {
     this.#store.onRender(() => upstreamSeries(this.upstreams(), (name) => this.#isWatched(name)));
     const restarts = this.#page.cell("sluice_worker_restarts_total", []);
     const via = `sluice-${randomBytes(4).toString("hex")}`;
-    const board = Board.memory(THREADS_MAX);
+    const board = Board.memory(1);
     this.#fleet = new Fleet(
       {
         log: this.#log,
@@ -145,7 +143,10 @@ export class Supervisor implements AdminBackend {
           certificates: this.#certificates.updates,
           challenges: this.#certificates.challenges,
         }),
-        certificateFor: (listener, name) => this.#certificates.answer(listener, name),
+        answers: {
+          certificateFor: (listener, name) => this.#certificates.answer(listener, name),
+          responseTo: (token) => this.#certificates.responseTo(token),
+        },
         onEnd: (id) => this.#fleet.board.clearRow(id + 1),
         onRestart: () => restarts.add(1),
       },

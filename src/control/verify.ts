@@ -1,11 +1,12 @@
 // Everything that only trying finds wrong with a configuration: its routes compiled, its certificates read.
 import { certificatePairs, coverageProblems } from "../certificates/coverage.ts";
 import { FileCertificates } from "../certificates/file-certificates.ts";
-import { type Problem, problem } from "../config/diagnostic.ts";
+import { type ConfigPath, type Problem, problem } from "../config/diagnostic.ts";
 import type { Config } from "../config/schema.ts";
+import type { ClientAuth } from "../config/schema-tls.ts";
 import { createLog } from "../observe/log.ts";
-import { makeListenerContext } from "../transport/tls-context.ts";
-import { readTlsFile, tlsClientFor } from "../upstream/upstream-tls.ts";
+import { checkClientTrust } from "../transport/tls-context.ts";
+import { NO_OFFER, readTlsFile, tlsClientFor } from "../upstream/upstream-tls.ts";
 import { planProblems } from "./compile.ts";
 
 /** For `verify` of `loadConfig` and `checkConfig`. */
@@ -32,29 +33,36 @@ function certificateProblems({ listeners, routes }: Config): Problem[] {
 
 function clientAuthProblems({ listeners }: Config): Problem[] {
   return listeners.flatMap(({ tls }, at) => {
-    if (tls?.clientAuth === undefined) return [];
-    const { ca, crl } = tls.clientAuth;
-    const path = ["listeners", at, "tls", "clientAuth"];
-    try {
-      makeListenerContext({
-        fallback: null,
-        minVersion: "1.2",
-        requestClientCertificate: true,
-        clientCa: readTlsFile(ca),
-        ...(crl === undefined ? {} : { clientCrl: readTlsFile(crl) }),
-      });
-      return [];
-    } catch (error) {
-      return [problem([...path, "ca"], `the CAs of clients cannot be used: ${messageOf(error)}`)];
-    }
+    const path = ["listeners", at, "tls"];
+    const own = tls?.clientAuth === undefined ? [] : trustProblems(tls.clientAuth, [...path, "clientAuth"]);
+    const others = (tls?.policies ?? []).flatMap(({ clientAuth }, index) =>
+      clientAuth ? trustProblems(clientAuth, [...path, "policies", index, "clientAuth"]) : [],
+    );
+    return [...own, ...others];
   });
+}
+
+/** The revocation lists are to blame when the CAs alone can be used. */
+function trustProblems({ ca, crl }: ClientAuth, path: ConfigPath): Problem[] {
+  try {
+    checkClientTrust(readTlsFile(ca), undefined);
+  } catch (error) {
+    return [problem([...path, "ca"], `the CAs of clients cannot be used: ${messageOf(error)}`)];
+  }
+  if (crl === undefined) return [];
+  try {
+    checkClientTrust(readTlsFile(ca), readTlsFile(crl));
+    return [];
+  } catch (error) {
+    return [problem([...path, "crl"], `the revocation lists cannot be used: ${messageOf(error)}`)];
+  }
 }
 
 function upstreamTlsProblems({ upstreams }: Config): Problem[] {
   return Object.entries(upstreams).flatMap(([name, upstream]) => {
     if (upstream.tls === undefined) return [];
     try {
-      tlsClientFor(upstream, "localhost");
+      tlsClientFor(upstream, "localhost", NO_OFFER);
       return [];
     } catch (error) {
       return [problem(["upstreams", name, "tls"], `it cannot be used: ${messageOf(error)}`)];

@@ -1,4 +1,5 @@
 // One worker thread as the supervisor sees it: started, told what to do, and heard until its end.
+import { isDeepStrictEqual } from "node:util";
 import { Worker } from "node:worker_threads";
 import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
@@ -15,10 +16,13 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-/** Answers to a name that a client of a listener asks for. Never rejects. */
-export type CertificateFor = (listener: string, name: string) => Promise<NameAnswer>;
-
-const NONE: ReadonlySet<string> = new Set();
+/** Answers to what workers ask. They never reject. */
+export interface Answers {
+  /** For a name that a client of a listener asks for. */
+  certificateFor(listener: string, name: string): Promise<NameAnswer>;
+  /** For an authority's question that the worker does not know of. */
+  responseTo(token: string): Promise<string | null>;
+}
 
 export class WorkerHandle {
   readonly id: number;
@@ -38,20 +42,15 @@ export class WorkerHandle {
   #preparing: ConfigSource | null = null;
   /** The certificates that come with it: they are in use from the commit on only. */
   #preparingCertificates: readonly CertificateUpdate[] = [];
-  readonly #certificateFor: CertificateFor;
-  readonly #certificates = new Map<string, ReadonlySet<string>>();
+  readonly #answers: Answers;
+  readonly #certificates = new Map<string, CertificateUpdate>();
   #failure: Error | null = null;
   #gone = false;
 
   /** Starts the thread. `ended` is told once, with the exception that ended it or null. */
-  constructor(
-    data: WorkerData,
-    metrics: MetricsSource,
-    certificateFor: CertificateFor,
-    ended: (error: Error | null) => void,
-  ) {
+  constructor(data: WorkerData, metrics: MetricsSource, answers: Answers, ended: (error: Error | null) => void) {
     this.id = data.id;
-    this.#certificateFor = certificateFor;
+    this.#answers = answers;
     this.#metrics = metrics;
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: data });
     this.#worker.on("message", (message: FromWorker) => this.#receive(message));
@@ -85,6 +84,8 @@ export class WorkerHandle {
         return;
       case "want-certificate":
         return void this.#answer(message.question, message.listener, message.name);
+      case "want-token":
+        return void this.#respond(message.question, message.token);
       case "pong":
         return this.#pings.shift()?.();
       case "failed":
@@ -95,8 +96,13 @@ export class WorkerHandle {
   }
 
   async #answer(question: number, listener: string, name: string): Promise<void> {
-    const answer = await this.#certificateFor(listener, name);
+    const answer = await this.#answers.certificateFor(listener, name);
     this.#tell({ kind: "certificate", question, answer });
+  }
+
+  async #respond(question: number, token: string): Promise<void> {
+    const response = await this.#answers.responseTo(token);
+    this.#tell({ kind: "token", question, response });
   }
 
   #take(kind: Answer["kind"]): Waiter | undefined {
@@ -142,13 +148,18 @@ export class WorkerHandle {
     this.#tell({ kind: "discard" });
   }
 
-  #note({ listener, ids }: CertificateUpdate): void {
-    this.#certificates.set(listener, new Set(ids));
+  #note({ listener, ids, trusted }: CertificateUpdate): void {
+    this.#certificates.set(listener, { listener, ids, added: [], trusted });
   }
 
   /** The ids of the certificates of a listener that it has. */
   certificatesOf(listener: string): ReadonlySet<string> {
-    return this.#certificates.get(listener) ?? NONE;
+    return new Set(this.#certificates.get(listener)?.ids);
+  }
+  /** Whether an update says what it knows already. */
+  knows({ listener, ids, trusted }: CertificateUpdate): boolean {
+    const known = this.#certificates.get(listener);
+    return known !== undefined && isDeepStrictEqual([known.ids, known.trusted], [ids, trusted]);
   }
   setChallenge(change: ChallengeAnswer): void {
     this.#tell({ kind: "challenge", change });

@@ -58,6 +58,8 @@ export type ToWorker =
   | { readonly kind: "certificates"; readonly update: CertificateUpdate }
   /** What was asked for with `want-certificate`. */
   | { readonly kind: "certificate"; readonly question: number; readonly answer: NameAnswer }
+  /** What was asked for with `want-token`; null when nobody knows of it. */
+  | { readonly kind: "token"; readonly question: number; readonly response: string | null }
   /** The servers of one upstream have changed. */
   | { readonly kind: "members"; readonly upstream: string; readonly membership: UpstreamMembership }
   /** To be answered at once: what was said before has been heard. */
@@ -97,4 +99,6 @@ export type FromWorker =
       readonly listener: string;
       readonly name: string;
     }
+  /** An authority asks for what another machine may have begun. */
+  | { readonly kind: "want-token"; readonly question: number; readonly token: string }
   | { readonly kind: "state"; readonly connections: number; readonly upstreams: readonly UpstreamState[] };

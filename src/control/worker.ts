@@ -1,5 +1,6 @@
 // The entry of a worker thread: a data plane that does what the supervisor says.
 import { parentPort, workerData } from "node:worker_threads";
+import type { NameAnswer } from "../certificates/contexts.ts";
 import type { Config } from "../config/schema.ts";
 import { createLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
@@ -12,6 +13,8 @@ import { offerSluiceModule } from "./sluice-module.ts";
 import type { ConfigSource, FromWorker, ToWorker, WorkerData } from "./worker-messages.ts";
 
 const STATE_EVERY_MS = 500;
+/** For a supervisor that does not answer. */
+const NO_CERTIFICATE: NameAnswer = { certificate: null, refusedMs: 1000 };
 
 const { id, primary, via, level, board, secret } = workerData as WorkerData;
 const post = (message: FromWorker): void => parentPort!.postMessage(message);
@@ -22,10 +25,22 @@ const ownLog = createLog(level);
 const log = ownLog.with({ worker: id });
 const metrics = new Metrics(post);
 startThreadMetrics(metrics, String(id));
-const questions = new Questions((question, listener, name) =>
-  post({ kind: "want-certificate", question, listener, name }),
+const questions = new Questions<[listener: string, name: string], NameAnswer>(
+  NO_CERTIFICATE,
+  (question, listener, name) => post({ kind: "want-certificate", question, listener, name }),
 );
-const plane = new DataPlane({ log, metrics, primary, board: new Board(board, id + 1), secret, ask: questions.ask });
+const tokens = new Questions<[token: string], string | null>(null, (question, token) =>
+  post({ kind: "want-token", question, token }),
+);
+const plane = new DataPlane({
+  log,
+  metrics,
+  primary,
+  board: new Board(board, id + 1),
+  secret,
+  ask: questions.ask,
+  askToken: tokens.ask,
+});
 let prepared: Prepared | null = null;
 
 // A plugin that forgets a promise must not take the connections of this worker along; an exception that nobody caught
@@ -64,6 +79,8 @@ async function receive(message: ToWorker): Promise<void> {
       return plane.setCertificates(message.update);
     case "certificate":
       return questions.answered(message.question, message.answer);
+    case "token":
+      return tokens.answered(message.question, message.response);
     case "members":
       return plane.setMembers(message.upstream, message.membership);
     case "ping":

@@ -68,6 +68,21 @@ export const FAULTS = {
     proxyStatus: "http_request_error",
     title: "The expectation cannot be met.",
   },
+  // What an HTTP/2 client's connection ends with (RFC 9113 §5.4.1); single requests have the ones above and below.
+  "h2.protocol": {
+    status: 400,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_protocol_error",
+    title: "The connection breaks the rules of HTTP/2.",
+  },
+  "h2.abuse": {
+    status: 429,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_protocol_error",
+    title: "The connection costs more than its requests explain.",
+  },
   "request.path": {
     status: 400,
     side: "client",
@@ -81,6 +96,20 @@ export const FAULTS = {
     retry: "never",
     proxyStatus: "http_request_denied",
     title: "CONNECT is not served here.",
+  },
+  "request.misdirected": {
+    status: 421,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_request_error",
+    title: "This connection was not made for that host.",
+  },
+  "request.protocol": {
+    status: 501,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_request_error",
+    title: "The protocol to connect with is not known here.",
   },
   "request.timeout": {
     status: 408,
@@ -96,6 +125,13 @@ export const FAULTS = {
     proxyStatus: "http_request_error",
     title: "The request body is too large.",
   },
+  "request.body_ahead": {
+    status: 503,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_request_error",
+    title: "The request body came faster than it could be passed on.",
+  },
   "request.uri_too_long": {
     status: 414,
     side: "client",
@@ -109,6 +145,20 @@ export const FAULTS = {
     retry: "never",
     proxyStatus: "http_request_error",
     title: "The request header fields are too large.",
+  },
+  "request.grpc_timeout": {
+    status: 400,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_request_error",
+    title: "The request's grpc-timeout is malformed.",
+  },
+  "request.grpc_web": {
+    status: 400,
+    side: "client",
+    retry: "never",
+    proxyStatus: "http_request_error",
+    title: "The body of the gRPC-Web request is malformed.",
   },
   "client.gone": {
     status: 499,
@@ -223,6 +273,13 @@ export const FAULTS = {
     retry: "reset",
     proxyStatus: "connection_terminated",
     title: "The server closed the connection before it answered.",
+  },
+  "upstream.refused": {
+    status: 503,
+    side: "upstream",
+    retry: "always",
+    proxyStatus: "connection_limit_reached",
+    title: "The server takes no more requests.",
   },
   "upstream.down": {
     status: 503,

@@ -1,4 +1,5 @@
 // The placeholders of templates (`{host}`, `{header.x-user}`): their names, and how a template is taken apart.
+import { CLIENT_CERT_PARTS } from "./client-certificate.ts";
 
 /** Placeholders that stand alone. */
 export const PLACEHOLDERS: readonly string[] = [
@@ -16,8 +17,8 @@ export const PLACEHOLDERS: readonly string[] = [
   "user",
 ];
 
-/** Placeholders that take a name behind a dot: `{claim.NAME}`. */
-export const PLACEHOLDER_FAMILIES: readonly string[] = ["claim", "header", "cookie", "query"];
+/** Placeholders that take a name behind a dot: `{claim.NAME}`; of clientCert there are only CLIENT_CERT_PARTS. */
+export const PLACEHOLDER_FAMILIES: readonly string[] = ["claim", "header", "cookie", "query", "clientCert"];
 
 export type TemplatePiece =
   | { readonly kind: "text"; readonly text: string }
@@ -47,6 +48,7 @@ export function templatePieces(template: string): TemplatePiece[] {
 
 /** Whether the placeholder exists; `params` are the path parameters of the route. */
 export function isPlaceholder(name: string, argument: string, params: readonly string[]): boolean {
+  if (name === "clientCert") return CLIENT_CERT_PARTS.includes(argument);
   if (argument !== "") return PLACEHOLDER_FAMILIES.includes(name);
   return PLACEHOLDERS.includes(name) || params.includes(name);
 }

@@ -265,3 +265,32 @@ for (const [policies, path, message] of REFUSED)
       expect((error as CompileError).path).toEqual([...path]);
     }
   });
+
+const HSTS: readonly (readonly [policy: unknown, scheme: Exchange["scheme"], want: string | null])[] = [
+  [true, "https", "max-age=31536000"],
+  [true, "http", null],
+  [{}, "https", "max-age=31536000"],
+  [{ hsts: true }, "https", "max-age=31536000"],
+  [{ hsts: {} }, "https", "max-age=31536000"],
+  [{ hsts: { maxAge: "0s" } }, "https", "max-age=0"],
+  [{ hsts: { maxAge: "1500ms", includeSubDomains: true } }, "https", "max-age=1; includeSubDomains"],
+  [
+    { hsts: { maxAge: "730d", includeSubDomains: true, preload: true } },
+    "https",
+    "max-age=63072000; includeSubDomains; preload",
+  ],
+  [{ hsts: { includeSubDomains: true } }, "http", null],
+];
+
+for (const [securityHeaders, scheme, want] of HSTS)
+  test(`security headers: ${JSON.stringify(securityHeaders)} over ${scheme}`, () => {
+    const x = exchangeOf();
+    x.scheme = scheme;
+    x.response.headers.add("Strict-Transport-Security", "max-age=5");
+    for (const filter of compile({ securityHeaders }).response) filter.response?.(x);
+    // What a server says stays only where we say nothing.
+    expect(x.response.headers.getAll("strict-transport-security")).toEqual([want ?? "max-age=5"]);
+  });
+
+test("security headers that are off", () =>
+  expect(compile({ securityHeaders: { hsts: false } })).toEqual({ request: [], response: [] }));

@@ -2,18 +2,22 @@
 import { within } from "../config/compile-error.ts";
 import type { Filter } from "../pipeline/exchange.ts";
 import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
+import { grpcWeb } from "./grpc-web/filter.ts";
 import { plugins } from "./plugins/filter.ts";
 import { redirect } from "./redirect/filter.ts";
 import { requestHeaders } from "./request-headers/filter.ts";
 import { requestLimits } from "./request-limits/filter.ts";
 import { responseHeaders } from "./response-headers/filter.ts";
 import { rewrite } from "./rewrite/filter.ts";
+import { securityHeaders } from "./security-headers/filter.ts";
 
 const FILTERS: readonly FilterDefinition[] = [
   requestLimits,
   redirect,
   rewrite,
+  grpcWeb,
   requestHeaders,
+  securityHeaders,
   responseHeaders,
   plugins,
 ];

@@ -1,7 +1,7 @@
 // The active checks of all servers: when each is due, what they came to, and who is told of a change. One object for
 // the whole process, run by the supervisor; it survives reloads and follows them through `update`.
 import { isDeepStrictEqual } from "node:util";
-import type { Address } from "../config/address.ts";
+import type { Address, ServerHttp } from "../config/address.ts";
 import { wallClock } from "../core/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { writeProxyHeader } from "../transport/proxy-protocol.ts";
@@ -24,6 +24,8 @@ export interface Target {
   readonly hostHeader: string;
   /** Null or absent for plain connections. */
   readonly tls?: CheckTls | null | undefined;
+  /** The versions of HTTP that the server is spoken to in; 1.1 where it is not said. */
+  readonly http?: ServerHttp | undefined;
   /** The PROXY protocol that the server wants, if any: a check says that it speaks for itself. */
   readonly proxyProtocol?: "v1" | "v2" | undefined;
   /** Nobody uses it before its first good check, so it is asked as often as one that is down. */
@@ -209,12 +211,13 @@ class CheckedServer implements Waiter {
 
   /** Goes on with a newer description of the same server. False when it is not the same, or checked otherwise. */
   follow(target: Target): boolean {
-    const { slot, health, address, hostHeader, proxyProtocol, tls } = this.target;
+    const { slot, health, address, hostHeader, http, proxyProtocol, tls } = this.target;
     if (slot !== target.slot) return false;
     if (health !== target.health && !isDeepStrictEqual(health, target.health)) return false;
     this.target = target;
     const isOtherWay =
       hostHeader !== target.hostHeader ||
+      http !== target.http ||
       proxyProtocol !== target.proxyProtocol ||
       !isDeepStrictEqual(tls ?? null, target.tls ?? null);
     if (isOtherWay || !isDeepStrictEqual(address, target.address)) this.#plan = planOf(target);
@@ -299,9 +302,20 @@ function downInterval({ interval, downInterval: told }: HealthConfig): number {
   return told ?? Math.min(interval, Math.max(DOWN_INTERVAL_MIN_MS, interval / 3));
 }
 
-function planOf({ address, health, hostHeader, proxyProtocol, tls = null }: Target): ProbePlan {
+const OFFERS: Readonly<Record<ServerHttp, string[]>> = { "1.1": ["http/1.1"], either: ["h2", "http/1.1"], "2": ["h2"] };
+
+function planOf(target: Target): ProbePlan {
+  const { address, health, hostHeader, proxyProtocol, tls = null } = target;
   const to = health.port === undefined || address.kind === "unix" ? address : { ...address, port: health.port };
   const preface = proxyProtocol === undefined ? null : writeProxyHeader(proxyProtocol, null, null);
-  const alpn = [health.type === "grpc" ? "h2" : "http/1.1"];
-  return { address: to, timeout: health.timeout, tls, alpn, preface, converse: compileCheck(health, hostHeader) };
+  const http = httpOf(target);
+  const converse = compileCheck(health, hostHeader, http);
+  return { address: to, timeout: health.timeout, tls, alpn: OFFERS[http], preface, converse };
+}
+
+/** What the check is made in: as requests are, but for one on a port of its own, which is rarely that of a service. */
+function httpOf({ health, http = "1.1", tls = null }: Target): ServerHttp {
+  if (health.type === "grpc") return "2";
+  if (health.port === undefined || http === "1.1") return http;
+  return tls === null ? "1.1" : "either";
 }

@@ -1,10 +1,10 @@
-// The check by the gRPC health protocol (grpc.health.v1.Health/Check) over HTTP/2 without TLS.
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
-import type { Socket } from "node:net";
+// The check by the gRPC health protocol (grpc.health.v1.Health/Check).
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { isFieldName, isFieldValue } from "../http/header-block.ts";
 import { decodeHealthResponse, encodeHealthRequest, frameMessage } from "./grpc-message.ts";
+import { askOverH2 } from "./h2-ask.ts";
 import { USER_AGENT } from "./http-check.ts";
-import { type Conversation, reasonOf, type Verdict } from "./probe.ts";
+import type { Conversation, Verdict } from "./probe.ts";
 
 export interface GrpcCheckOptions {
   /** Name of the service; "" asks for the server as a whole. */
@@ -38,27 +38,7 @@ const OWN_FIELDS = new Set(["host", "te", "content-type", "content-length", "con
 export function grpcCheck(options: GrpcCheckOptions, host: string): Conversation {
   const fields = requestFields(options, host);
   const message = frameMessage(encodeHealthRequest(options.service));
-  return (socket, settle) => {
-    let session: ClientHttp2Session;
-    try {
-      session = openSession(socket);
-    } catch (error) {
-      settle({ ok: false, reason: reasonOf(error) });
-      return null;
-    }
-    // Errors of the session come again as errors of its socket or its stream; without a listener they would be thrown.
-    session.on("error", (error) => settle({ ok: false, reason: sessionReason(error) }));
-    session.on("close", () => settle({ ok: false, reason: "closed before the answer" }));
-    ask(session, fields, message, settle);
-    return () => session.destroy();
-  };
-}
-
-function openSession(socket: Socket): ClientHttp2Session {
-  return connect("http://localhost", {
-    createConnection: () => socket,
-    settings: { enablePush: false },
-  });
+  return (socket, settle) => askOverH2(socket, settle, fields, message, (stream, fail) => listen(stream, fail, settle));
 }
 
 function requestFields({ headers, timeout }: GrpcCheckOptions, host: string): OutgoingHttpHeaders {
@@ -74,7 +54,6 @@ function requestFields({ headers, timeout }: GrpcCheckOptions, host: string): Ou
     "user-agent": USER_AGENT,
     ...fields,
     ":method": "POST",
-    ":scheme": "http",
     ":authority": authority,
     ":path": "/grpc.health.v1.Health/Check",
     "content-type": "application/grpc",
@@ -88,15 +67,8 @@ function grpcTimeout(ms: number): string {
   return ms < 100_000_000 ? `${ms}m` : `${Math.min(99_999_999, Math.ceil(ms / 1000))}S`;
 }
 
-/** Sends the request and puts its answer together. */
-function ask(
-  session: ClientHttp2Session,
-  fields: OutgoingHttpHeaders,
-  message: Buffer,
-  settle: (verdict: Verdict) => void,
-): void {
-  const stream = session.request(fields);
-  const fail = (reason: string) => settle({ ok: false, reason });
+/** Puts the answer together. */
+function listen(stream: ClientHttp2Stream, fail: (reason: string) => void, settle: (verdict: Verdict) => void): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
   let grpcStatus: string | null = null;
@@ -104,7 +76,6 @@ function ask(
     const value = headers["grpc-status"];
     if (typeof value === "string") grpcStatus = value;
   };
-  stream.on("error", (error) => fail(sessionReason(error)));
   stream.on("response", (headers) => {
     if (headers[":status"] !== 200) return fail(`status ${headers[":status"]}`);
     note(headers); // an answer of trailers only
@@ -119,7 +90,6 @@ function ask(
     if (grpcStatus === null) fail(bytes === 0 ? "closed before the answer" : "grpc: an answer without grpc-status");
     else settle(verdictOf(grpcStatus, Buffer.concat(chunks)));
   });
-  stream.end(message);
 }
 
 function verdictOf(grpcStatus: string, body: Buffer): Verdict {
@@ -130,10 +100,4 @@ function verdictOf(grpcStatus: string, body: Buffer): Verdict {
   const status = decodeHealthResponse(body);
   if (status === null) return { ok: false, reason: "grpc: not a health response" };
   return { ok: status === SERVING, reason: `grpc: ${SERVING_STATUS[status] ?? `status ${status}`}` };
-}
-
-/** Errors of HTTP/2 itself mean a server that does not speak it. */
-function sessionReason(error: unknown): string {
-  const reason = reasonOf(error);
-  return reason.startsWith("ERR_HTTP2") ? "not an HTTP/2 server, or the stream was reset" : reason;
 }

@@ -1,11 +1,12 @@
-// The check by one HTTP/1.1 request: its status must be one of the good ones, and its body have the text in it.
+// The check by one HTTP/1.1 request.
 import type { Socket } from "node:net";
 import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
 import { ResponseReader } from "../http/h1/response-reader.ts";
 import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
 import { isFieldName, isFieldValue } from "../http/header-block.ts";
-import { type BodyMatch, parseBodyMatch } from "./body-match.ts";
-import type { Conversation, Verdict } from "./probe.ts";
+import { parseBodyMatch } from "./body-match.ts";
+import { Judge, type Wanted } from "./judge.ts";
+import type { Conversation } from "./probe.ts";
 import { StatusRanges } from "./status-ranges.ts";
 
 export interface HttpCheckOptions {
@@ -18,8 +19,6 @@ export interface HttpCheckOptions {
 }
 
 export const USER_AGENT = "sluice-health/1";
-/** As the configuration promises. A health page that is longer says nothing more about health. */
-const BODY_BYTES_MAX = 65_536;
 /** Interim responses before a final one; a server that sends more is broken. */
 const INFORMATIONAL_MAX = 16;
 /** Fields that say where the message ends and what becomes of the connection: those are ours (RFC 9112 §6, §9.6). */
@@ -27,14 +26,19 @@ const OWN_FIELDS = new Set(["connection", "content-length", "transfer-encoding",
 /** Methods for which a server may wait for a Content-Length (RFC 9110 §8.6). */
 const METHODS_WITH_CONTENT = new Set(["POST", "PUT", "PATCH"]);
 
+/** What makes an answer a good one. Throws RangeError or SyntaxError where that cannot be understood. */
+export const wantedOf = ({ status, body }: HttpCheckOptions): Wanted => ({
+  statuses: StatusRanges.parse(status),
+  match: body === undefined ? null : parseBodyMatch(body),
+});
+
 /** Makes the check. Throws RangeError or SyntaxError for options that cannot be sent or understood. */
 export function httpCheck(options: HttpCheckOptions, host: string): Conversation {
   const { method } = options;
   const request = requestBytes(options, host);
-  const statuses = StatusRanges.parse(options.status);
-  const match = options.body === undefined ? null : parseBodyMatch(options.body);
+  const wanted = wantedOf(options);
   return (socket, settle) => {
-    const answer = new Answer(method, statuses, match, settle);
+    const answer = new Answer(method, new Judge(wanted, settle));
     socket.on("data", (chunk: Buffer) => answer.take(chunk, socket));
     socket.on("end", () => answer.ended());
     socket.write(request);
@@ -42,8 +46,8 @@ export function httpCheck(options: HttpCheckOptions, host: string): Conversation
   };
 }
 
-/** The request as it goes out: the same bytes every time. */
-function requestBytes({ method, path, headers }: HttpCheckOptions, host: string): Buffer {
+/** The fields of the request by their lower-case names, `host` first. Throws RangeError when it cannot be sent. */
+export function requestFields({ method, path, headers }: HttpCheckOptions, host: string): Map<string, string> {
   if (!isFieldName(method)) throw new RangeError(`"${method}" is not a method`);
   if (!/^\/[\x21-\x7e]*$/.test(path) || path.includes("#")) throw new RangeError(`"${path}" is not a path`);
   const fields = new Map([
@@ -55,6 +59,13 @@ function requestBytes({ method, path, headers }: HttpCheckOptions, host: string)
     if (!isFieldName(name) || !isFieldValue(value)) throw new RangeError(`${name}: not a field that can be sent`);
     if (!OWN_FIELDS.has(name.toLowerCase())) fields.set(name.toLowerCase(), value);
   }
+  return fields;
+}
+
+/** The request as it goes out: the same bytes every time. */
+function requestBytes(options: HttpCheckOptions, host: string): Buffer {
+  const { method, path } = options;
+  const fields = requestFields(options, host);
   if (METHODS_WITH_CONTENT.has(method)) fields.set("content-length", "0");
   fields.set("connection", "close");
   const lines = [...fields].map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -64,32 +75,25 @@ function requestBytes({ method, path, headers }: HttpCheckOptions, host: string)
 /** Reads one answer as far as the verdict needs it. */
 class Answer implements BodySink {
   readonly #method: string;
-  readonly #statuses: StatusRanges;
-  readonly #match: BodyMatch | null;
-  readonly #settle: (verdict: Verdict) => void;
+  readonly #judge: Judge;
   readonly #reader = new ResponseReader();
   readonly #body = new BodyReader();
-  #kept: Buffer = Buffer.alloc(0);
-  #bodyBytes = 0;
   #begun = false; // the reader is inside a head
-  #status = 0; // of the final head, once it is read
+  #hasHead = false;
   #informational = 0;
-  #over = false;
 
-  constructor(method: string, statuses: StatusRanges, match: BodyMatch | null, settle: (verdict: Verdict) => void) {
+  constructor(method: string, judge: Judge) {
     this.#method = method;
-    this.#statuses = statuses;
-    this.#match = match;
-    this.#settle = settle;
+    this.#judge = judge;
   }
 
   take(chunk: Buffer, socket: Socket): void {
     let at = 0;
-    while (!this.#over && at < chunk.length) {
-      at = this.#status === 0 ? this.#readHead(chunk, at) : this.#readBody(chunk, at);
+    while (!this.#judge.over && at < chunk.length) {
+      at = this.#hasHead ? this.#readBody(chunk, at) : this.#readHead(chunk, at);
       if (at === NEED_MORE) return;
     }
-    if (this.#over) socket.pause();
+    if (this.#judge.over) socket.pause();
   }
 
   #readHead(chunk: Buffer, at: number): number {
@@ -107,66 +111,35 @@ class Answer implements BodySink {
       this.#informational += 1;
       return this.#informational > INFORMATIONAL_MAX ? this.#fail("too many interim responses", chunk) : end;
     }
-    this.#status = status;
-    if (!this.#statuses.has(status)) return this.#fail(`status ${status}`, chunk);
+    this.#hasHead = true;
+    this.#judge.head(status);
     this.#body.start(body, length);
-    if (this.#body.done) this.#complete();
+    if (this.#body.done) this.#judge.complete();
     return end;
   }
 
   #readBody(chunk: Buffer, at: number): number {
     const end = this.#body.read(chunk, at, this);
-    if (this.#over) return chunk.length;
+    if (this.#judge.over) return chunk.length;
     if (end === FAILED) return this.#fail(`bad answer: ${this.#body.fault!.detail}`, chunk);
-    if (this.#body.done) this.#complete();
+    if (this.#body.done) this.#judge.complete();
     return end;
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {
-    if (this.#over) return;
-    const length = Math.min(to - from, BODY_BYTES_MAX - this.#bodyBytes);
-    const seen = this.#bodyBytes;
-    this.#bodyBytes += length;
-    if (this.#match !== null) {
-      this.#keep(bytes, from, length, seen);
-      if (this.#match.found(this.#kept.subarray(0, this.#bodyBytes), seen, false)) return this.#good();
-    }
-    if (this.#bodyBytes === BODY_BYTES_MAX) this.#complete();
-  }
-
-  #keep(bytes: Buffer, from: number, length: number, at: number): void {
-    if (this.#kept.length < at + length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(BODY_BYTES_MAX, (at + length) * 2));
-      this.#kept.copy(grown, 0, 0, at);
-      this.#kept = grown;
-    }
-    bytes.copy(this.#kept, at, from, from + length);
+    this.#judge.body(bytes, from, to);
   }
 
   /** The server has closed its side: the end of an answer that lasts until then, a broken one otherwise. */
   ended(): void {
-    if (this.#over) return;
-    if (this.#status === 0) this.#fail("closed before the answer", null);
-    else if (this.#body.kind === "close") this.#complete();
-    else this.#fail("closed inside the answer", null);
-  }
-
-  /** Nothing more of the body is to be looked at. */
-  #complete(): void {
-    const match = this.#match;
-    if (match === null || match.found(this.#kept.subarray(0, this.#bodyBytes), 0, true)) this.#good();
-    else this.#fail(match.missing, null);
-  }
-
-  #good(): void {
-    this.#over = true;
-    this.#settle({ ok: true, reason: `status ${this.#status}` });
+    if (!this.#hasHead) this.#judge.fail("closed before the answer");
+    else if (this.#body.kind === "close") this.#judge.complete();
+    else this.#judge.fail("closed inside the answer");
   }
 
   /** Returns where reading of the chunk goes on: behind it. */
-  #fail(reason: string, chunk: Buffer | null): number {
-    this.#over = true;
-    this.#settle({ ok: false, reason });
-    return chunk?.length ?? 0;
+  #fail(reason: string, chunk: Buffer): number {
+    this.#judge.fail(reason);
+    return chunk.length;
   }
 }

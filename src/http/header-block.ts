@@ -30,6 +30,8 @@ export class HeaderBlock {
   /** How many are removed: 0 spares every look at `removed`. */
   removedCount = 0;
   added: AddedField[] | null = null;
+  /** Per field: 1 if it came as never to be indexed (RFC 7541 §6.2.3), which it stays; null while none did. */
+  secret: Uint8Array | null = null;
   #presentLow = 0;
   #presentHigh = 0;
 
@@ -41,6 +43,7 @@ export class HeaderBlock {
     this.end = 0;
     this.removedCount = 0;
     this.added = null;
+    this.secret = null;
     this.#presentLow = 0;
     this.#presentHigh = 0;
   }
@@ -60,6 +63,16 @@ export class HeaderBlock {
     this.end = lineEnd;
     if (id < 32) this.#presentLow |= 1 << id;
     else this.#presentHigh |= 1 << (id - 32);
+  }
+
+  /** Field `at` came as never to be indexed. */
+  keepSecret(at: number): void {
+    if (this.secret === null || this.secret.length <= at) {
+      const secret = new Uint8Array(Math.max(this.ids.length, at + 1));
+      if (this.secret !== null) secret.set(this.secret);
+      this.secret = secret;
+    }
+    this.secret[at] = 1;
   }
 
   #grow(): void {

@@ -58,6 +58,13 @@ export const NAMES = [
   "retry-after",
   "proxy-status",
   "max-forwards",
+  "grpc-timeout",
+  "grpc-status",
+  "if-match",
+  "if-unmodified-since",
+  "if-range",
+  "expires",
+  "pragma",
 ] as const;
 
 export type KnownName = Exclude<(typeof NAMES)[number], "">;

@@ -32,6 +32,8 @@ export interface AccessEntry {
   readonly listener: string;
   /** Code of the fault that ended it; "" when it went well. */
   readonly fault: string;
+  /** The `grpc-status` of a gRPC call; -1 without one. */
+  readonly grpcStatus: number;
 }
 
 /** A finished connection or session of layer 4. */
@@ -97,6 +99,7 @@ const KEY = {
   userAgent: Buffer.from(',"userAgent":"'),
   referer: Buffer.from(',"referer":"'),
   fault: Buffer.from(',"fault":"'),
+  grpcStatus: Buffer.from(',"grpcStatus":'),
 } as const;
 const CLF_IDENTITY = Buffer.from(" - - [");
 const CLF_REQUEST = Buffer.from('] "');
@@ -214,6 +217,7 @@ export class LineWriter {
     const referer = x.referer;
     if (referer !== "") at = quote(out, this.#text(out, put(out, at, KEY.referer), referer, AGENT_MAX));
     at = this.#named(out, at, KEY.fault, x.fault);
+    if (x.grpcStatus >= 0) at = putUint(out, put(out, at, KEY.grpcStatus), x.grpcStatus);
     out[at] = 0x7d;
     out[at + 1] = 0x0a;
     return at + 2;

@@ -31,6 +31,7 @@ const ENTRY: AccessEntry = {
   server: "127.0.0.1:3001",
   listener: ":8080",
   fault: "",
+  grpcStatus: -1,
 };
 
 function line(format: LineFormat, changes: Partial<AccessEntry> = {}, now = NOW): string {
@@ -53,6 +54,11 @@ test("the three formats", () => {
   expect(line("common", { version: 20, bytesOut: 12_345_678_901 })).toBe(
     '192.0.2.1 - - [03/Feb/2026:04:05:06 +0000] "GET /a?b=1 HTTP/2.0" 200 12345678901\n',
   );
+});
+
+test("a gRPC call shows its status", () => {
+  for (const grpcStatus of [0, 14]) expect(JSON.parse(line("json", { grpcStatus })).grpcStatus).toBe(grpcStatus);
+  expect(JSON.parse(line("json"))).not.toHaveProperty("grpcStatus");
 });
 
 test("the clock goes on within and between seconds", () => {
@@ -119,6 +125,7 @@ test("any text makes one valid, bounded line", () => {
     bytesOut: fc.maxSafeNat(),
     durationMs: fc.double(),
     upstreamMs: fc.double({ max: 1e12 }),
+    grpcStatus: fc.integer({ min: -1, max: 99 }),
   });
   fc.assert(
     fc.property(entry, (changes) => {

@@ -18,6 +18,11 @@ export const METRICS = {
     labels: ["route"],
     help: "Time from the first byte of a request to the last of its answer.",
   },
+  sluice_grpc_requests_total: {
+    type: "counter",
+    labels: ["route", "status"],
+    help: "gRPC calls that are over, by route and `grpc-status`; `none` without one, `other` above 16.",
+  },
   sluice_connections: { type: "gauge", labels: ["listener"], help: "Open client connections." },
   sluice_tunnels: { type: "gauge", labels: ["listener"], help: "Open upgraded connections, such as WebSockets." },
   sluice_upstream_requests_total: {
@@ -34,6 +39,38 @@ export const METRICS = {
     type: "counter",
     labels: ["upstream"],
     help: "Requests sent again on another connection or to another server.",
+  },
+  sluice_http2_streams: { type: "gauge", labels: ["listener"], help: "Open streams of HTTP/2 clients." },
+  sluice_http2_resets_total: {
+    type: "counter",
+    labels: ["listener", "by"],
+    help: "Streams of HTTP/2 clients that were reset, by `client`, `error` (it broke the rules) or `proxy`.",
+  },
+  sluice_http2_glitches_total: {
+    type: "counter",
+    labels: ["listener", "kind"],
+    help: "Things that HTTP/2 clients do seldom and attackers do often, by kind.",
+  },
+  sluice_http2_goaways_total: {
+    type: "counter",
+    labels: ["listener", "reason"],
+    help: "HTTP/2 connections that Sluice ended with GOAWAY, by reason: `drain`, `idle`, or the code of what was wrong.",
+  },
+  sluice_http3_streams: { type: "gauge", labels: ["listener"], help: "Requests of HTTP/3 clients under way." },
+  sluice_http3_resets_total: {
+    type: "counter",
+    labels: ["listener", "by"],
+    help: "Streams of HTTP/3 clients that were reset, by `client`, `error` (it broke the rules) or `proxy`.",
+  },
+  sluice_http3_glitches_total: {
+    type: "counter",
+    labels: ["listener", "kind"],
+    help: "HTTP/3 connections that Sluice ended for too much of what attacks consist of, by kind.",
+  },
+  sluice_http3_goaways_total: {
+    type: "counter",
+    labels: ["listener", "reason"],
+    help: "HTTP/3 connections that Sluice ended, by reason: `drain`, `idle` or `glitches`.",
   },
   sluice_tls_handshakes_total: {
     type: "counter",
@@ -75,6 +112,26 @@ export const METRICS = {
     type: "counter",
     labels: ["upstream", "reason"],
     help: "Servers left out for a while because of their answers.",
+  },
+  sluice_upstream_http2_connections: {
+    type: "gauge",
+    labels: ["upstream"],
+    help: "Open HTTP/2 connections to servers.",
+  },
+  sluice_upstream_http2_streams: {
+    type: "gauge",
+    labels: ["upstream"],
+    help: "Requests on HTTP/2 connections to servers.",
+  },
+  sluice_upstream_http2_goaways_total: {
+    type: "counter",
+    labels: ["upstream"],
+    help: "HTTP/2 connections that servers wound up (GOAWAY).",
+  },
+  sluice_upstream_http2_refused_total: {
+    type: "counter",
+    labels: ["upstream"],
+    help: "Requests that servers turned away unprocessed (REFUSED_STREAM, or above the last stream of a GOAWAY).",
   },
   sluice_upstream_queued: {
     type: "gauge",

@@ -47,6 +47,8 @@ test("two workers are summed", async () => {
   a!.requests(["api", "web"]).record(1, methodId("GET"), 200, 700);
   b!.requests(["web"]).record(0, methodId("GET"), 200, 90_000); // the same name at another place of the table
   b!.requests(["web"]).record(-1, methodId("BREW"), 0, 1);
+  for (const status of [0, 0, 14, 16, 17, 99, -1]) a!.requests([]).countGrpc("calls", status);
+  a!.requests([]).countGrpc("", 12);
   a!.connections(":8080").add(3);
   b!.connections(":8080").add(2);
   b!.connections(":8080").add(-1);
@@ -56,6 +58,10 @@ test("two workers are summed", async () => {
   expect(samples.get('sluice_requests_total{route="web",method="GET",code="200"}')).toBe(3);
   expect(samples.get('sluice_requests_total{route="-",method="other",code="other"}')).toBe(1);
   expect(samples.get('sluice_connections{listener=":8080"}')).toBe(4);
+  const calls = (route: string, status: string) =>
+    samples.get(`sluice_grpc_requests_total{route="${route}",status="${status}"}`);
+  expect(["0", "14", "16", "other", "none"].map((status) => calls("calls", status))).toEqual([2, 1, 1, 2, 1]);
+  expect(calls("-", "12")).toBe(1);
   for (const [code, count] of [
     ["200", 2],
     ["error", 1],

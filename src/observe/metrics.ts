@@ -17,6 +17,8 @@ export function methodId(method: string): number {
 const NO_ROUTE = "-";
 const CODE_STRIDE = 1024; // a power of two above 599
 const METHOD_STRIDE = 16;
+/** The largest code of gRPC (UNAUTHENTICATED). */
+const GRPC_STATUS_MAX = 16;
 
 /** Three digits as they are; what is no status at all (RFC 9110 §15) is `other`. */
 const isStatus = (status: number): boolean => status >= 100 && status <= 599;
@@ -29,6 +31,8 @@ export class RequestMetrics {
   readonly #durations: (Histogram | null)[];
   /** Slots by route, method and status in one number. */
   readonly #slots = new Map<number, number>();
+  /** By route; of each the slots by grpc-status + 1. */
+  readonly #grpcSlots = new Map<string, (number | undefined)[]>();
 
   constructor(page: MetricsPage, routes: readonly string[]) {
     this.#page = page;
@@ -59,6 +63,21 @@ export class RequestMetrics {
     const key = ((routeIndex + 1) * METHOD_STRIDE + method) * CODE_STRIDE + code;
     const slot = this.#slots.get(key);
     this.#page.add(slot === undefined ? this.#resolve(key, routeIndex + 1, method, code) : slot, 1);
+  }
+
+  /** Counts a gRPC call that is over. `route` is "" without one, `status` -1. */
+  countGrpc(route: string, status: number): void {
+    const at = Math.min(status, GRPC_STATUS_MAX + 1) + 1;
+    let slots = this.#grpcSlots.get(route);
+    if (slots === undefined) {
+      slots = new Array(GRPC_STATUS_MAX + 3).fill(undefined);
+      this.#grpcSlots.set(route, slots);
+    }
+    slots[at] ??= this.#page.slot("sluice_grpc_requests_total", [
+      route === "" ? NO_ROUTE : route,
+      status < 0 ? "none" : status > GRPC_STATUS_MAX ? "other" : String(status),
+    ]);
+    this.#page.add(slots[at], 1);
   }
 
   #resolve(key: number, route: number, method: number, code: number): number {
@@ -115,6 +134,26 @@ export interface UpstreamMetrics {
   readonly hedges: Cell;
   ejections(reason: string): Cell;
   server(name: string): ServerMetrics;
+  http2(): Http2Metrics;
+}
+
+/** The counts of an upstream's connections that carry many requests at a time. */
+export interface Http2Metrics {
+  readonly connections: Cell;
+  readonly streams: Cell;
+  readonly goaways: Cell;
+  readonly refused: Cell;
+}
+
+/** Who ended a stream before its time: the client, a stream that broke the rules, or we. */
+export type ResetCause = "client" | "error" | "proxy";
+
+/** The counts of a listener's HTTP/2 or HTTP/3 connections. */
+export interface ClientHttp2Metrics {
+  readonly streams: Cell;
+  resets(cause: ResetCause): Cell;
+  glitches(kind: string): Cell;
+  goaways(reason: string): Cell;
 }
 
 /** Everything that one worker counts. Keep what the methods return: each looks its series up by text. */
@@ -140,6 +179,24 @@ export class Metrics {
   tunnels(listener: string): Cell {
     return this.page.cell("sluice_tunnels", [listener]);
   }
+  http2(listener: string): ClientHttp2Metrics {
+    const { page } = this;
+    return {
+      streams: page.cell("sluice_http2_streams", [listener]),
+      resets: (cause) => page.cell("sluice_http2_resets_total", [listener, cause]),
+      glitches: (kind) => page.cell("sluice_http2_glitches_total", [listener, kind]),
+      goaways: (reason) => page.cell("sluice_http2_goaways_total", [listener, reason]),
+    };
+  }
+  http3(listener: string): ClientHttp2Metrics {
+    const { page } = this;
+    return {
+      streams: page.cell("sluice_http3_streams", [listener]),
+      resets: (cause) => page.cell("sluice_http3_resets_total", [listener, cause]),
+      glitches: (kind) => page.cell("sluice_http3_glitches_total", [listener, kind]),
+      goaways: (reason) => page.cell("sluice_http3_goaways_total", [listener, reason]),
+    };
+  }
   handshakes(listener: string, result: string, version: string, reason: string): Cell {
     return this.page.cell("sluice_tls_handshakes_total", [listener, result, version, reason]);
   }
@@ -157,6 +214,12 @@ export class Metrics {
       },
       ejections: (reason) => page.cell("sluice_upstream_ejections_total", [name, reason]),
       server: (server) => new ServerMetrics(this.page, name, server),
+      http2: () => ({
+        connections: page.cell("sluice_upstream_http2_connections", [name]),
+        streams: page.cell("sluice_upstream_http2_streams", [name]),
+        goaways: page.cell("sluice_upstream_http2_goaways_total", [name]),
+        refused: page.cell("sluice_upstream_http2_refused_total", [name]),
+      }),
     };
   }
 }

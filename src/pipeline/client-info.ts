@@ -1,4 +1,14 @@
 // What is known of the peer of one client connection, and what is said of it to servers, made once.
+import type { ClientCertificate } from "../core/client-certificate.ts";
+
+/** What policies, routes and templates ask of an encrypted connection. */
+export interface ClientTls {
+  /** The client's certificate leads to a CA of the listener's. */
+  readonly authorized: boolean;
+  readonly clientCertificate: ClientCertificate | null;
+  /** The terms of the handshake; null where a listener has the same for all names. */
+  readonly policy: { readonly key: string } | null;
+}
 
 /** One end of a connection. */
 export interface Endpoint {
@@ -12,6 +22,8 @@ export interface Ends {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** Null where the connection is not encrypted. */
+  readonly tls: ClientTls | null;
 }
 
 export class ClientInfo {
@@ -38,6 +50,16 @@ export class ClientInfo {
   }
   get destination(): Endpoint {
     return { address: this.#ends?.localAddress ?? "", port: this.#ends?.localPort ?? 0 };
+  }
+
+  /** Null where the connection is not encrypted. */
+  get tls(): ClientTls | null {
+    return this.#ends?.tls ?? null;
+  }
+  /** The client's certificate; null without one that leads to a CA of the listener's. */
+  get certificate(): ClientCertificate | null {
+    const tls = this.#ends?.tls ?? null;
+    return tls?.authorized === true ? tls.clientCertificate : null;
   }
 
   /** The Via and X-Forwarded lines for a request of this peer, and the start of the X-Request-Id line, as bytes. */

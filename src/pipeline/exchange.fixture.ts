@@ -1,7 +1,7 @@
 // Exchanges for tests of filters and templates: a request head as if it had come off the wire, and nobody downstream.
 import { idOf } from "../http/header-names.ts";
 import { RequestHead, ResponseHead } from "../http/message.ts";
-import { ClientInfo } from "./client-info.ts";
+import { ClientInfo, type ClientTls } from "./client-info.ts";
 import { type Downstream, Exchange } from "./exchange.ts";
 
 export interface ExchangeOptions {
@@ -11,6 +11,8 @@ export interface ExchangeOptions {
   readonly authority?: string;
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly params?: Readonly<Record<string, string>>;
+  /** Of the client's connection; without it nothing is encrypted. */
+  readonly tls?: ClientTls;
 }
 
 const NOBODY = new Proxy({} as Downstream, {
@@ -37,7 +39,10 @@ export function exchangeOf(options: ExchangeOptions = {}): Exchange {
     request.headers.push(idOf(name.toLowerCase()), at, at + name.length, valueAt, end - 2, end);
     at = end;
   }
-  const x = new Exchange(request, new ResponseHead(), NOBODY, new ClientInfo("192.0.2.1"), ":8080", 0);
+  const tls = options.tls ?? null;
+  const ends = { remoteAddress: "192.0.2.1", remotePort: 1, localAddress: "192.0.2.2", localPort: 2, tls };
+  const client = new ClientInfo("192.0.2.1", ends, tls === null ? "http" : "https");
+  const x = new Exchange(request, new ResponseHead(), NOBODY, client, ":8080", 0);
   x.params = options.params ?? null;
   x.requestId = "id-1";
   return x;

@@ -1,6 +1,8 @@
 // One request and its response on their way through the proxy: what routes, filters, plugins and logs look at, and the
 // contracts of those that handle it. They name each other, so they stand together.
+import type { ClientCertificate } from "../core/client-certificate.ts";
 import type { Fault } from "../core/faults.ts";
+import { type GrpcKind, NO_GRPC } from "../http/grpc.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ClientInfo } from "./client-info.ts";
@@ -64,6 +66,8 @@ export interface Downstream {
   reply(answer: Reply): void;
   /** An answer that says what went wrong. */
   fail(fault: Fault): void;
+  /** Whether a server's 101 answers our handshake, where it was not the client that made one. */
+  fitsUpgrade?(head: ResponseHead): boolean;
   /** Switches protocols: writes the 101 and hands the connection over. The exchange ends with `tunnelClosed`. */
   upgrade(head: ResponseHead): TunnelEnd<unknown>;
   tunnelClosed(bytesIn: number, bytesOut: number): void;
@@ -73,7 +77,10 @@ export class Exchange {
   readonly request: RequestHead;
   /** The answer's head, once there is one. */
   response: ResponseHead;
-  readonly downstream: Downstream;
+  /** The client's side; what changes bodies stands before it (pipeline/transforms.ts). */
+  downstream: Downstream;
+  /** Who forwards the request; null until it is forwarded. */
+  sink: RequestSink | null = null;
   /** Address of the client: the peer's, or what a trusted proxy said. IPv4 in dotted form. */
   ip: string;
   /** The peer of the connection itself. */
@@ -108,6 +115,14 @@ export class Exchange {
   setCookies: string[] | null = null;
   /** A copy of the request that follows its body; null without one. */
   copy: { gone(): void } | null = null;
+  /** The gRPC that the client speaks, in which it is answered. */
+  grpc: GrpcKind = NO_GRPC;
+  /** The answer that has begun ends with a grpc-status: what fails from here on can still be told in it. */
+  endsInStatus = false;
+  /** The grpc-status of the answer; -1 until there is one. */
+  grpcStatus = -1;
+  /** Ends a gRPC call in the time that its client gives it; null where it gives none. */
+  deadline: { stop(): void; renew(): void } | null = null;
   /** The X-Request-Id of this exchange; set before any filter runs. */
   requestId = "";
 
@@ -141,6 +156,10 @@ export class Exchange {
   }
   get query(): string {
     return this.request.query;
+  }
+  /** The client's certificate, if the listener asked for one and trusts it. */
+  get clientCert(): ClientCertificate | null {
+    return this.client.certificate;
   }
   header(name: string): string | null {
     return this.request.header(name);

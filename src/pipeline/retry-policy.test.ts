@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { FAULTS, type FaultCode, fault } from "../core/faults.ts";
+import { ID } from "../http/header-names.ts";
+import { ResponseHead } from "../http/message.ts";
 import { hedgePolicy, isIdempotent, NO_RETRY, RetryPolicy, type RetryRules } from "./retry-policy.ts";
 
 const policy = (rules: Partial<RetryRules> = {}): RetryPolicy =>
@@ -75,6 +77,27 @@ describe("what is tried again", () => {
     expect(statuses.filter((status) => policy().onStatus(status))).toEqual([502, 503, 504]);
     expect(statuses.filter((status) => policy({ on: ["reset", "429"] }).onStatus(status))).toEqual([429]);
     expect(statuses.filter((status) => NO_RETRY.onStatus(status))).toEqual([]);
+  });
+
+  const GRPC = [1, 4, 8, 13, 14];
+  const answered = (status: number, grpcStatus: number | null): ResponseHead => {
+    const head = new ResponseHead();
+    head.status = status;
+    const line = grpcStatus === null ? "" : `grpc-status: ${grpcStatus}\r\n`;
+    head.headers.reset(Buffer.from(line));
+    if (line !== "") head.headers.push(ID["grpc-status"], 0, 11, 13, line.length - 2, line.length);
+    return head;
+  };
+  test("codes of gRPC that are named", () => {
+    const words = ["grpc-cancelled", "grpc-deadline-exceeded", "grpc-resource-exhausted", "grpc-internal"];
+    const on = [...words, "grpc-unavailable"];
+    const all = Array.from({ length: 17 }, (_, code) => code);
+    expect(all.filter((code) => policy({ on }).onAnswer(answered(200, code)))).toEqual(GRPC);
+    for (const [at, word] of on.entries())
+      expect(all.filter((code) => policy({ on: [word] }).onAnswer(answered(200, code)))).toEqual([GRPC[at]!]);
+    expect(all.filter((code) => policy().onAnswer(answered(200, code)))).toEqual([]);
+    expect(policy({ on }).onAnswer(answered(200, null))).toBe(false);
+    expect([policy({ on }).onAnswer(answered(503, 14)), policy().onAnswer(answered(503, null))]).toEqual([false, true]);
   });
 
   test("a server that is down is left only where resets count", () => {

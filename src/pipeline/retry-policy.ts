@@ -1,6 +1,9 @@
 // When a request may be tried again and when a second server is asked at the same time: what an upstream or a route
 // says, made ready for the way of a request.
 import { type Fault, specOf } from "../core/faults.ts";
+import { GRPC_STATUS, grpcStatusOf } from "../http/grpc.ts";
+import { ID } from "../http/header-names.ts";
+import type { ResponseHead } from "../http/message.ts";
 
 /** How a policy is written in a configuration, apart from `hedge`. */
 export interface RetryRules {
@@ -17,6 +20,19 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRAC
 
 export const isIdempotent = (method: string): boolean => IDEMPOTENT.has(method);
 
+/** Nothing was sent to any server: there is none, or none that can be reached. */
+export const isUnsent = (cause: Fault): boolean =>
+  cause.code === "upstream.none" || cause.code === "upstream.circuit_open" || specOf(cause).retry === "always";
+
+/** Words of `retry.on` for a grpc-status. */
+const GRPC_WORDS: Readonly<Record<string, number>> = {
+  "grpc-cancelled": GRPC_STATUS.cancelled,
+  "grpc-deadline-exceeded": GRPC_STATUS.deadlineExceeded,
+  "grpc-resource-exhausted": GRPC_STATUS.resourceExhausted,
+  "grpc-internal": GRPC_STATUS.internal,
+  "grpc-unavailable": GRPC_STATUS.unavailable,
+};
+
 export class RetryPolicy {
   /** How often a request may be tried again. */
   readonly attempts: number;
@@ -30,6 +46,7 @@ export class RetryPolicy {
   readonly #reset: boolean;
   /** By status: the server's answer, or the error that Sluice would make. */
   readonly #statuses: readonly number[];
+  readonly #grpcStatuses: readonly number[];
 
   constructor(rules: RetryRules) {
     this.attempts = rules.attempts;
@@ -41,6 +58,7 @@ export class RetryPolicy {
     this.#connect = rules.on.includes("connect");
     this.#reset = rules.on.includes("reset");
     this.#statuses = rules.on.map(Number).filter((status) => status > 0);
+    this.#grpcStatuses = rules.on.flatMap((word) => GRPC_WORDS[word] ?? []);
   }
 
   /** Whether a request may leave a server that is found to be down. */
@@ -50,6 +68,13 @@ export class RetryPolicy {
 
   onStatus(status: number): boolean {
     return this.#statuses.includes(status);
+  }
+
+  /** Whether this answer may be followed by another try: by its status, or the grpc-status that stands in its head. */
+  onAnswer({ status, headers }: ResponseHead): boolean {
+    if (status >= 400) return this.onStatus(status);
+    if (this.#grpcStatuses.length === 0 || !headers.received(ID["grpc-status"])) return false;
+    return this.#grpcStatuses.includes(grpcStatusOf(headers));
   }
 
   /** Whether this failure may be followed by another try. `repeatable`: sending the request twice does no harm. */
@@ -66,12 +91,15 @@ export class RetryPolicy {
   }
 }
 
+/** What a server has refused without looking at it is sent again in any case, if it is not longer than this. */
+const UNSEEN_BODY_BYTES = 65_536;
+
 export const NO_RETRY: RetryPolicy = new RetryPolicy({
   attempts: 0,
   on: [],
   unsafeMethods: false,
   backoff: 0,
-  body: 0,
+  body: UNSEEN_BODY_BYTES,
 });
 
 /** When more servers are asked: after a time in milliseconds, or at a quantile (0 to 1) of the upstream's latencies. */

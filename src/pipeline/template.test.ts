@@ -62,7 +62,35 @@ test("targets that are no path render as the root, so that they cannot change a 
   }
 });
 
-for (const template of ["{nope}", "{id}", "{header}", "{foo.bar}", "{host.name}"])
+const CERTIFICATE = {
+  subject: "CN=r\u00f6bot,O=Example",
+  issuer: "CN=Clients CA",
+  san: ["DNS:robot.test", "URI:spiffe://x"],
+  fingerprint: "0a".repeat(32),
+  serial: "0102",
+  notAfter: Date.UTC(2030, 0, 2),
+  pem: "-----BEGIN CERTIFICATE-----\nMIIB\nAQ==\n-----END CERTIFICATE-----\n",
+};
+const PARTS: readonly (readonly [part: string, place: TemplatePlace, want: string])[] = [
+  ["subject", "field", "CN=r\xc3\xb6bot,O=Example"],
+  ["subject", "query", "CN%3Dr%C3%B6bot%2CO%3DExample"],
+  ["issuer", "field", "CN=Clients CA"],
+  ["san", "field", "DNS:robot.test, URI:spiffe://x"],
+  ["fingerprint", "field", "0a".repeat(32)],
+  ["serial", "field", "0102"],
+  ["notAfter", "field", "2030-01-02T00:00:00.000Z"],
+  ["der", "field", ":MIIBAQ==:"], // RFC 9440
+];
+
+for (const [part, place, want] of PARTS)
+  test(`of a client's certificate: ${part} in a ${place}; nothing of one that is not believed`, () => {
+    const compiled = compileTemplate(`{clientCert.${part}}`, [], place);
+    const of = (authorized: boolean): string =>
+      compiled.render(exchangeOf({ tls: { authorized, clientCertificate: CERTIFICATE, policy: null } }));
+    expect([of(true), of(false), compiled.render(exchangeOf())]).toEqual([want, "", ""]);
+  });
+
+for (const template of ["{nope}", "{clientCert}", "{clientCert.nope}", "{id}", "{header}", "{foo.bar}", "{host.name}"])
   test(`unknown: ${template}`, () =>
     expect(() => compileTemplate(template, [], "field")).toThrow(/unknown placeholder/));
 

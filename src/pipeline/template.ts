@@ -1,5 +1,6 @@
 // Templates: text with placeholders, compiled once, filled in from an exchange. Values come from clients, so each is
 // made harmless for the place it goes to; a template can never write a line end into a field or a host into a path.
+import { clientCertPart } from "../core/client-certificate.ts";
 import { isPlaceholder, type TemplatePiece, templatePieces } from "../core/placeholders.ts";
 import { cookieValues } from "../http/cookies.ts";
 import { encodeComponent, encodeUri } from "../http/path.ts";
@@ -48,8 +49,14 @@ const FAMILIES: Readonly<Record<string, Source>> = {
   claim: { isUri: false, get: () => "" },
   header: { isUri: false, get: (x, name) => x.request.header(name) ?? "" },
   cookie: { isUri: false, get: (x, name) => cookieValues(x.request.header("cookie"), name)[0] ?? "" },
+  clientCert: { isUri: false, get: (x, part) => certificatePart(x, part) },
   query: { isUri: false, get: (x, name) => toBytes(queryValues(x.request.query, name)[0] ?? "") },
 };
+
+function certificatePart(x: Exchange, part: string): string {
+  const certificate = x.client.certificate;
+  return certificate === null ? "" : toBytes(clientCertPart(certificate, part));
+}
 
 const PARAM: Source = { isUri: false, get: (x, name) => toBytes(x.params?.[name] ?? "") };
 

@@ -1,6 +1,7 @@
 // The Via field (RFC 9110 §7.6.3): shows that a message went through, and lets the proxy know its own messages again.
 
 let pseudonym = "sluice";
+let values: readonly string[] = [];
 let lines: readonly string[] = [];
 
 /**
@@ -9,13 +10,21 @@ let lines: readonly string[] = [];
  */
 export function setViaPseudonym(name: string): void {
   pseudonym = name;
-  lines = ["1.0", "1.1", "2", "3"].map((version) => `Via: ${version} ${name}\r\n`);
+  values = ["1.0", "1.1", "2", "3"].map((version) => `${version} ${name}`);
+  lines = values.map((value) => `Via: ${value}\r\n`);
 }
 setViaPseudonym("sluice");
 
+const indexOf = (version: 10 | 11 | 20 | 30): number => (version === 11 ? 1 : version === 10 ? 0 : version / 10);
+
 /** The whole line for a message that was received in this version. */
 export function viaLine(version: 10 | 11 | 20 | 30): string {
-  return lines[version === 11 ? 1 : version === 10 ? 0 : version / 10]!;
+  return lines[indexOf(version)]!;
+}
+
+/** The field's value for a message that was received in this version. */
+export function viaValue(version: 10 | 11 | 20 | 30): string {
+  return values[indexOf(version)]!;
 }
 
 /** Whether a received Via names this process. */

@@ -54,6 +54,7 @@ export function compileConditions(match: MatchConfig | undefined): Conditions {
         within("cookie", () => within(name, () => cookieCondition(name, wanted))),
       ),
       ...(match.clientIp === undefined ? [] : [clientIpCondition(match.clientIp)]),
+      ...(match.clientCert === undefined ? [] : clientCertConditions(match.clientCert)),
     ],
   };
 }
@@ -120,3 +121,38 @@ function clientIpCondition(wanted: string | readonly string[]): Condition {
   const networks = within("clientIp", () => new CidrSet(listOf(wanted)));
   return { key: "clientIp", wanted, test: (subject) => networks.has(subject.ip), got: (subject) => subject.ip };
 }
+
+function clientCertConditions(wanted: NonNullable<MatchConfig["clientCert"]>): Condition[] {
+  if (wanted === true) {
+    const test = ({ clientCert }: RouteSubject): boolean => clientCert !== null;
+    return [{ key: "clientCert", wanted, test, got: ({ clientCert }) => clientCert?.subject ?? null }];
+  }
+  return CERT_KEYS.flatMap((key) => {
+    const values = wanted[key];
+    return values === undefined ? [] : [within("clientCert", () => clientCertCondition(key, values))];
+  });
+}
+
+const CERT_KEYS = ["subject", "issuer", "san", "fingerprint", "serial"] as const;
+
+function clientCertCondition(key: (typeof CERT_KEYS)[number], wanted: string | readonly string[]): Condition {
+  // Colons and capitals are how tools print numbers; we hold them without.
+  const isNumber = key === "fingerprint" || key === "serial";
+  const plain = (text: string): string => (isNumber && !text.startsWith("~") ? plainHex(text) : text);
+  const patterns =
+    typeof wanted === "string"
+      ? [within(key, () => parseValuePattern(plain(wanted)))]
+      : wanted.map((text, at) => within(key, () => within(at, () => parseValuePattern(plain(text)))));
+  const valuesOf = ({ clientCert }: RouteSubject): readonly string[] => {
+    if (clientCert === null) return [];
+    return key === "san" ? clientCert.san : [clientCert[key]];
+  };
+  return {
+    key: `clientCert.${key}`,
+    wanted,
+    test: (subject) => valuesOf(subject).some((value) => patterns.some((pattern) => matchesValue(pattern, value))),
+    got: (subject) => valuesOf(subject)[0] ?? null,
+  };
+}
+
+const plainHex = (text: string): string => text.replaceAll(":", "").toLowerCase();

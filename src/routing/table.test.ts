@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { CompileError } from "../config/compile-error.ts";
 import type { MatchConfig } from "../config/schema.ts";
+import type { ClientCertificate } from "../core/client-certificate.ts";
 import { explainMatch } from "./explain.ts";
 import type { RouteSubject } from "./subject.ts";
 import { compileRoutes } from "./table.ts";
@@ -12,12 +13,24 @@ const BASE: RouteSubject = {
   method: "GET",
   query: "",
   ip: "192.0.2.1",
+  clientCert: null,
   header: () => null,
 };
 
 function subject(over: Partial<RouteSubject>, headers: Readonly<Record<string, string>> = {}): RouteSubject {
   return { ...BASE, ...over, header: (name) => headers[name.toLowerCase()] ?? null };
 }
+
+const ROBOT: ClientCertificate = {
+  subject: "CN=robot,O=Example",
+  issuer: "CN=Clients CA",
+  san: ["DNS:robot.test", "URI:spiffe://x"],
+  fingerprint: "0a".repeat(32),
+  serial: "0102ff",
+  notAfter: 0,
+  pem: "",
+};
+const asRobot = subject({ clientCert: ROBOT });
 
 const hit = (match: MatchConfig, asked: RouteSubject) =>
   compileRoutes([{ name: "r", match, value: "r" }]).find(asked) !== null;
@@ -75,6 +88,25 @@ const MATCHES: readonly (readonly [name: string, match: MatchConfig, asked: Rout
   ["cookie of a second field", { cookie: { tier: "gold" } }, subject({}, { cookie: "a=b, tier=gold" }), true],
   ["client address", { clientIp: ["192.0.2.0/24"] }, subject({}), true],
   ["client address outside", { clientIp: "198.51.100.0/24" }, subject({}), false],
+  ["certificate, any", { clientCert: true }, asRobot, true],
+  ["certificate, none", { clientCert: true }, subject({}), false],
+  ["certificate, subject", { clientCert: { subject: ["CN=other", "CN=robot,O=Example"] } }, asRobot, true],
+  ["certificate, subject is the whole name", { clientCert: { subject: "CN=robot" } }, asRobot, false],
+  ["certificate, subject by regex", { clientCert: { subject: "~^CN=robot," } }, asRobot, true],
+  ["certificate, issuer", { clientCert: { issuer: "CN=Clients CA" } }, asRobot, true],
+  ["certificate, other issuer", { clientCert: { issuer: "CN=Other CA" } }, asRobot, false],
+  ["certificate, any of its names", { clientCert: { san: "URI:spiffe://x" } }, asRobot, true],
+  ["certificate, a name without its kind", { clientCert: { san: "robot.test" } }, asRobot, false],
+  [
+    "certificate, fingerprint as tools print it",
+    { clientCert: { fingerprint: `${"0A:".repeat(31)}0A` } },
+    asRobot,
+    true,
+  ],
+  ["certificate, other fingerprint", { clientCert: { fingerprint: "0b".repeat(32) } }, asRobot, false],
+  ["certificate, number", { clientCert: { serial: "01:02:FF" } }, asRobot, true],
+  ["certificate, all keys must match", { clientCert: { serial: "0102ff", issuer: "CN=x" } }, asRobot, false],
+  ["certificate, nobody has no subject", { clientCert: { subject: "~" } }, subject({}), false],
   ["all keys must match", { host: "example.com", path: "/", method: "POST" }, subject({}), false],
 ];
 
@@ -100,6 +132,7 @@ const REFUSED: readonly (readonly [match: MatchConfig, path: readonly (string | 
   [{ header: { "a b": "1" } }, ["header", "a b"], /field name/],
   [{ cookie: { a: "~[" } }, ["cookie", "a"], /~\[/],
   [{ clientIp: ["10.0.0.0/40"] }, ["clientIp"], /network/],
+  [{ clientCert: { subject: ["a", "~("] } }, ["clientCert", "subject", 1], /~\(/],
 ];
 
 for (const [match, path, message] of REFUSED)

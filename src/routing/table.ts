@@ -125,4 +125,12 @@ class Table<T> implements RouteTable<T> {
   }
 }
 
-const NO_SUBJECT: RouteSubject = { host: "", path: null, method: "", query: "", ip: "", header: () => null };
+const NO_SUBJECT: RouteSubject = {
+  host: "",
+  path: null,
+  method: "",
+  query: "",
+  ip: "",
+  clientCert: null,
+  header: () => null,
+};

@@ -29,5 +29,6 @@ export function accessEntry(x: Exchange, durationMs: number): AccessEntry {
     server: x.server?.name ?? "",
     listener: x.listener,
     fault: x.fault?.code ?? "",
+    grpcStatus: x.grpcStatus,
   };
 }

@@ -97,6 +97,7 @@ class Rig {
       name: ":80",
       options: parsed,
       headLimits: headLimitsOf(parsed),
+      altSvc: null,
       wheel: this.wheel,
       draining: false,
       handler: {

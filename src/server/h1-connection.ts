@@ -9,8 +9,8 @@ import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
 import { ClientInfo } from "../pipeline/client-info.ts";
-import { errorReply } from "../pipeline/error-reply.ts";
 import { type Downstream, Exchange, type RequestSink, type TunnelEnd } from "../pipeline/exchange.ts";
+import { faultReply } from "../pipeline/grpc-reply.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { flushOutbox, inOutbox } from "../transport/outbox.ts";
@@ -307,7 +307,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#framing = responseFraming(this.#toHead, x.request.version, head);
     // Answered in place of 100 Continue: what the client sends next may be the body or not (RFC 9110 §10.1.1).
     if (x.request.expectContinue && !this.#requestDone && x.bytesIn === 0) this.#persist = false;
-    sendHead(this.connection, head, this.#framing, this.#persistence());
+    sendHead(this.connection, head, this.#framing, this.#persistence(), this.#listener.altSvc);
   }
 
   data(bytes: Buffer, from: number, to: number, given = false): void {
@@ -342,7 +342,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     this.#answered = true;
     this.#framing = "length";
     x.status = answer.status;
-    x.bytesOut += sendReply(this.connection, answer, this.#persistence(), this.#toHead);
+    x.bytesOut += sendReply(this.connection, answer, this.#persistence(), this.#toHead, this.#listener.altSvc);
     this.#responseDone = true;
     this.#finishIfOver();
   }
@@ -353,7 +353,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     if (this.#answered) return this.abort(cause);
     // After an ambiguous path it is still clear where the next request begins.
     if (specOf(cause).side === "client" && cause.code !== "request.path") this.#persist = false;
-    this.reply(errorReply(cause, x.requestId, x.request.header("accept")));
+    this.reply(faultReply(x, cause));
   }
 
   upgrade(head: ResponseHead): TunnelEnd<Connection> {

@@ -18,12 +18,13 @@ import type { Reply } from "../pipeline/reply.ts";
 import { viaLine } from "../pipeline/via.ts";
 import type { Connection } from "../transport/connection.ts";
 import { openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
+import type { AltSvc } from "./listener.ts";
 
 const SKIP = skipSet(...HOP_BY_HOP);
 const SKIP_LENGTH_TOO = skipSet(...HOP_BY_HOP, ID["content-length"]);
 
-/** What a head needs beside its fields: status line, Via, Date, Connection, framing. */
-export const HEAD_EXTRA_BYTES = 256;
+/** What a head needs beside its fields: status line, Via, Date, Alt-Svc, Connection, framing. */
+export const HEAD_EXTRA_BYTES = 320;
 
 export type Persistence = "close" | "keep-alive" | "";
 
@@ -59,9 +60,12 @@ export function writeResponseHead(
   head: ResponseHead,
   framing: Framing,
   persistence: Persistence,
+  altSvc: AltSvc | null = null,
 ): number {
   const { headers, status } = head;
   if (head.connectionNamesFields) removeNamedFields(headers);
+  const advertises = altSvc !== null && status >= 200 && !headers.hasAdded("alt-svc");
+  if (advertises) headers.removeReceived("alt-svc"); // the server's own is not where clients find us
   // The server's own status line goes along with the fields where it can: one copy for all.
   const whole = head.lineAt >= 0 && headers.count > 0 && saysStatus(headers.bytes, head.lineAt, status);
   let to = whole ? at : writeStatusLine(out, at, status, head.reason);
@@ -73,6 +77,7 @@ export function writeResponseHead(
   if (status < 200)
     return writeText(out, to, status === 101 ? `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n` : "\r\n");
   if (!headers.received(ID.date) && !headers.hasAdded("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
+  if (advertises) to = writeText(out, to, altSvc.line);
   if (framing === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
   else if (!lengthStands) to = writeText(out, to, "Content-Length: 0\r\n");
   else if (framing === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0) {
@@ -83,10 +88,17 @@ export function writeResponseHead(
 }
 
 /** Writes the head of an answer of Sluice's own; returns where it ends. */
-function writeReplyHead(out: Buffer, at: number, answer: Reply, persistence: Persistence): number {
+function writeReplyHead(
+  out: Buffer,
+  at: number,
+  answer: Reply,
+  persistence: Persistence,
+  altSvc: AltSvc | null,
+): number {
   let to = writeStatusLine(out, at, answer.status, reasonOf(answer.status));
   to = answer.headers.writeTo(out, to, SKIP_LENGTH_TOO);
   if (!answer.headers.has("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
+  if (altSvc !== null && !answer.headers.has("alt-svc")) to = writeText(out, to, altSvc.line);
   if (answer.status !== 204 && answer.status !== 304)
     to = writeText(out, to, `Content-Length: ${answer.body.length}\r\n`);
   to = writePersistence(out, to, persistence);
@@ -96,10 +108,16 @@ function writeReplyHead(out: Buffer, at: number, answer: Reply, persistence: Per
 // ——— the same, sent: everything goes through the thread's outbox, so that head and first bytes leave together
 
 /** Sends the head of a forwarded response. */
-export function sendHead(connection: Connection, head: ResponseHead, framing: Framing, persistence: Persistence): void {
+export function sendHead(
+  connection: Connection,
+  head: ResponseHead,
+  framing: Framing,
+  persistence: Persistence,
+  altSvc: AltSvc | null = null,
+): void {
   const room = head.headers.maxLength() + HEAD_EXTRA_BYTES + head.reason.length + head.upgrade.length;
   const out = openOutbox(connection, room);
-  outboxWrote(writeResponseHead(out, outboxAt(), head, framing, persistence));
+  outboxWrote(writeResponseHead(out, outboxAt(), head, framing, persistence, altSvc));
 }
 
 /** Sends a piece of content, framed as the head has said. */
@@ -127,9 +145,15 @@ export function sendEnd(connection: Connection, framing: Framing, trailers: Head
 }
 
 /** Sends an answer of Sluice's own. Returns how many bytes of content went along. */
-export function sendReply(connection: Connection, answer: Reply, persistence: Persistence, toHead: boolean): number {
+export function sendReply(
+  connection: Connection,
+  answer: Reply,
+  persistence: Persistence,
+  toHead: boolean,
+  altSvc: AltSvc | null = null,
+): number {
   const out = openOutbox(connection, answer.headers.maxLength() + HEAD_EXTRA_BYTES);
-  outboxWrote(writeReplyHead(out, outboxAt(), answer, persistence));
+  outboxWrote(writeReplyHead(out, outboxAt(), answer, persistence, altSvc));
   const { length } = answer.body;
   if (length === 0 || toHead || answer.status === 204 || answer.status === 304) return 0;
   write(connection, answer.body, 0, length);

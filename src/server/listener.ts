@@ -18,6 +18,12 @@ export interface ExchangeHandler {
   finished(x: Exchange): void;
 }
 
+/** What answers say about HTTP/3 (RFC 7838): the value of Alt-Svc, and its whole line. */
+export interface AltSvc {
+  readonly value: string;
+  readonly line: string;
+}
+
 export interface ListenerContext {
   /** The address as configured: the listener's name in logs and metrics. */
   readonly name: string;
@@ -26,6 +32,8 @@ export interface ListenerContext {
   readonly headLimits: HeadLimits;
   readonly handler: ExchangeHandler;
   readonly wheel: TimerWheel;
+  /** Where the same is served over HTTP/3; null where it is not, or not yet. */
+  readonly altSvc: AltSvc | null;
   /** No further requests on open connections: answers carry `Connection: close`. */
   draining: boolean;
   /** Told at the end of every connection. */

@@ -1,5 +1,6 @@
 // Where a TLS connection goes by the name that its client asks for: on to an upstream as it is, or to our own TLS. It
 // is decided before a byte is answered, so that a server behind sees what the client has sent, and nothing else.
+import { HostTable } from "../core/host-table.ts";
 import { Timer, type TimerWheel } from "../core/timers.ts";
 import { ClientHelloReader } from "../transport/client-hello.ts";
 import type { ClientHello } from "../transport/client-hello-body.ts";
@@ -11,32 +12,17 @@ export type SniRule = "terminate" | { readonly passthrough: string };
 
 /** The rules of one listener: exact names, `*.example.com` for every name below it, and `*` for all others. */
 export class SniTable {
-  readonly #exact = new Map<string, SniRule>();
-  /** By what stands behind the asterisk and its dot. */
-  readonly #below = new Map<string, SniRule>();
+  readonly #rules: HostTable<SniRule>;
   readonly #others: SniRule | null;
 
   constructor(rules: Readonly<Record<string, SniRule>>) {
-    for (const [pattern, rule] of Object.entries(rules)) {
-      const name = pattern.toLowerCase();
-      if (name.startsWith("*.")) this.#below.set(name.slice(2), rule);
-      else this.#exact.set(name, rule);
-    }
+    this.#rules = new HostTable(Object.entries(rules));
     this.#others = rules["*"] ?? null;
   }
 
   /** The rule for a name in lower case: the most specific one. Clients that name no host are among the others. */
   find(name: string | null): SniRule | null {
-    if (name === null) return this.#others;
-    const exact = this.#exact.get(name);
-    if (exact !== undefined) return exact;
-    if (this.#below.size > 0) {
-      for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
-        const rule = this.#below.get(name.slice(dot + 1));
-        if (rule !== undefined) return rule;
-      }
-    }
-    return this.#others;
+    return (name === null ? undefined : this.#rules.find(name)) ?? this.#others;
   }
 }
 

@@ -1,19 +1,6 @@
 // A peer's certificate, in the words that policies and headers use.
 import type { X509Certificate } from "node:crypto";
-
-export interface ClientCertificate {
-  /** The distinguished name as RFC 4514 writes it: CN first, as in `CN=robot,O=Example`. */
-  readonly subject: string;
-  /** The alternative names, each with its kind: `DNS:a.example`, `IP Address:10.0.0.1`, `URI:spiffe://…`. */
-  readonly san: readonly string[];
-  /** SHA-256 of the certificate, lower-case hexadecimal. */
-  readonly fingerprint: string;
-  /** Lower-case hexadecimal. */
-  readonly serial: string;
-  /** Milliseconds since 1970. */
-  readonly notAfter: number;
-  readonly pem: string;
-}
+import type { ClientCertificate } from "../core/client-certificate.ts";
 
 export interface PeerCertificateSource {
   getPeerX509Certificate(): X509Certificate | undefined;
@@ -25,6 +12,7 @@ export function readClientCertificate(socket: PeerCertificateSource): ClientCert
   if (certificate === undefined) return null;
   return {
     subject: nameOf(certificate.subject),
+    issuer: nameOf(certificate.issuer),
     san: alternativeNames(certificate.subjectAltName),
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
     serial: certificate.serialNumber.toLowerCase(),

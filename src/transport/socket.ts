@@ -251,6 +251,10 @@ let reportBug: (error: Error) => void = (error) =>
 export function onHandlerException(report: (error: Error) => void): void {
   reportBug = report;
 }
+/** Tells of an exception out of a handler of other transports. */
+export function handlerException(error: unknown): void {
+  reportBug(error instanceof Error ? error : new Error(String(error)));
+}
 
 export type SocketAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }

@@ -70,6 +70,11 @@ export function makeTlsContext(pairs: readonly CertificatePair[], terms: TlsTerm
   return { native: nativeOf(createSecureContext({ ...certificatesOf(pairs), ciphers, ...clientTerms(terms) })) };
 }
 
+/** Throws the runtime's error when clients cannot be verified with these texts (PEM). */
+export function checkClientTrust(ca: string, crl: string | undefined): void {
+  createSecureContext(clientTerms({ clientCa: ca, ...(crl === undefined ? {} : { clientCrl: crl }) }));
+}
+
 const optionsOf = (settings: TlsSettings) => ({
   ...(settings.fallback === null ? {} : certificatesOf(settings.fallback)),
   minVersion: settings.minVersion === "1.3" ? ("TLSv1.3" as const) : ("TLSv1.2" as const),

@@ -1,5 +1,14 @@
 // What is known of an encrypted connection once its handshake is through.
-import { type ClientCertificate, type PeerCertificateSource, readClientCertificate } from "./client-certificate.ts";
+import type { ClientCertificate } from "../core/client-certificate.ts";
+import { type PeerCertificateSource, readClientCertificate } from "./client-certificate.ts";
+
+/** Under which of a listener's terms a handshake was made, where they differ by name. */
+export interface HandshakePolicy {
+  /** The same for the same terms, whoever else has them. */
+  readonly key: string;
+  /** Without a valid certificate a client may not go on. */
+  readonly needsCertificate: boolean;
+}
 
 export interface TlsInfo {
   /** The name that the client asked for (SNI), as it wrote it; null when it named none. */
@@ -15,6 +24,8 @@ export interface TlsInfo {
   readonly authorized: boolean;
   /** What the client showed, trusted or not; null without. It is read at the first use, while the connection is open. */
   readonly clientCertificate: ClientCertificate | null;
+  /** Null where a listener has the same terms for all names. */
+  readonly policy: HandshakePolicy | null;
 }
 
 export type TlsVersion = "1.2" | "1.3";
@@ -40,8 +51,8 @@ function sharedName(name: string): string {
 }
 
 /** Reads a socket whose handshake is through. */
-export function tlsInfoOf(socket: TlsSocket, alpn: string | null): TlsInfo {
-  return new Negotiated(socket, alpn);
+export function tlsInfoOf(socket: TlsSocket, alpn: string | null, policy: HandshakePolicy | null = null): TlsInfo {
+  return new Negotiated(socket, alpn, policy);
 }
 
 class Negotiated implements TlsInfo {
@@ -51,11 +62,13 @@ class Negotiated implements TlsInfo {
   readonly alpn: string | null;
   readonly resumed: boolean;
   readonly authorized: boolean;
+  readonly policy: HandshakePolicy | null;
   readonly #socket: TlsSocket;
   #certificate: ClientCertificate | null | undefined;
 
-  constructor(socket: TlsSocket, alpn: string | null) {
+  constructor(socket: TlsSocket, alpn: string | null, policy: HandshakePolicy | null) {
     this.#socket = socket;
+    this.policy = policy;
     this.serverName = socket.getServername() ?? null;
     this.version = socket.getTLSVersion() === "TLSv1.3" ? "1.3" : "1.2";
     this.cipher = sharedName(socket.getCipher().standardName ?? "");

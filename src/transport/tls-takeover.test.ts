@@ -172,6 +172,7 @@ test("announced addresses stay", async () => {
   await until(() => outer.length === 1, "the connection");
   outer[0]!.announce({ address: "192.0.2.1", port: 7 }, { address: "192.0.2.2", port: 8 });
   await dialing;
+  await until(() => accepted.length === 1, "our end of the handshake");
   const { remoteAddress, remotePort, localAddress, localPort } = accepted[0]!.connection;
   expect([remoteAddress, remotePort, localAddress, localPort]).toEqual(["192.0.2.1", 7, "192.0.2.2", 8]);
 });
@@ -195,6 +196,7 @@ test("the certificate for a name, at once and later", async () => {
     const client = await dialed(port, { servername: "a.example" });
     expect(client.socket.getPeerCertificate().subject.CN).toBe("named");
     expect((await dialed(port)).socket.getPeerCertificate().subject.CN).toBe("fallback");
+    await until(() => told.length === 2, "both handshakes");
     expect(told).toEqual(["ok 1.3", "ok 1.3"]);
   }
 });

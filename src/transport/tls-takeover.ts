@@ -5,6 +5,14 @@ import type { Connection, ConnectionHandler } from "./connection.ts";
 import { type BunSocket, SocketConnection } from "./socket.ts";
 import { Handshakes, type TlsListenerOptions, tlsEvents } from "./tls.ts";
 import { makeListenerContext, type TlsSettings } from "./tls-context.ts";
+import type { HandshakePolicy } from "./tls-info.ts";
+
+/** Settings in the form that the runtime uses. Making one parses certificates: do it once, and keep it. */
+export interface TakeoverTerms {
+  readonly native: object;
+  /** Told of the connections that begin with them. */
+  readonly policy: HandshakePolicy | null;
+}
 
 export interface TlsTakeover {
   /** Handshakes under way. */
@@ -12,9 +20,10 @@ export interface TlsTakeover {
   /**
    * Begins TLS on an open connection of a listener; `early` is all that has come and is not for others. From here on
    * the connection carries what was encrypted, with the addresses it had. It is handed to `accept` after its handshake;
-   * one that fails is closed.
+   * one that fails is closed. With `terms` these hold in place of the listener's, in the handshake itself: the name is
+   * known by now.
    */
-  take(connection: Connection, early: Buffer): void;
+  take(connection: Connection, early: Buffer, terms?: TakeoverTerms): void;
   /** Changes certificates and settings as TlsListener.update does. */
   update(settings: TlsSettings): void;
 }
@@ -40,16 +49,17 @@ export function takeOverTls(
 ): TlsTakeover {
   const handshakes = new Handshakes(options, accept);
   const socket = tlsEvents(handshakes);
-  let tls = termsOf(options);
+  let usual = takeoverTerms(options, null);
   return {
     get handshakes() {
       return handshakes.underWay;
     },
-    take(connection, early) {
+    take(connection, early, terms = usual) {
       if (!(connection instanceof SocketConnection)) throw new TypeError("TLS needs a connection of the system's");
-      if (connection.closed || !handshakes.begin(connection)) return;
+      if (connection.closed || !handshakes.begin(connection, terms.policy)) return;
       try {
         connection.continueOver((own) => {
+          const tls = terms.native;
           const upgrade = { isServer: true, initialData: early, data: connection, tls, socket } as const;
           const pair = (own as unknown as UpgradableSocket).upgradeTLS(upgrade);
           if (pair === undefined) throw new Error("a socket that cannot begin TLS");
@@ -61,13 +71,17 @@ export function takeOverTls(
       }
     },
     update(settings) {
-      tls = termsOf(settings);
+      usual = takeoverTerms(settings, null);
     },
   };
 }
 
-const termsOf = (settings: TlsSettings): object => ({
-  secureContext: makeListenerContext(settings),
-  requestCert: settings.requestClientCertificate,
-  rejectUnauthorized: false,
-});
+/** Prepares settings for some of the connections. Throws the runtime's error for a damaged certificate. */
+export function takeoverTerms(settings: TlsSettings, policy: HandshakePolicy | null): TakeoverTerms {
+  const native = {
+    secureContext: makeListenerContext(settings),
+    requestCert: settings.requestClientCertificate,
+    rejectUnauthorized: false,
+  };
+  return { native, policy };
+}

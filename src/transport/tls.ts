@@ -7,7 +7,7 @@ import type { SocketListener } from "./socket.ts";
 import { type BunSocket, NOBODY, SOCKET_EVENTS, type SocketAddress, SocketConnection } from "./socket.ts";
 import { makeListenerContext, replaceListenerContext, type TlsContext, type TlsSettings } from "./tls-context.ts";
 import { type HandshakeReason, reasonOf } from "./tls-errors.ts";
-import { type TlsInfo, type TlsSocket, tlsInfoOf } from "./tls-info.ts";
+import { type HandshakePolicy, type TlsInfo, type TlsSocket, tlsInfoOf } from "./tls-info.ts";
 
 /** How a handshake ended. `refused`: we would not have it; `failed`: it broke, or client and listener do not match. */
 export type HandshakeResult = "ok" | "resumed" | "failed" | "timeout" | "refused";
@@ -65,13 +65,15 @@ class Handshake implements ConnectionHandler {
   readonly connection: SocketConnection;
   readonly #owner: Handshakes;
   readonly #timer: Timer;
+  readonly policy: HandshakePolicy | null;
   /** The protocol agreed on. */
   alpn: string | null = null;
   over = false;
 
-  constructor(connection: SocketConnection, owner: Handshakes) {
+  constructor(connection: SocketConnection, owner: Handshakes, policy: HandshakePolicy | null) {
     this.connection = connection;
     this.#owner = owner;
+    this.policy = policy;
     this.#timer = new Timer(() => {
       this.end("timeout", "", "");
       connection.destroy(true);
@@ -112,9 +114,9 @@ export class Handshakes {
   }
 
   /** Looks after a connection that begins with a handshake. False: there are too many, and it is closed. */
-  begin(connection: SocketConnection): boolean {
+  begin(connection: SocketConnection, policy: HandshakePolicy | null = null): boolean {
     if (this.underWay < (this.options.handshakesMax ?? HANDSHAKES_MAX)) {
-      connection.handler = new Handshake(connection, this);
+      connection.handler = new Handshake(connection, this, policy);
       return true;
     }
     this.options.onHandshake?.("refused", "", "too many handshakes");
@@ -168,7 +170,7 @@ export class Handshakes {
       handshake.end("failed", "", reasonOf(error));
       return; // the runtime has sent the alert, and closes
     }
-    const info: TlsInfo = tlsInfoOf(socket, handshake.alpn);
+    const info: TlsInfo = tlsInfoOf(socket, handshake.alpn, handshake.policy);
     handshake.end(info.resumed ? "resumed" : "ok", info.version, "");
     connection.tls = info;
     // Who checks a name wanted to see the certificate, and has.

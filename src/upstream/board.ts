@@ -49,8 +49,12 @@ export interface WindowCounts {
 
 export interface BoardMemory {
   readonly slots: SharedArrayBuffer;
-  /** Requests in flight of each worker by itself: what a worker that ended abruptly had going is taken back. */
-  readonly rows: SharedArrayBuffer;
+  /**
+   * Requests in flight of each thread by itself: what a worker that ended abruptly had going is taken back. A row is
+   * made with its thread: the collector counts all that a thread can see as its garbage to be, touched or not, and with
+   * rows for every possible thread it would hardly ever run.
+   */
+  readonly rows: SharedArrayBuffer[];
 }
 
 export class Board {
@@ -67,15 +71,19 @@ export class Board {
     this.ints = new Int32Array(memory.slots);
     this.doubles = new Float64Array(memory.slots);
     this.#rows = memory.rows;
-    this.#own = new Int32Array(memory.rows, row * SLOTS_MAX * 4, SLOTS_MAX);
+    this.#own = new Int32Array(memory.rows[row]!);
   }
 
-  /** Memory for this many threads. */
+  /** Memory for this many threads, to begin with. */
   static memory(rows: number): BoardMemory {
-    return {
-      slots: new SharedArrayBuffer(SLOTS_MAX * INTS * 4),
-      rows: new SharedArrayBuffer(SLOTS_MAX * 4 * rows),
-    };
+    const memory = { slots: new SharedArrayBuffer(SLOTS_MAX * INTS * 4), rows: [] };
+    for (let row = 0; row < rows; row += 1) Board.addRow(memory, row);
+    return memory;
+  }
+
+  /** Makes the row of one more thread, before that gets the memory. */
+  static addRow({ rows }: BoardMemory, row: number): void {
+    rows[row] ??= new SharedArrayBuffer(SLOTS_MAX * 4);
   }
 
   base(slot: number): number {
@@ -153,7 +161,7 @@ export class Board {
   }
   /** Takes back what a worker that ended had in flight. Nobody may write to that row any more. */
   clearRow(row: number): void {
-    const theirs = new Int32Array(this.#rows, row * SLOTS_MAX * 4, SLOTS_MAX);
+    const theirs = new Int32Array(this.#rows[row]!);
     for (let slot = 0; slot < SLOTS_MAX; slot += 1) {
       if (theirs[slot] === 0) continue;
       Atomics.sub(this.ints, slot * INTS + IN_FLIGHT, theirs[slot]!);

@@ -20,6 +20,8 @@ export interface ForwardEnvironment {
   respond(x: Exchange, waiter: ResponseWaiter): boolean;
   tunnelOpened(tunnel: Tunnel, x: Exchange): void;
   tunnelClosed(tunnel: Tunnel, x: Exchange): void;
+  /** Longest silence within an answer in milliseconds, where `responseMs` is that of most. */
+  answerSilence(x: Exchange, responseMs: number): number;
   /** Longest silence of a tunnel of this exchange in milliseconds. */
   tunnelIdle(x: Exchange): number;
 }

@@ -4,19 +4,23 @@ import { type Fault, fault, specOf } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange, RequestSink } from "../pipeline/exchange.ts";
-import { Pace } from "../pipeline/pace.ts";
-import { type HedgePolicy, isIdempotent, type RetryPolicy } from "../pipeline/retry-policy.ts";
+import { failExchange, noteGrpcTrailers } from "../pipeline/grpc-reply.ts";
+import { type HedgePolicy, isIdempotent, isUnsent, type RetryPolicy } from "../pipeline/retry-policy.ts";
 import type { ForwardEnvironment, RequestCopy, ResponseWaiter } from "./forward-environment.ts";
-import type { H1Client, UpstreamCall } from "./h1-client.ts";
+import { type GrpcVerdict, judge } from "./grpc-verdict.ts";
 import { Race, type RaceOwner } from "./hedge.ts";
+import { Paces } from "./paces.ts";
 import type { ConnectionWant, Server } from "./pool.ts";
-import { ReplayBuffer } from "./replay-buffer.ts";
-import { asksFor, switchProtocols } from "./switch-protocols.ts";
+import { SentRequest } from "./sent-request.ts";
+import { maySwitch, switchProtocols } from "./switch-protocols.ts";
 import { serverHost, type Upstream } from "./upstream.ts";
+import type { UpstreamCall, UpstreamClient } from "./upstream-client.ts";
 import type { Want } from "./want.ts";
 
 /** Upstreams that may take over from one another for one request: a longer chain is a mistake. */
 const FAILOVERS_MAX = 4;
+/** How often servers may turn one request away unseen. A limit or a GOAWAY that is overtaken is a matter of moments. */
+const REFUSALS_MAX = 6;
 
 export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant, ResponseWaiter, RaceOwner {
   // What the upstream looks at when it chooses a server.
@@ -35,20 +39,17 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   readonly repeatable: boolean;
   #upstream: Upstream;
   #server: Server | null = null;
-  #client: H1Client | null = null;
+  #client: UpstreamClient | null = null;
   #retries = 0;
   #failovers = 0;
+  #refusals = 0;
   #attemptAt = 0;
   #isBrief = false; // this try has only its own short time to be answered in
   #bodyOpened = false;
-  #requestEnded = false;
-  #requestTrailers: HeaderBlock | null = null;
-  /** What has been sent of the body; null when it is not kept. */
-  #replay: ReplayBuffer | null = null;
-  #replayable = true;
+  readonly #sent: SentRequest = new SentRequest();
   #race: Race | null = null;
-  #pace: Pace | null = null;
-  #requestPace: Pace | null = null;
+  #verdict: GrpcVerdict | null = null;
+  #paces: Paces | null = null;
   #responseEnded = false;
   #waiting = false; // for the response phase
   #over = false;
@@ -65,10 +66,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     this.#deadline = total > 0 ? turnTime() + total : 0;
     const { method, headers } = x.request;
     this.repeatable = isIdempotent(method) || this.#retry.unsafeMethods || headers.has("idempotency-key");
-    if (route.rate > 0) {
-      this.#pace = new Pace(route.rate, env.wheel, () => this.#resumeAnswer());
-      this.#requestPace = new Pace(route.rate, env.wheel, () => this.#resumeBody());
-    }
+    if (route.rate > 0) this.#paces = new Paces(route.rate, env.wheel, this);
     this.#enter(upstream);
   }
 
@@ -100,6 +98,9 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   }
   get preface(): Buffer | null {
     return this.#upstream.prefaceFor(this.#x.client);
+  }
+  get upgrade(): string {
+    return this.#x.request.upgrade;
   }
   onServer(server: Server): void {
     this.#tell(server);
@@ -134,21 +135,26 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     this.#upstream.acquire(this);
   }
 
-  onConnection(client: H1Client): void {
+  onConnection(client: UpstreamClient): void {
     const x = this.#x;
     this.#client = client;
     this.#attemptAt = turnTime();
+    x.deadline?.renew();
     const { perTryMs } = this.#retry;
     const response = this.responseMs;
     this.#isBrief = perTryMs > 0 && perTryMs < response;
     const head = this.#isBrief ? perTryMs : response;
-    client.start(this, x, this.hostFor(this.#server!), this.within(head), response);
-    if (this.#bodyOpened) this.#sendAgain(client);
-    else {
+    client.start(this, x, this.hostFor(this.#server!), this.within(head), this.#env.answerSilence(x, response));
+    if (this.#bodyOpened) {
+      this.#sent.sendTo(client); // what the first connection had been sent
+      if (!this.#sent.ended) this.resumeBody();
+    } else {
       this.#bodyOpened = true;
       x.downstream.readBody(this);
     }
-    if (this.#hedge !== null && this.#race === null && !this.#over) this.#startRace(this.#hedge);
+    // A client that belongs to a server may have left something there that no other one knows of.
+    if (this.#hedge !== null && this.#race === null && this.pinned === null && !this.#over)
+      this.#race = Race.start(this, x, this.#upstream, this.#hedge);
   }
 
   /** A short try goes on while no other may follow it. */
@@ -163,13 +169,6 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     return this.#upstream.hostFor(server) ?? (this.#x.request.authority === "" ? serverHost(server) : null);
   }
 
-  /** What the first connection had been sent of the body. */
-  #sendAgain(client: H1Client): void {
-    this.#replay?.sendTo(client);
-    if (this.#requestEnded) client.sendEnd(this.#requestTrailers);
-    else this.#resumeBody();
-  }
-
   onNoConnection(cause: Fault): void {
     this.#upstream.unreachable(this.#server!);
     this.#failed(cause);
@@ -178,9 +177,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   /** Another upstream takes over where this one has nobody to ask. */
   #failOver(cause: Fault): boolean {
     const { failover } = this.#upstream.config;
-    // Nothing was sent to any server: there is none, or none that can be reached.
-    const unsent = cause.code === "upstream.none" || cause.code === "upstream.circuit_open";
-    if (failover === undefined || !(unsent || specOf(cause).retry === "always") || !this.#replayable) return false;
+    if (failover === undefined || !isUnsent(cause) || !this.#sent.isWhole) return false;
     const next = this.#failovers < FAILOVERS_MAX ? this.#env.upstream(failover) : null;
     if (next === null) return false;
     this.#failovers += 1;
@@ -199,41 +196,38 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     this.#keep(bytes, from, to);
     const client = this.#client;
     if (client === null) return this.#x.downstream.pauseBody(); // between two tries
-    client.sendData(bytes, from, to, given && this.#replay === null && this.#copy === null);
-    const inTime = this.#requestPace === null || this.#requestPace.take(to - from);
+    client.sendData(bytes, from, to, given && !this.#sent.keepsBody && this.#copy === null);
+    const inTime = this.#paces === null || this.#paces.request.take(to - from);
     if (client.full || !inTime) this.#x.downstream.pauseBody();
   }
 
   #keep(bytes: Buffer, from: number, to: number): void {
-    if (!this.#replayable) return;
+    const client = this.#client;
+    if (!this.repeatable && client?.refusable === false) this.#sent.forget();
     // What comes between two tries has not been sent to anybody yet: it must be kept, however much it is.
-    const unsent = this.#client === null;
-    if (!this.repeatable && !unsent) this.#replayable = false;
-    else this.#replayable = (this.#replay ??= new ReplayBuffer(this.#retry.bodyMax)).add(bytes, from, to, unsent);
-    if (!this.#replayable) this.#replay = null;
+    else this.#sent.add(bytes, from, to, this.#retry.bodyMax, client === null);
   }
 
   onRequestEnd(trailers: HeaderBlock | null): void {
     this.#copy?.onEnd(trailers);
-    this.#requestEnded = true;
-    this.#requestTrailers = trailers;
+    this.#sent.end(trailers);
     this.#client?.sendEnd(trailers);
     if (this.#responseEnded) this.#through();
   }
 
   onDownstreamDrain(): void {
-    this.#resumeAnswer();
+    this.resumeAnswer();
   }
 
   /** Reads the answer on, unless something else still holds it up. */
-  #resumeAnswer(): void {
+  resumeAnswer(): void {
     // Nothing goes before the head.
-    if (this.#waiting || this.#x.downstream.full || this.#pace?.waiting === true) return;
+    if (this.#waiting || this.#x.downstream.full || this.#paces?.answer.waiting === true) return;
     this.#client?.resume();
   }
 
-  #resumeBody(): void {
-    if (this.#client?.full === false && this.#requestPace?.waiting !== true) this.#x.downstream.resumeBody();
+  resumeBody(): void {
+    if (this.#client?.full === false && this.#paces?.request.waiting !== true) this.#x.downstream.resumeBody();
   }
 
   onDownstreamGone(_cause: Fault): void {
@@ -249,14 +243,14 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   /** Nothing more will be done for this exchange. */
   #end(): void {
     this.#over = true;
+    this.#verdict?.cutShort();
     this.#copy?.gone();
     this.#race?.cancel();
-    this.#pace?.stop();
-    this.#requestPace?.stop();
+    this.#paces?.stop();
   }
 
   onDrain(): void {
-    this.#resumeBody();
+    this.resumeBody();
   }
 
   // ——— the answer
@@ -267,14 +261,13 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
 
   onResponse(head: ResponseHead): boolean {
     const x = this.#x;
-    this.#outcome(this.#server!, head.status);
-    if (head.status >= 400 && this.#retry.onStatus(head.status) && this.#tryAnother()) return true;
+    this.#verdict = judge(this.#upstream, this.#server!, x, head, turnTime() - this.#attemptAt);
+    if (this.#retry.onAnswer(head) && this.#tryAnother()) return true;
     this.#race?.cancel();
     x.response = head;
     x.responseAt = turnTime();
     x.fault = null; // of a try before this one
-    this.#replay = null;
-    this.#replayable = false;
+    this.#sent.forget();
     if (this.#upstream.sticky !== null) this.#upstream.stick(x, this.#server!);
     if (x.setCookies !== null) for (const cookie of x.setCookies) head.headers.add("set-cookie", cookie);
     if (head.status === 101) {
@@ -304,7 +297,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     this.#client = null;
     client.drop();
     this.tried = [...(this.tried ?? []), server];
-    this.#again();
+    this.#tryAgain();
     return true;
   }
 
@@ -314,7 +307,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     if (!proceed) return this.#replaced();
     this.#waiting = false;
     this.#x.downstream.head(this.#x.response);
-    this.#resumeAnswer();
+    this.resumeAnswer();
   }
 
   /** A filter gave another answer: the server's is of no use. */
@@ -328,22 +321,22 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   onData(bytes: Buffer, from: number, to: number, given = false): void {
     const { downstream } = this.#x;
     downstream.data(bytes, from, to, given);
-    const inTime = this.#pace === null || this.#pace.take(to - from);
+    const inTime = this.#paces === null || this.#paces.answer.take(to - from);
     if (downstream.full || !inTime) this.#client?.pause();
   }
 
   onEnd(trailers: HeaderBlock | null): void {
     this.#responseEnded = true;
-    if (this.#requestEnded) this.#through();
+    this.#verdict?.ended(trailers);
+    if (this.#sent.ended) this.#through();
+    if (trailers !== null) noteGrpcTrailers(this.#x, trailers);
     this.#x.downstream.end(trailers);
   }
 
   /** Both messages are. The connection may be somebody else's by now. */
   #through(): void {
-    this.#over = true;
+    this.#end();
     this.#client = null;
-    this.#pace?.stop();
-    this.#requestPace?.stop();
   }
 
   onFault(cause: Fault): void {
@@ -355,26 +348,19 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
       this.#end();
       return downstream.discardBody();
     }
-    if (this.#isStale(cause) || this.#wasCutShort(cause) || this.#isWaitedFor(cause)) this.#upstream.withdrawn();
-    else if (this.#x.responseAt === 0) this.#outcome(this.#server!, 0);
+    if (this.#isHarmless(cause)) this.#upstream.withdrawn();
+    else if (this.#x.responseAt === 0) this.#upstream.outcome(this.#server!, 0, turnTime() - this.#attemptAt);
+    this.#verdict?.broken();
     this.#failed(cause);
   }
 
-  /** A server that has had enough of waiting for a client's body is not to blame for that. */
-  #isWaitedFor(cause: Fault): boolean {
-    return cause.code === "upstream.reset" && !this.#requestEnded;
-  }
-
-  /** Others had most of the time that there was: what was left says nothing of this server. */
-  #wasCutShort(cause: Fault): boolean {
-    if (!this.late || cause.code !== "upstream.response_timeout") return false;
-    const now = turnTime();
-    return (now - this.#attemptAt) * 2 < now - this.#x.startedAt;
-  }
-
-  /** A try is over; `status` is 0 without an answer. */
-  #outcome(server: Server, status: number): void {
-    this.#upstream.outcome(server, status, turnTime() - this.#attemptAt);
+  /** Nothing is held against the server. */
+  #isHarmless(cause: Fault): boolean {
+    // One that has had enough of waiting for a client's body is not to blame for that.
+    if (cause.code === "upstream.reset" && !this.#sent.ended) return true;
+    if (!this.late || cause.code !== "upstream.response_timeout") return this.#isStale(cause) || this.#isUnseen(cause);
+    // Others had most of the time that there was: what was left says nothing of this one.
+    return (turnTime() - this.#attemptAt) * 2 < turnTime() - this.#x.startedAt;
   }
 
   // ——— another try
@@ -387,7 +373,8 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   #failed(cause: Fault): void {
     if (this.#race?.running === true) return this.#race.leaderFailed(cause);
     this.#x.fault = cause;
-    if (!this.#replayable || this.#x.downstream.answered || !this.#retry.onFault(cause, this.repeatable))
+    if (this.#isUnseen(cause)) return this.#sendUnseen();
+    if (!this.#sent.isWhole || this.#x.downstream.answered || !this.#retry.onFault(cause, this.repeatable))
       return this.#giveUp(cause);
     const server = this.#server!;
     if (this.#isStale(cause)) {
@@ -402,13 +389,28 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     if (!others && specOf(cause).retry !== "always") return this.#giveUp(cause);
     if (!this.#mayRetry()) return this.#giveUp(cause);
     this.tried = others ? [...(this.tried ?? []), server] : null;
-    this.#again();
+    this.#tryAgain();
   }
 
   /** The server itself may be well: only its connection was too old. */
   #isStale(cause: Fault): boolean {
     if (cause.code !== "upstream.reset_on_reuse" || this.freshOnly || this.#retry.attempts === 0) return false;
-    return this.#replayable && this.#retry.onFault(cause, this.repeatable);
+    return this.#sent.isWhole && this.#retry.onFault(cause, this.repeatable);
+  }
+
+  /** It has turned the request away without looking at it: sent again, whatever it is. */
+  #isUnseen({ code }: Fault): boolean {
+    if (code !== "upstream.refused" || this.#refusals >= REFUSALS_MAX) return false;
+    return this.#sent.isWhole && !this.late && !this.#x.downstream.answered;
+  }
+
+  /** Sends it to another server, or over another connection: as it was none, this try counts for nothing. */
+  #sendUnseen(): void {
+    this.#refusals += 1;
+    if (this.#refusals * 2 > REFUSALS_MAX) this.pinned = null;
+    const server = this.#server!;
+    this.tried = this.#upstream.hasOther(this.tried, server) ? [...(this.tried ?? []), server] : null;
+    this.#again(this.#refusals);
   }
 
   /**
@@ -416,21 +418,26 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
    * better off where it is: the server may still answer.
    */
   get #mayLeave(): boolean {
-    if (!this.repeatable || !this.#replayable || this.#retries >= this.#retry.attempts) return false;
+    if (!this.repeatable || !this.#sent.isWhole || this.#retries >= this.#retry.attempts) return false;
     return this.#upstream.hasOther(this.tried, this.#server!) && this.#upstream.budget.left;
   }
 
   #mayRetry(): boolean {
-    if (this.#retries >= this.#retry.attempts || !this.#replayable || this.#x.downstream.answered) return false;
+    if (this.#retries >= this.#retry.attempts || !this.#sent.isWhole || this.#x.downstream.answered) return false;
     return !this.late && this.#upstream.mayRetry();
   }
 
-  #again(): void {
+  #tryAgain(): void {
     this.#retries += 1;
     this.pinned = null;
-    this.#upstream.retried();
     // With nobody left but those who failed already, there is no hurry.
-    const pause = this.#upstream.pauseMs(this.#retry, this.tried === null ? this.#retries + 1 : this.#retries);
+    this.#again(this.tried === null ? this.#retries + 1 : this.#retries);
+  }
+
+  /** `times`: which of the tries after the first this is, for the pause before it. */
+  #again(times: number): void {
+    this.#upstream.retried();
+    const pause = this.#upstream.pauseMs(this.#retry, times);
     if (pause === 0) return this.#upstream.acquire(this);
     setTimeout(() => {
       if (!this.withdrawn) this.#upstream.acquire(this);
@@ -441,27 +448,17 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
     if (!this.#x.downstream.answered && this.#failOver(cause)) return;
     this.#end();
     const told = this.late ? fault("upstream.deadline", `${cause.code}: ${cause.detail}`) : cause;
-    this.#x.fault = told;
-    this.#x.downstream.fail(told);
+    failExchange(this.#x, told);
   }
 
   // ——— hedging: a second server is asked while the first one is thinking
-
-  #startRace(policy: HedgePolicy): void {
-    const { request } = this.#x;
-    // A client that belongs to a server may have left something there that no other one knows of.
-    if (this.pinned !== null || request.body !== "none" || request.upgrade !== "") return;
-    if (!this.#upstream.hedgeable(request.method)) return;
-    this.#race = new Race(this, this.#x, this.#upstream, policy);
-    this.#race.wait();
-  }
 
   get leader(): Server | null {
     return this.#server;
   }
 
   /** One of the others was first. */
-  raceWon(server: Server, client: H1Client, attemptAt: number, head: ResponseHead): boolean {
+  raceWon(server: Server, client: UpstreamClient, attemptAt: number, head: ResponseHead): boolean {
     const loser = this.#client;
     if (loser !== null) {
       this.#upstream.cancelled(this.#server!);
@@ -484,15 +481,13 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   // ——— tunnels
 
   #switchProtocols(head: ResponseHead): void {
-    const x = this.#x;
     const client = this.#client!;
-    if (head.upgrade === "" || !asksFor(x.request.upgrade, head.upgrade) || !this.#requestEnded) {
-      this.#client = null;
+    this.#client = null;
+    if (!this.#sent.ended || !maySwitch(this.#x, head)) {
       client.abandon();
       return this.#giveUp(fault("upstream.upgrade", `101 to ${JSON.stringify(head.upgrade)}`));
     }
     this.#end();
-    this.#client = null;
-    switchProtocols(x, this.#server!, client, head, this.#env);
+    switchProtocols(this.#x, this.#server!, client, head, this.#env);
   }
 }

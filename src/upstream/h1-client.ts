@@ -12,24 +12,7 @@ import type { Exchange } from "../pipeline/exchange.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
 import { requestHeadMax, writeRequestHead } from "./h1-request.ts";
-
-/** Who made the request. After `onFault`, or `onEnd` with the request sent, the client is not the call's any more. */
-export interface UpstreamCall {
-  onInformational(head: ResponseHead): void;
-  /** The head of the final answer (or a 101). False: what follows is held until `resume()`. */
-  onResponse(head: ResponseHead): boolean;
-  /** `given`: nobody else looks at the bytes, or at the rest of their buffer (core/spent.ts). */
-  onData(bytes: Buffer, from: number, to: number, given?: boolean): void;
-  onEnd(trailers: HeaderBlock | null): void;
-  /** The answer cannot be had, or not to its end. */
-  onFault(cause: Fault): void;
-  /** The server takes bytes of the request again after `full`. */
-  onDrain(): void;
-  /** Another server may be asked instead, as long as this one has not begun to answer. */
-  readonly movable: boolean;
-  /** The time for the head of the answer is over: milliseconds of more, or 0 for none. None without this. */
-  moreTime?(): number;
-}
+import type { UpstreamCall, UpstreamClient } from "./upstream-client.ts";
 
 /** The pool's side. */
 export interface ClientOwner {
@@ -48,8 +31,10 @@ const DROPPED_MS = 1000;
 /** A server's `Keep-Alive: timeout` is cut by this, so that we close before it does. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 
-export class H1Client implements ConnectionHandler, BodySink {
+export class H1Client implements UpstreamClient, ConnectionHandler, BodySink {
   readonly connection: Connection;
+  /** A connection that closes says nothing of what the server has done. */
+  readonly refusable = false;
   readonly #owner: ClientOwner;
   readonly #wheel: TimerWheel;
   readonly #timer: Timer;

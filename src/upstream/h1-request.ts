@@ -82,7 +82,7 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
   return writeCrlf(out, to);
 }
 
-const takesTrailers = (te: string): boolean => /(?:^|,)[ \t]*trailers[ \t]*(?:$|,)/i.test(te);
+export const takesTrailers = (te: string): boolean => /(?:^|,)[ \t]*trailers[ \t]*(?:$|,)/i.test(te);
 
 /** The usual case: all but the request id is the same for every request of a connection, and lies ready as bytes. */
 function writeForwarded(out: Buffer, at: number, x: Exchange): number {

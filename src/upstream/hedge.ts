@@ -5,9 +5,9 @@ import { type Fault, fault, specOf } from "../core/faults.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { HedgePolicy } from "../pipeline/retry-policy.ts";
-import type { H1Client, UpstreamCall } from "./h1-client.ts";
 import type { ConnectionWant, Server } from "./pool.ts";
 import type { Upstream } from "./upstream.ts";
+import type { UpstreamCall, UpstreamClient } from "./upstream-client.ts";
 import type { Want } from "./want.ts";
 
 /** Who asked the first server. */
@@ -24,7 +24,7 @@ export interface RaceOwner {
   within(ms: number): number;
   hostFor(server: Server): string | null;
   /** Another server has answered first: its connection is the owner's from now on. Returns what `onResponse` does. */
-  raceWon(server: Server, client: H1Client, attemptAt: number, head: ResponseHead): boolean;
+  raceWon(server: Server, client: UpstreamClient, attemptAt: number, head: ResponseHead): boolean;
   /** Nobody is left in the race. */
   raceLost(cause: Fault, tried: readonly Server[]): void;
 }
@@ -39,6 +39,15 @@ export class Race {
   #leaderFault: Fault | null = null;
   #delayed: Delayed<unknown> | null = null;
   #over = false;
+
+  /** Begins one for a request that may be sent to several servers; null for all others. */
+  static start(owner: RaceOwner, x: Exchange, upstream: Upstream, policy: HedgePolicy): Race | null {
+    const { body, method, upgrade } = x.request;
+    if (body !== "none" || upgrade !== "" || !upstream.hedgeable(method)) return null;
+    const race = new Race(owner, x, upstream, policy);
+    race.wait();
+    return race;
+  }
 
   constructor(owner: RaceOwner, x: Exchange, upstream: Upstream, policy: HedgePolicy) {
     this.owner = owner;
@@ -83,7 +92,7 @@ export class Race {
     return this.#rivals.flatMap(({ server }) => (server === null ? [] : [server]));
   }
 
-  won(winner: Rival, client: H1Client, attemptAt: number, head: ResponseHead): boolean {
+  won(winner: Rival, client: UpstreamClient, attemptAt: number, head: ResponseHead): boolean {
     this.#end();
     for (const rival of this.#rivals) if (rival !== winner) rival.cancel();
     return this.owner.raceWon(winner.server!, client, attemptAt, head);
@@ -118,6 +127,7 @@ export class Race {
 class Rival implements Want, ConnectionWant, UpstreamCall {
   readonly freshOnly = false;
   readonly repeatable = true;
+  readonly upgrade = ""; // none of those who race has one
   readonly pinned = null;
   readonly patient = false;
   readonly lane = 7;
@@ -125,7 +135,7 @@ class Rival implements Want, ConnectionWant, UpstreamCall {
   readonly tried: readonly Server[];
   server: Server | null = null;
   readonly #race: Race;
-  #client: H1Client | null = null;
+  #client: UpstreamClient | null = null;
   #attemptAt = 0;
   #over = false;
 
@@ -156,7 +166,7 @@ class Rival implements Want, ConnectionWant, UpstreamCall {
     this.#fail(cause);
   }
 
-  onConnection(client: H1Client): void {
+  onConnection(client: UpstreamClient): void {
     const { x, owner } = this.#race;
     const { responseMs } = owner;
     this.#client = client;
@@ -188,7 +198,9 @@ class Rival implements Want, ConnectionWant, UpstreamCall {
   onFault(cause: Fault): void {
     this.#client = null;
     if (this.#over) return;
-    this.#race.upstream.outcome(this.server!, 0, turnTime() - this.#attemptAt);
+    const { upstream } = this.#race;
+    if (cause.code === "upstream.refused") upstream.withdrawn();
+    else upstream.outcome(this.server!, 0, turnTime() - this.#attemptAt);
     this.#fail(cause);
   }
 

@@ -1,5 +1,5 @@
 // The servers of an upstream as all threads know them. The supervisor decides who they are; workers follow.
-import type { Address } from "../config/address.ts";
+import type { Address, ServerHttp } from "../config/address.ts";
 
 /** What an operator has asked of a server: everything, nothing new, nothing new but its sticky clients, nothing at all. */
 export type ServerMode = "ready" | "drain" | "drain-sticky" | "disabled";
@@ -10,6 +10,7 @@ export interface Member {
   readonly address: Address;
   /** It is spoken to over TLS. */
   readonly tls: boolean;
+  readonly http: ServerHttp;
   /** 0 to 1000; 0 gets nothing. */
   readonly weight: number;
   readonly backup: boolean;

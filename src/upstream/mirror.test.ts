@@ -32,6 +32,7 @@ class Rig {
     outcome: (server: Server, status: number) => this.log.push(`${server.name} ${status}`),
     unreachable: (server: Server) => this.log.push(`${server.name} 0`),
     cancelled: (server: Server) => this.log.push(`${server.name} cancelled`),
+    withdrawn: () => this.log.push("withdrawn"),
     acquire: (want: Want) => {
       if (this.refuse !== null) return want.onNoServer(this.refuse);
       want.onServer({

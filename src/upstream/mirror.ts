@@ -1,20 +1,21 @@
 // A copy of one request, sent to another upstream whose answer nobody reads. It has its own connection and its own
 // bytes, so it never slows the client or the server that answers: what it cannot do at once, it gives up.
 import { turnTime } from "../core/clock.ts";
+import type { Fault } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
-import type { H1Client, UpstreamCall } from "./h1-client.ts";
 import { requestHeadMax, writeRequestHead } from "./h1-request.ts";
 import type { ConnectionWant, Server } from "./pool.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { serverHost, type Upstream } from "./upstream.ts";
+import type { UpstreamCall, UpstreamClient } from "./upstream-client.ts";
 import type { Want } from "./want.ts";
 
 /** What of an upstream copies need. */
 export type MirrorTarget = Pick<
   Upstream,
-  "acquire" | "cancelled" | "config" | "hostFor" | "keyOf" | "outcome" | "prefaceFor" | "unreachable"
+  "acquire" | "cancelled" | "config" | "hostFor" | "keyOf" | "outcome" | "prefaceFor" | "unreachable" | "withdrawn"
 >;
 
 /** Of an answer this much is read, so that its connection can be used again; a longer one ends with its connection. */
@@ -60,6 +61,7 @@ export class Mirror {
 class MirrorCall implements Want, ConnectionWant, UpstreamCall {
   readonly freshOnly = false;
   readonly repeatable = false;
+  readonly upgrade = ""; // nothing is made a copy of that has one
   readonly pinned = null;
   readonly tried = null;
   readonly patient = false;
@@ -81,7 +83,7 @@ class MirrorCall implements Want, ConnectionWant, UpstreamCall {
   #ended = false;
   #trailers: HeaderBlock | null = null;
   #server: Server | null = null;
-  #client: H1Client | null = null;
+  #client: UpstreamClient | null = null;
   #startedAt = 0;
   #answered = false;
   #answerBytes = 0;
@@ -118,7 +120,7 @@ class MirrorCall implements Want, ConnectionWant, UpstreamCall {
     this.#x = null;
   }
 
-  onConnection(client: H1Client): void {
+  onConnection(client: UpstreamClient): void {
     const { response } = this.#target.config.timeouts;
     const head = this.#head!;
     const early = this.#early;
@@ -206,10 +208,11 @@ class MirrorCall implements Want, ConnectionWant, UpstreamCall {
     this.#client = null;
   }
 
-  onFault(): void {
+  onFault(cause: Fault): void {
     this.#client = null;
     if (this.#over) return;
     this.#over = true;
-    if (!this.#answered) this.#target.outcome(this.#server!, 0, turnTime() - this.#startedAt);
+    if (cause.code === "upstream.refused") this.#target.withdrawn();
+    else if (!this.#answered) this.#target.outcome(this.#server!, 0, turnTime() - this.#startedAt);
   }
 }

@@ -1,5 +1,5 @@
 // The body of a request as far as it was sent, kept so that it can be sent to another server.
-import type { H1Client } from "./h1-client.ts";
+import type { UpstreamClient } from "./upstream-client.ts";
 
 /** One piece costs some hundred bytes of memory, however little of the body it holds. */
 const PIECES_MAX = 256;
@@ -21,7 +21,7 @@ export class ReplayBuffer {
     return true;
   }
 
-  sendTo(client: H1Client): void {
+  sendTo(client: UpstreamClient): void {
     for (const { bytes, from, to } of this.#pieces) client.sendData(bytes, from, to);
   }
 }

@@ -4,20 +4,26 @@ import type { Exchange } from "../pipeline/exchange.ts";
 import type { Connection } from "../transport/connection.ts";
 import { Tunnel } from "../transport/tunnel.ts";
 import type { ForwardEnvironment } from "./forward-environment.ts";
-import type { H1Client } from "./h1-client.ts";
 import type { Server } from "./pool.ts";
+import type { UpstreamClient } from "./upstream-client.ts";
 
 /** Whether the server switched to something that the client asked for (RFC 9110 §7.8). Both are lower-case lists. */
-export function asksFor(asked: string, given: string): boolean {
+function asksFor(asked: string, given: string): boolean {
   const offers = asked.split(", ");
   return given.split(",").every((protocol) => offers.includes(protocol.trim()));
+}
+
+/** Whether a server's 101 can be passed on. */
+export function maySwitch({ request, downstream }: Exchange, head: ResponseHead): boolean {
+  if (head.upgrade === "" || !asksFor(request.upgrade, head.upgrade)) return false;
+  return downstream.fitsUpgrade === undefined || downstream.fitsUpgrade(head);
 }
 
 /** Passes the 101 on and joins the connections. The place at the server is taken until the tunnel's end. */
 export function switchProtocols(
   x: Exchange,
   server: Server,
-  client: H1Client,
+  client: UpstreamClient,
   head: ResponseHead,
   env: ForwardEnvironment,
 ): void {
@@ -32,7 +38,7 @@ export function switchProtocols(
     env.tunnelIdle(x),
     env.wheel,
     (bytesIn, bytesOut) => {
-      server.tunnelClosed();
+      server.tunnelClosed(client);
       x.downstream.tunnelClosed(bytesIn, bytesOut);
       env.tunnelClosed(tunnel, x);
     },

@@ -3,11 +3,16 @@ import { readFileSync, statSync } from "node:fs";
 import type { UpstreamConfig } from "../config/schema.ts";
 import { TlsClient } from "../transport/tls-client.ts";
 
+/** What is offered to servers, best first (RFC 7301). */
+export type Offer = readonly ("h2" | "http/1.1")[];
+/** For connections of layer 4: what is spoken on them is their two ends' business. */
+export const NO_OFFER: Offer = [];
+
 /**
  * What connections to a server at `host` begin with. Throws an Error that names the file when one cannot be read, and
  * the runtime's error for one that is damaged.
  */
-export function tlsClientFor({ tls }: UpstreamConfig, host: string): TlsClient {
+export function tlsClientFor({ tls }: UpstreamConfig, host: string, alpn: Offer): TlsClient {
   const { serverName = host, verify = true, ca, cert, key, minVersion } = tls ?? {};
   return new TlsClient({
     serverName,
@@ -16,25 +21,29 @@ export function tlsClientFor({ tls }: UpstreamConfig, host: string): TlsClient {
     ...(ca === undefined ? {} : { ca: readTlsFile(ca) }),
     ...(cert === undefined ? {} : { cert: readTlsFile(cert) }),
     ...(key === undefined ? {} : { key: readTlsFile(key) }),
-    // Servers of another protocol than HTTP/1.1 are not spoken to.
-    alpn: ["http/1.1"],
+    alpn,
   });
 }
 
 /** How often it is looked whether files have changed. Nothing is looked at while nobody connects. */
 const LOOK_MS = 1000;
 
-/** One server's TLS: its files are read again when they have changed, so that our own certificate can be renewed. */
+/**
+ * One server's TLS with one offer: sessions of one must not be taken up under another. Its files are read again when
+ * they have changed, so that our own certificate can be renewed.
+ */
 export class UpstreamTls {
   readonly #config: UpstreamConfig;
   readonly #host: string;
+  readonly #offer: Offer;
   #client: TlsClient | null = null;
   #signature = "";
   #lookedMs = 0;
 
-  constructor(config: UpstreamConfig, host: string) {
+  constructor(config: UpstreamConfig, host: string, offer: Offer) {
     this.#config = config;
     this.#host = host;
+    this.#offer = offer;
   }
 
   /** For a connection at `nowMs`. Files that cannot be used leave the client of before; throws as tlsClientFor does. */
@@ -45,7 +54,7 @@ export class UpstreamTls {
     if (this.#client !== null && signature === this.#signature) return this.#client;
     this.#signature = signature;
     try {
-      this.#client = tlsClientFor(this.#config, this.#host);
+      this.#client = tlsClientFor(this.#config, this.#host, this.#offer);
     } catch (error) {
       if (this.#client === null) throw error;
     }

@@ -31,6 +31,7 @@ function memberOf(spec: Spec, slot: number): Member {
     id,
     address,
     tls: false,
+    http: "1.1",
     weight: 1,
     backup: false,
     zone: "",

@@ -7,7 +7,7 @@ import { DelayLine } from "../core/delay-line.ts";
 import { type Fault, fault } from "../core/faults.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import { receivedCookies } from "../http/cookies.ts";
-import type { UpstreamMetrics } from "../observe/metrics.ts";
+import type { Http2Metrics, UpstreamMetrics } from "../observe/metrics.ts";
 import type { ClientInfo } from "../pipeline/client-info.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { type HedgePolicy, hedgePolicy, NO_RETRY, RetryPolicy } from "../pipeline/retry-policy.ts";
@@ -77,6 +77,7 @@ export class Upstream implements ServerOwner {
   #slots: readonly number[] = [];
   /** Its counts, once there are any: an upstream that nobody uses has no series. */
   #metrics: UpstreamMetrics | null = null;
+  #http2: Http2Metrics | null = null;
 
   constructor(name: string, config: UpstreamConfig, membership: UpstreamMembership, env: UpstreamEnvironment) {
     const { board } = env;
@@ -109,6 +110,11 @@ export class Upstream implements ServerOwner {
     this.#metrics ??= this.#env.metrics(this.name);
     return this.#metrics;
   }
+  /** Of servers that are spoken to in HTTP/2. */
+  get http2(): Http2Metrics {
+    this.#http2 ??= this.metrics.http2();
+    return this.#http2;
+  }
   get servers(): readonly Server[] {
     return this.roster.servers;
   }
@@ -119,7 +125,8 @@ export class Upstream implements ServerOwner {
     const before = this.servers;
     const servers = members.map((member) => {
       const known = this.roster.byId(member.id);
-      const server = known?.member.tls === member.tls ? known : new Server(member, this, resolver, wheel);
+      const isSame = known?.member.tls === member.tls && known.member.http === member.http;
+      const server = isSame ? known : new Server(member, this, resolver, wheel);
       server.member = member;
       return server;
     });
@@ -240,7 +247,7 @@ export class Upstream implements ServerOwner {
 
   #give(want: Want, server: Server): void {
     // One request finds out whether it can be reached again; the others are not to wait for that.
-    if (server.failures > 0 && server.idle === 0) this.#tryOnce(server);
+    if (server.failures > 0 && !server.isConnected) this.#tryOnce(server);
     want.onServer(server);
   }
 
@@ -278,9 +285,12 @@ export class Upstream implements ServerOwner {
 
   // ——— what became of it
 
-  /** A request to a server is over; `status` is 0 without an answer. `ms` went by up to its head. */
-  outcome(server: Server, status: number, ms: number): void {
-    const isError = status === 0 || isServerError(status);
+  /**
+   * A request to a server is over; `status` is 0 without an answer. `ms` went by up to its head. `failed`: the answer
+   * says in another way that the server is to blame.
+   */
+  outcome(server: Server, status: number, ms: number, failed = false): void {
+    const isError = failed || status === 0 || isServerError(status);
     const { slot } = server.member;
     this.#count(server, status);
     if (status !== 0) {

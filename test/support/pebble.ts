@@ -61,6 +61,8 @@ export interface PebbleOptions {
   readonly nonceReject?: number;
   /** Keys by id (base64url); accounts then need one of them. */
   readonly eab?: Readonly<Record<string, string>>;
+  /** Seconds that its certificates hold; years without it. */
+  readonly lifeSeconds?: number;
   /** Where an earlier one was. */
   readonly port?: number;
 }
@@ -90,6 +92,7 @@ export class Pebble extends Program {
       ocspResponderURL: "",
       externalAccountBindingRequired: options.eab !== undefined,
       externalAccountMACKeys: options.eab ?? {},
+      certificateValidityPeriod: options.lifeSeconds ?? 0,
     };
     writeFileSync(join(folder, "config.json"), JSON.stringify({ pebble }));
     const args = ["-config", join(folder, "config.json"), "-dnsserver", options.dns];

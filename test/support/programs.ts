@@ -30,7 +30,7 @@ export async function run(name: string, args: readonly string[], input = ""): Pr
 }
 
 /** A program that runs until the test is over. */
-class Running implements AsyncDisposable {
+export class Running implements AsyncDisposable {
   readonly child: Bun.Subprocess;
   readonly #cleanUp: () => void;
   constructor(child: Bun.Subprocess, cleanUp: () => void = () => {}) {

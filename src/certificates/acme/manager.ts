@@ -38,6 +38,8 @@ export interface AcmeManagerOptions {
   /** Answers to challenges, for those who answer without asking `challengeResponse` and `alpnCertificate`. */
   readonly onChallenge?: (change: ChallengeChange) => void | Promise<void>;
   readonly onEvent?: (event: AcmeEvent) => void;
+  /** How long to wait until other nodes have heard of a certificate for tls-alpn-01. Default 0. */
+  readonly spreadMs?: number;
   readonly limits?: Partial<AcmeLimits>;
 }
 
@@ -80,7 +82,7 @@ export class AcmeManager {
       onError,
       ...(onChallenge === undefined ? {} : { onChange: onChallenge }),
     });
-    this.#listenerSolver = new ListenerSolver(this.#challenges, now);
+    this.#listenerSolver = new ListenerSolver(this.#challenges, now, options.spreadMs ?? 0);
     this.#orders = new Slots(this.#limits.ordersInFlight);
     this.#issuer = new Issuer({
       vault: this.#vault,

@@ -24,20 +24,23 @@ const CLEAN_UP_MS = 30_000;
 export class ListenerSolver implements Solver {
   readonly #challenges: Challenges;
   readonly #now: () => number;
+  readonly #spreadMs: number;
 
-  /** `now` in ms since 1970. */
-  constructor(challenges: Challenges, now: () => number) {
+  /** `now` in ms since 1970. Tokens can be asked for, certificates cannot: for them other nodes get `spreadMs`. */
+  constructor(challenges: Challenges, now: () => number, spreadMs: number) {
     this.#challenges = challenges;
     this.#now = now;
+    this.#spreadMs = spreadMs;
   }
 
-  async present({ kind, name, token, keyAuthorization }: ChallengeToSolve): Promise<void> {
+  async present({ kind, name, token, keyAuthorization }: ChallengeToSolve, signal: AbortSignal): Promise<void> {
     if (kind === "http-01") return await this.#challenges.putResponse(token, keyAuthorization);
     const seconds = Math.floor(this.#now() / 1000) * 1000;
     const validity = { notBeforeMs: seconds - KEPT_MS, notAfterMs: seconds + KEPT_MS };
     const digest = createHash("sha256").update(keyAuthorization).digest();
     const { certPem, keyPem } = issueLeaf([name], validity, null, [extension(ACME_IDENTIFIER, true, octets(digest))]);
     await this.#challenges.putCertificate(name, { chainPem: certPem, keyPem });
+    if (this.#spreadMs > 0) await pause(this.#spreadMs, signal);
   }
 
   cleanUp({ kind, name, token }: ChallengeToSolve): Promise<void> {

@@ -259,14 +259,14 @@ export class RequestReader extends SectionReader {
 }
 
 /** The default port of the target's scheme may be left out on one side. */
-function sameAuthority(a: string, b: string, defaultPort: string): boolean {
+export function sameAuthority(a: string, b: string, defaultPort: string): boolean {
   const bare = (text: string): string => (text.endsWith(defaultPort) ? text.slice(0, -defaultPort.length) : text);
   return bare(a.replace(/:$/, "")) === bare(b.replace(/:$/, ""));
 }
 
 const isVersionDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 
-function methodName(bytes: Buffer, at: number, end: number): string {
+export function methodName(bytes: Buffer, at: number, end: number): string {
   for (const method of METHODS) {
     if (method.length !== end - at) continue;
     let i = 0;

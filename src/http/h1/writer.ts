@@ -90,7 +90,7 @@ export function writeCrlf(out: Buffer, at: number): number {
 }
 
 // RFC 9110 §6.5.1: trailers never carry framing, routing, credentials or what a recipient must know before the content.
-const NOT_IN_TRAILERS = skipSet(
+export const NOT_IN_TRAILERS = skipSet(
   ...HOP_BY_HOP,
   ...FORWARDING,
   ...[

@@ -1,0 +1,349 @@
+// Changes of bodies as they pass. A filter puts a transform into an exchange; from then on every piece goes through it,
+// on the request's side or the answer's. An exchange without any has none of this in its way.
+//
+//   client → first request transform → … → last → Forward → server
+//   client ← last answer transform ← … ← first ← Forward ← server
+//
+// Back-pressure passes through: what a transform gives out counts as sent or forwarded like any other bytes, and both
+// sides are paused and go on as without it. A late transform, which works while others go on, adds what it has in hand.
+import type { Fault } from "../core/faults.ts";
+import type { HeaderBlock } from "../http/header-block.ts";
+import type { RequestHead, ResponseHead } from "../http/message.ts";
+import type { Downstream, Exchange, RequestSink, TunnelEnd } from "./exchange.ts";
+import type { Reply } from "./reply.ts";
+
+/** Where a transform puts what it makes. */
+export interface BodyOutput {
+  /** A piece of the new body, not empty. The bytes must stay as they are. */
+  data(bytes: Buffer, from: number, to: number): void;
+  /** The end of the new body. */
+  end(trailers: HeaderBlock | null): void;
+  /** The body makes no sense: the exchange fails of it. Nothing may be put out after that. */
+  fail(cause: Fault): void;
+}
+
+/**
+ * Changes one body. Neither sockets, timers nor promises in here: what it is given it passes on, changed, before it
+ * returns, or keeps, up to a limit of its own. From one piece it must not make more than a small multiple.
+ */
+export interface BodyTransform {
+  /** A piece of the body, cut anywhere. The bytes may be kept. */
+  push(bytes: Buffer, from: number, to: number, out: BodyOutput): void;
+  /** The body is over: puts out what is left, then the end. */
+  end(trailers: HeaderBlock | null, out: BodyOutput): void;
+}
+
+/** Where a late transform puts what it makes, at any time until it has been told that the exchange is gone. */
+export interface LateOutput extends BodyOutput {
+  /** The client takes no more for now: keep what there is until `drain`. */
+  readonly full: boolean;
+  /** Lets the head leave; a first piece or the end does so too. */
+  head(): void;
+  /** The transform, which was full, takes bytes again. */
+  room(): void;
+}
+
+/**
+ * Changes the body of an answer in its own time: what it is given may come out later. The head waits for it, so that it
+ * may still be changed by what the body turns out to be.
+ */
+export interface LateTransform extends BodyTransform {
+  /** More is in hand than should be: the server is held up until `out.room()`. */
+  readonly full: boolean;
+  /** The head is there. Must see to it that the head leaves soon, even where no body comes. */
+  start(out: LateOutput): void;
+  /** The client takes bytes again, or takes them still. */
+  drain(): void;
+  /** Nobody wants any more of it. */
+  gone(): void;
+}
+
+/**
+ * Puts a transform behind those of the request that are there: its length is not known any more then. For the request
+ * phase. A request without a body stays as it is.
+ */
+export function transformRequest(x: Exchange, transform: BodyTransform): void {
+  if (x.request.body === "none") return;
+  forgetLength(x.request);
+  transformed(x).request.add(transform);
+}
+
+/** The same for the answer. For the response phase, before the head is written. */
+export function transformResponse(x: Exchange, transform: BodyTransform): void {
+  if (x.response.body === "none") return;
+  forgetLength(x.response);
+  transformed(x).response.add(transform);
+}
+
+/**
+ * Makes ready for a late transform of the answer: from the request phase on it is heard how the client takes the
+ * answer. Costs next to nothing where none follows.
+ */
+export function expectTransform(x: Exchange): void {
+  transformed(x);
+}
+
+/**
+ * Puts a late transform behind all others of the answer; there can be one. For the response phase of an exchange that
+ * expects it. The head's length and framing are the transform's to change.
+ */
+export function transformLater(x: Exchange, transform: LateTransform): void {
+  if (x.response.body !== "none") transformed(x).addLate(transform);
+}
+
+function forgetLength(head: RequestHead | ResponseHead): void {
+  head.body = "chunked";
+  head.length = 0;
+  head.headers.removeReceived("content-length");
+}
+
+function transformed(x: Exchange): TransformedDownstream {
+  if (x.downstream instanceof TransformedDownstream) return x.downstream;
+  const downstream = new TransformedDownstream(x, x.downstream);
+  x.downstream = downstream;
+  return downstream;
+}
+
+/** One transform and what its output goes to. */
+class Stage implements BodyOutput {
+  readonly #transform: BodyTransform;
+  next: BodyOutput;
+
+  constructor(transform: BodyTransform, next: BodyOutput) {
+    this.#transform = transform;
+    this.next = next;
+  }
+
+  data(bytes: Buffer, from: number, to: number): void {
+    this.#transform.push(bytes, from, to, this.next);
+  }
+  end(trailers: HeaderBlock | null): void {
+    this.#transform.end(trailers, this.next);
+  }
+  fail(cause: Fault): void {
+    this.next.fail(cause);
+  }
+}
+
+/** The transforms of one body; without any, its exit alone. */
+class Stages {
+  /** Where bytes go in: the first transform, or the exit itself. */
+  first: BodyOutput;
+  #last: Stage | null = null;
+  readonly #exit: BodyOutput;
+
+  constructor(exit: BodyOutput) {
+    this.first = exit;
+    this.#exit = exit;
+  }
+
+  get empty(): boolean {
+    return this.#last === null;
+  }
+
+  add(transform: BodyTransform): void {
+    const stage = new Stage(transform, this.#exit);
+    if (this.#last === null) this.first = stage;
+    else this.#last.next = stage;
+    this.#last = stage;
+  }
+}
+
+/** Where the changed body of the request goes. */
+class RequestExit implements BodyOutput {
+  readonly #owner: TransformedDownstream;
+
+  constructor(owner: TransformedDownstream) {
+    this.#owner = owner;
+  }
+  data(bytes: Buffer, from: number, to: number): void {
+    this.#owner.sink?.onRequestData(bytes, from, to);
+  }
+  end(trailers: HeaderBlock | null): void {
+    this.#owner.sink?.onRequestEnd(trailers);
+  }
+  fail(cause: Fault): void {
+    this.#owner.broken(cause);
+  }
+}
+
+/** Where the changed body of the answer goes. */
+class ResponseExit implements LateOutput {
+  readonly #owner: TransformedDownstream;
+  readonly #downstream: Downstream;
+
+  constructor(owner: TransformedDownstream, downstream: Downstream) {
+    this.#owner = owner;
+    this.#downstream = downstream;
+  }
+  get full(): boolean {
+    return this.#owner.clientFull;
+  }
+  data(bytes: Buffer, from: number, to: number): void {
+    if (this.#owner.over) return;
+    this.#owner.putHead();
+    this.#downstream.data(bytes, from, to);
+  }
+  end(trailers: HeaderBlock | null): void {
+    if (this.#owner.over) return;
+    this.#owner.putHead();
+    this.#owner.over = true;
+    this.#downstream.end(trailers);
+  }
+  head(): void {
+    if (!this.#owner.over) this.#owner.putHead();
+  }
+  room(): void {
+    this.#owner.onDownstreamDrain();
+  }
+  fail(cause: Fault): void {
+    this.#owner.broken(cause);
+  }
+}
+
+/** Stands between a client's connection and whoever forwards its request. */
+class TransformedDownstream implements Downstream, RequestSink {
+  readonly request: Stages;
+  readonly response: Stages;
+  /** Who takes the changed body of the request; null before somebody does, and once nobody does any more. */
+  sink: RequestSink | null = null;
+  /** A body made no sense: nothing goes on. */
+  over = false;
+  readonly #x: Exchange;
+  readonly #client: Downstream;
+  readonly #exit: ResponseExit;
+  #late: LateTransform | null = null;
+  /** The head, while it waits for the late transform. */
+  #head: ResponseHead | null = null;
+  #deaf = false; // the client's connection no longer tells how it fares
+
+  constructor(x: Exchange, client: Downstream) {
+    this.#x = x;
+    this.#client = client;
+    this.#exit = new ResponseExit(this, client);
+    this.request = new Stages(new RequestExit(this));
+    this.response = new Stages(this.#exit);
+  }
+
+  addLate(transform: LateTransform): void {
+    if (this.#late !== null) throw new Error("an answer has one late transform at most");
+    this.#late = transform;
+    this.response.add(transform);
+  }
+
+  /** Once nobody would tell of the drain, what is left is put out without a stop; it is no more than was in hand. */
+  get clientFull(): boolean {
+    return !this.#deaf && this.#client.full;
+  }
+
+  /** Sends the head if it waits. */
+  putHead(): void {
+    const head = this.#head;
+    if (head === null) return;
+    this.#head = null;
+    this.#client.head(head);
+  }
+
+  /** Nothing of the answer goes out any more. */
+  #close(): void {
+    this.over = true;
+    this.#head = null;
+    this.#late?.gone();
+    this.#late = null;
+  }
+
+  /** A transform cannot go on: the server is left, and the client is told. */
+  broken(cause: Fault): void {
+    if (this.over) return;
+    this.#close();
+    this.sink = null;
+    this.#x.sink?.onDownstreamGone(cause);
+    if (!this.#x.over) this.#client.fail(cause);
+  }
+
+  // ——— RequestSink: what the client's connection tells
+
+  onRequestData(bytes: Buffer, from: number, to: number, given = false): void {
+    if (this.sink === null) return;
+    if (this.request.empty) this.sink.onRequestData(bytes, from, to, given);
+    else this.request.first.data(bytes, from, to);
+  }
+  onRequestEnd(trailers: HeaderBlock | null): void {
+    if (this.sink !== null) this.request.first.end(trailers);
+  }
+  onDownstreamDrain(): void {
+    this.#late?.drain();
+    if (this.#late?.full !== true) this.sink?.onDownstreamDrain();
+  }
+  onDownstreamGone(cause: Fault): void {
+    this.#close();
+    this.sink?.onDownstreamGone(cause);
+    this.sink = null;
+  }
+
+  // ——— Downstream: what the pipeline does with the client
+
+  get full(): boolean {
+    return this.#client.full || this.#late?.full === true;
+  }
+  get tunnelIdle(): number {
+    return this.#client.tunnelIdle;
+  }
+  get answered(): boolean {
+    return this.#client.answered;
+  }
+  readBody(sink: RequestSink): void {
+    this.sink = sink;
+    this.#client.readBody(this);
+  }
+  pauseBody(): void {
+    this.#client.pauseBody();
+  }
+  resumeBody(): void {
+    this.#client.resumeBody();
+  }
+  discardBody(): void {
+    this.sink = null;
+    this.#deaf = true;
+    this.#client.discardBody();
+    this.#late?.drain();
+  }
+  informational(head: ResponseHead): void {
+    this.#client.informational(head);
+  }
+  head(head: ResponseHead): void {
+    if (this.#late === null) return this.#client.head(head);
+    this.#head = head;
+    this.#late.start(this.#exit);
+  }
+  data(bytes: Buffer, from: number, to: number, given = false): void {
+    if (this.over) return;
+    if (this.response.empty) this.#client.data(bytes, from, to, given);
+    else this.response.first.data(bytes, from, to);
+  }
+  end(trailers: HeaderBlock | null): void {
+    if (!this.over) this.response.first.end(trailers);
+  }
+  abort(cause: Fault): void {
+    this.#close();
+    this.#client.abort(cause);
+  }
+  /** A whole answer of Sluice's own is sent as it is. */
+  reply(answer: Reply): void {
+    this.#close();
+    this.#client.reply(answer);
+  }
+  fail(cause: Fault): void {
+    this.#close();
+    this.#client.fail(cause);
+  }
+  fitsUpgrade(head: ResponseHead): boolean {
+    return this.#client.fitsUpgrade?.(head) ?? true; // most have no handshake of their own
+  }
+  upgrade(head: ResponseHead): TunnelEnd<unknown> {
+    return this.#client.upgrade(head);
+  }
+  tunnelClosed(bytesIn: number, bytesOut: number): void {
+    this.#client.tunnelClosed(bytesIn, bytesOut);
+  }
+}
