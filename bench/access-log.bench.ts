@@ -36,6 +36,7 @@ class Entry implements AccessEntry {
   listener = ":8443";
   fault = "";
   grpcStatus = -1;
+  cache = "";
   get userAgent(): string {
     return HEAD.latin1Slice(REFERER_END);
   }

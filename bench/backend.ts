@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, freePort, startChild, waitUntilServing } from "./child.ts";
 import { nginxCommand, nginxFrame } from "./peers/nginx.ts";
-import { GRPC_PATH, HOST } from "./scenario.ts";
+import { GRPC_PATH, HOST, JSON_BODY } from "./scenario.ts";
 
 /** Body of the small answers: 34 bytes. */
 export const SMALL_BODY = "Hello from behind the proxy. Bye.\n";
@@ -25,6 +25,7 @@ export async function startBackend(directory: string, core: number): Promise<Bac
   mkdirSync(join(home, "files"), { recursive: true });
   writeFileSync(join(home, "files", "10k"), "x".repeat(10 * 1024));
   writeFileSync(join(home, "files", "1m"), "x".repeat(1024 * 1024));
+  writeFileSync(join(home, "files", "json"), JSON_BODY);
   writeFileSync(join(home, "nginx.conf"), backendConfig(home, port, grpcPort));
   const child: Child = startChild("backend", nginxCommand(home), { core, directory: home });
   await waitUntilServing(child, "the backend (nginx)", `http://127.0.0.1:${port}/small`);
@@ -43,6 +44,16 @@ export async function forwardingProblem(port: number): Promise<string | null> {
   const seen = await response.text();
   const wanted = `for=127.0.0.1 proto=http forwarded-host=${HOST} host=${HOST}\n`;
   return response.status === 200 && seen === wanted ? null : `the backend saw ${seen.trim()}, not ${wanted.trim()}`;
+}
+
+/** Asks a proxy for the JSON: one that does not compress it must not be compared. Returns what is wrong, or null. */
+export async function compressionProblem(port: number): Promise<string | null> {
+  const response = await fetch(`http://127.0.0.1:${port}/json`, {
+    keepalive: false,
+    headers: { "accept-encoding": "gzip" },
+  });
+  const coding = response.headers.get("content-encoding");
+  return (await response.text()) === JSON_BODY && coding === "gzip" ? null : `the answer is encoded as ${coding}`;
 }
 
 function backendConfig(home: string, port: number, grpcPort: number): string {
@@ -64,6 +75,7 @@ function backendConfig(home: string, port: number, grpcPort: number): string {
     root ${home}/files;
     location = /small { return 200 "${small}"; }
     location = /post { return 200 "${small}"; }
+    location = /json { default_type application/json; }
     location = /fields {
       return 200 "for=$http_x_forwarded_for proto=$http_x_forwarded_proto forwarded-host=$http_x_forwarded_host host=$http_host\\n";
     }

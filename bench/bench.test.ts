@@ -40,6 +40,8 @@ describe("scenarios", () => {
 
   const TAKING_PART: readonly (readonly [scenario: string, peers: string])[] = [
     ["small", "sluice nginx haproxy caddy fastify-http-proxy http-proxy"],
+    ["gzip", "sluice nginx haproxy"],
+    ["file-100k", "sluice nginx caddy"],
     ["tls", "sluice nginx haproxy caddy"],
     ["h2", "sluice nginx haproxy caddy"],
     ["grpc", "sluice nginx haproxy"],

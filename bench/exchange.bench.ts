@@ -23,7 +23,7 @@ import { H1Client } from "../src/upstream/h1-client.ts";
 import { Resolver } from "../src/upstream/resolver.ts";
 import { Upstream } from "../src/upstream/upstream.ts";
 import { Wire } from "../src/wire.ts";
-import { BROWSER_FIELDS } from "./browser-fields.ts";
+import { BROWSER_FIELDS } from "./heads.ts";
 
 const { values } = parseArgs({
   options: {
@@ -102,6 +102,8 @@ const wire = new Wire(
     upstreams,
     trustedProxies: null,
     requests: metrics.requests(["route-1"]),
+    caches: [],
+    cache: null,
   },
   wheel,
   log,

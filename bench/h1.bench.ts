@@ -14,10 +14,8 @@ import { ClientInfo } from "../src/pipeline/client-info.ts";
 import { type Downstream, Exchange } from "../src/pipeline/exchange.ts";
 import { writeResponseHead } from "../src/server/h1-output.ts";
 import { writeRequestHead } from "../src/upstream/h1-request.ts";
-import { BROWSER_FIELDS } from "./browser-fields.ts";
-
-const ROUNDS = 7;
-const PER_ROUND = 200_000;
+import { BROWSER_FIELDS } from "./heads.ts";
+import { bench, finish } from "./per-call.ts";
 
 const linesOf = (fields: readonly string[]): string => fields.map((field) => `${field}\r\n`).join("");
 const BROWSER = Buffer.from(
@@ -39,23 +37,6 @@ const ANSWER = Buffer.from(
   ])}\r\n`,
 );
 const CHUNKS = Buffer.from(`${`400\r\n${"x".repeat(1024)}\r\n`.repeat(16)}0\r\n\r\n`);
-
-let isOver = false;
-/** Prints the median over the rounds of the nanoseconds of one call, and remembers whether it is over its budget. */
-function bench(name: string, bytes: number, budgetNs: number, one: () => number): void {
-  const times: number[] = [];
-  let check = 0;
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    const start = Bun.nanoseconds();
-    for (let i = 0; i < PER_ROUND; i += 1) check += one();
-    if (round > 0) times.push((Bun.nanoseconds() - start) / PER_ROUND); // the first one warms up
-  }
-  if (check <= 0) throw new Error(`${name}: nothing was done`);
-  const median = times.sort((a, b) => a - b)[ROUNDS >> 1]!;
-  isOver ||= median > budgetNs;
-  const columns = [`${median.toFixed(0)} ns`, `${bytes} bytes`, `budget ${budgetNs} ns`];
-  console.log(name.padEnd(34), ...columns.map((column) => column.padStart(14)), median > budgetNs ? "  OVER" : "");
-}
 
 const LIMITS = { startLine: 8192, section: 32_768, fields: 100 };
 const requests = new RequestReader(LIMITS);
@@ -124,7 +105,4 @@ bench("write the frame of a chunk", 16, 100, () =>
   writeCrlf(out, writeLastChunk(out, writeChunkHead(out, 0, 65_536), null)),
 );
 
-if (isOver) {
-  console.error("over a budget");
-  process.exit(1);
-}
+finish();

@@ -12,12 +12,11 @@ import {
   type SessionOwner,
 } from "../src/http/h2/session.ts";
 import type { H2Stream, StreamHandler } from "../src/http/h2/stream.ts";
-import { HeaderBlock, skipSet } from "../src/http/header-block.ts";
-import { idOfBytes } from "../src/http/header-names.ts";
+import { type HeaderBlock, skipSet } from "../src/http/header-block.ts";
 import { RequestHead, ResponseHead } from "../src/http/message.ts";
-import { BROWSER_FIELDS } from "./browser-fields.ts";
+import { BROWSER_FIELDS, blockOf } from "./heads.ts";
+import { finish, ROUNDS, report } from "./per-call.ts";
 
-const ROUNDS = 7;
 const PER_ROUND = 100_000;
 const NONE = skipSet();
 const HEAD_EXTRA_BYTES = 256;
@@ -42,21 +41,6 @@ class Output implements H2Output {
     this.at = 0;
     return bytes;
   }
-}
-
-/** Fields as a head block with bytes, as the readers of heads make it. */
-function blockOf(lines: readonly string[]): HeaderBlock {
-  const bytes = Buffer.from(lines.map((line) => `${line}\r\n`).join(""), "latin1");
-  const block = new HeaderBlock();
-  block.reset(bytes);
-  let at = 0;
-  for (const line of lines) {
-    const nameEnd = at + line.indexOf(":");
-    const end = at + line.length;
-    block.push(idOfBytes(bytes, at, nameEnd), at, nameEnd, nameEnd + 2, end, end + 2);
-    at = end + 2;
-  }
-  return block;
 }
 
 const BROWSER = blockOf([...BROWSER_FIELDS]);
@@ -144,18 +128,6 @@ function pair(): readonly [client: Client, server: Server] {
   return [client, server];
 }
 
-let isOver = false;
-function report(name: string, budgetNs: number, times: number[]): void {
-  const median = times.sort((a, b) => a - b)[times.length >> 1]!;
-  isOver ||= median > budgetNs;
-  console.log(
-    name.padEnd(52),
-    `${median.toFixed(0)} ns`.padStart(10),
-    `budget ${budgetNs} ns`.padStart(16),
-    median > budgetNs ? "  OVER" : "",
-  );
-}
-
 /** The two halves of request and answer, `batch` at a time in one chunk, each measured by itself. */
 function bench(
   name: string,
@@ -196,7 +168,4 @@ bench("a small request, 16 in a chunk", SMALL, 16, [2000, 2000]);
 bench("a small request, one in a chunk", SMALL, 1, [2500, 2500]);
 bench("a browser's request, 16 in a chunk", BROWSER, 16, [3000, 3500]);
 
-if (isOver) {
-  console.error("over a budget");
-  process.exit(1);
-}
+finish();

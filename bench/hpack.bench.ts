@@ -5,45 +5,11 @@
 
 import { type FieldSink, HpackDecoder } from "../src/http/h2/hpack-decoder.ts";
 import { HpackEncoder, hpackMax } from "../src/http/h2/hpack-encoder.ts";
-import { HeaderBlock, skipSet } from "../src/http/header-block.ts";
-import { idOfBytes } from "../src/http/header-names.ts";
-import { BROWSER_FIELDS } from "./browser-fields.ts";
+import { skipSet } from "../src/http/header-block.ts";
+import { BROWSER_FIELDS, blockOf } from "./heads.ts";
+import { bench, finish } from "./per-call.ts";
 
-const ROUNDS = 7;
-const PER_ROUND = 200_000;
 const TABLE = 4096;
-
-let isOver = false;
-/** Prints the median over the rounds of the nanoseconds of one call, and remembers whether it is over its budget. */
-function bench(name: string, bytes: number, budgetNs: number, one: () => number): void {
-  const times: number[] = [];
-  let check = 0;
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    const start = Bun.nanoseconds();
-    for (let i = 0; i < PER_ROUND; i += 1) check += one();
-    if (round > 0) times.push((Bun.nanoseconds() - start) / PER_ROUND); // the first one warms up
-  }
-  if (check <= 0) throw new Error(`${name}: nothing was done`);
-  const median = times.sort((a, b) => a - b)[ROUNDS >> 1]!;
-  isOver ||= median > budgetNs;
-  const columns = [`${median.toFixed(0)} ns`, `${bytes} bytes`, `budget ${budgetNs} ns`];
-  console.log(name.padEnd(42), ...columns.map((column) => column.padStart(14)), median > budgetNs ? "  OVER" : "");
-}
-
-/** Fields as a head block with bytes, as the readers of heads make it. */
-function blockOf(lines: readonly string[]): HeaderBlock {
-  const bytes = Buffer.from(lines.map((line) => `${line}\r\n`).join(""), "latin1");
-  const block = new HeaderBlock();
-  block.reset(bytes);
-  let at = 0;
-  for (const line of lines) {
-    const nameEnd = at + line.indexOf(":");
-    const end = at + line.length;
-    block.push(idOfBytes(bytes, at, nameEnd), at, nameEnd, nameEnd + 2, end, end + 2);
-    at = end + 2;
-  }
-  return block;
-}
 
 /** A sink as cheap as one can be. */
 class LineSink implements FieldSink {
@@ -136,7 +102,4 @@ encodeBench("encode a browser's request, warm table", 1500, upstream, () => {
   upstream.fields(browser, NONE);
 });
 
-if (isOver) {
-  console.error("over a budget");
-  process.exit(1);
-}
+finish();

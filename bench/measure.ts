@@ -1,12 +1,13 @@
 // One scenario: all its peers, in alternating rounds.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Backend, forwardingProblem } from "./backend.ts";
+import { type Backend, compressionProblem, forwardingProblem } from "./backend.ts";
 import { freePort } from "./child.ts";
 import { affordableConnections, weighIdle } from "./idle.ts";
 import { runLoad } from "./load.ts";
 import { type Peer, type RunningPeer, speaks, writeCertificate } from "./peer.ts";
 import { cpuSeconds, residentBytes } from "./proc.ts";
+import { publicFolder as folderOfFiles } from "./public-folder.ts";
 import { type LoadSample, type Sample, type ScenarioResult, summarise } from "./results.ts";
 import type { IdleScenario, LoadScenario, Speech } from "./scenario.ts";
 
@@ -26,7 +27,7 @@ interface Collected {
 }
 
 /** What peers are told where a scenario says nothing. */
-const PLAIN: Speech = { layer: 7, tls: false, protocol: "http/1.1", grpc: false };
+const PLAIN: Speech = { layer: 7, tls: false, protocol: "http/1.1", grpc: false, gzip: 0, files: false };
 /** Before the first round: long enough for just-in-time compilers to have done their work. */
 const WARM_UP_SECONDS = 3;
 
@@ -59,9 +60,11 @@ async function measureLoad(
     await attempt(bench, peer, collected, async () => {
       const started = await start(bench, peer, scenario.connections * scenario.streams, scenario);
       running.set(peer, started);
-      const isPlain = scenario.layer === 7 && !scenario.tls && !scenario.grpc;
+      const isPlain = scenario.layer === 7 && !scenario.tls && !scenario.grpc && !scenario.files;
       const problem = isPlain ? await forwardingProblem(started.port) : null;
       if (problem !== null) throw new Error(problem);
+      const flaw = scenario.gzip > 0 ? await compressionProblem(started.port) : null;
+      if (flaw !== null) throw new Error(flaw);
       await runLoad(scenario, started.port, { ...loadOptions(bench), seconds: WARM_UP_SECONDS });
     });
   }
@@ -147,11 +150,13 @@ async function start(bench: Bench, peer: Peer, connections: number, speech: Spee
   startCount += 1;
   const directory = join(bench.directory, `${peer.name}-${startCount}`);
   mkdirSync(directory);
-  const { layer, tls, protocol, grpc } = speech;
+  const { layer, tls, protocol, grpc, gzip, files } = speech;
   const { backend, proxyCore: core } = bench;
   const ports = { port: freePort(), backendPort: grpc ? backend.grpcPort : backend.port };
   if (tls) writeCertificate(directory);
-  return peer.start({ ...ports, layer, tls, protocol, grpc, core, directory, connections });
+  const publicFolder = files ? folderOfFiles(bench.directory) : "";
+  const context = { ...ports, layer, tls, protocol, grpc, gzip, files, publicFolder, core, directory, connections };
+  return peer.start(context);
 }
 
 function loadOptions(bench: Bench): { core: number; seconds: number; directory: string } {

@@ -15,6 +15,8 @@ export interface PeerContext extends Speech {
   readonly core: number;
   /** A folder of its own, removed after the run. */
   readonly directory: string;
+  /** The folder of the files that are served, and of no use to proxies. */
+  readonly publicFolder: string;
   /** Most clients at a time; for peers whose tables have a fixed size. */
   readonly connections: number;
 }
@@ -38,16 +40,22 @@ export interface Peer {
   readonly protocols: readonly Protocol[];
   /** Whether it can speak HTTP/2 with servers. */
   readonly grpc: boolean;
+  /** Whether the bench knows how to have it compress. */
+  readonly gzip: boolean;
+  /** Whether the bench knows how to have it serve files. */
+  readonly files: boolean;
   version(): string;
   start(context: PeerContext): Promise<RunningPeer>;
 }
 
 /** Whether a peer can take part in a scenario. */
-export function speaks(peer: Peer, { layer, tls, protocol, grpc }: Speech): boolean {
+export function speaks(peer: Peer, { layer, tls, protocol, grpc, gzip, files }: Speech): boolean {
   return (
     (layer === 7 || peer.layer4 !== null) &&
     (!tls || peer.tls) &&
     (!grpc || peer.grpc) &&
+    (gzip === 0 || peer.gzip) &&
+    (!files || peer.files) &&
     peer.protocols.includes(protocol)
   );
 }

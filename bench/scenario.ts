@@ -10,6 +10,10 @@ export interface Speech {
   readonly protocol: Protocol;
   /** Calls of gRPC: the proxies speak HTTP/2 with the backend as well. */
   readonly grpc: boolean;
+  /** Level at which the proxies compress JSON with gzip; 0 where they do not. */
+  readonly gzip: number;
+  /** The peers serve files of their own, in place of proxying. */
+  readonly files: boolean;
 }
 
 /** A closed loop of requests over a fixed number of connections. */
@@ -84,6 +88,8 @@ const browse = {
   tls: false,
   protocol: "http/1.1",
   grpc: false,
+  gzip: 0,
+  files: false,
   method: "GET",
   fields: BROWSER_FIELDS,
   bodyBytes: 0,
@@ -96,6 +102,20 @@ const multiplexed = { ...browse, tls: true, protocol: "h2", path: "/small", answ
 /** The message of a call of gRPC, and of its answer: a flag and a length of four bytes, then 32 bytes (gRPC over HTTP/2). */
 export const GRPC_MESSAGE = Buffer.concat([Buffer.of(0, 0, 0, 0, 32), Buffer.alloc(32, "x")]);
 export const GRPC_PATH = "/bench.Echo/Unary";
+
+/** What an API answers with: a list of records, about 20 KB. */
+export const JSON_BODY = JSON.stringify(
+  Array.from({ length: 160 }, (_, id) => ({
+    id,
+    name: `customer ${(id * 7919) % 1000}`,
+    email: `customer.${(id * 31) % 977}@example.com`,
+    active: id % 3 === 0,
+    balance: ((id * 104_729) % 500_000) / 100,
+    tags: [`group-${id % 7}`, `region-${(id * 13) % 11}`],
+  })),
+);
+/** No encoder makes less of it. */
+const JSON_GZIP_BYTES_MIN = 2000;
 
 export const SCENARIOS: readonly Scenario[] = [
   { ...browse, name: "small", title: "34-byte body, browser-like request", path: "/small", answerBytes: 34 },
@@ -110,6 +130,14 @@ export const SCENARIOS: readonly Scenario[] = [
     fields: BROWSER_FIELDS.map(([name, value]) => [name, name === "Connection" ? "close" : value] as const),
     path: "/small",
     answerBytes: 34,
+  },
+  {
+    ...browse,
+    gzip: 5,
+    name: "gzip",
+    title: "JSON of 20 KB, compressed with gzip at level 5",
+    path: "/json",
+    answerBytes: JSON_GZIP_BYTES_MIN,
   },
   { ...browse, tls: true, name: "tls", title: "TLS 1.3, 34-byte body", path: "/small", answerBytes: 34 },
   {
@@ -179,6 +207,17 @@ export const SCENARIOS: readonly Scenario[] = [
     answerBytes: 1024 * 1024,
   },
   { ...browse, layer: 4, name: "tcp-small", title: "TCP: 640 bytes there, 34 back", path: "/small", answerBytes: 34 },
+  { ...browse, files: true, name: "file-1k", title: "a file of 1 KB", path: "/1k", answerBytes: 1024 },
+  { ...browse, files: true, name: "file-100k", title: "a file of 100 KB", path: "/100k", answerBytes: 100 * 1024 },
+  {
+    ...browse,
+    files: true,
+    name: "file-100m",
+    title: "a file of 100 MB",
+    path: "/100m",
+    answerBytes: 100 * 1024 * 1024,
+    connections: 4, // each of them gets several in the time of a round
+  },
   { kind: "idle", name: "idle", title: "10,000 idle keep-alive connections", connections: 10_000 },
   { kind: "resilience", name: "slow-server", title: "one of four servers is ten times slower" },
   { kind: "resilience", name: "overload", title: "three times as much as the servers can do" },

@@ -10,6 +10,7 @@ import { GENERATORS, runLoad } from "./load.ts";
 import { writeCertificate } from "./peer.ts";
 import { PEERS } from "./peers.ts";
 import { allowedCores, residentBytes } from "./proc.ts";
+import { publicFolder } from "./public-folder.ts";
 import { type LoadScenario, SCENARIOS } from "./scenario.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -59,10 +60,22 @@ async function soak(): Promise<number> {
   mkdirSync(directory);
   const backend = await startBackend(temporaryDirectory(), loadCore);
   if (scenario.tls) writeCertificate(directory);
-  const { connections, layer, tls, protocol, grpc } = scenario;
+  const { connections, layer, tls, protocol, grpc, gzip, files } = scenario;
   const backendPort = grpc ? backend.grpcPort : backend.port;
   const ports = { port: freePort(), backendPort };
-  const running = await peer.start({ ...ports, layer, tls, protocol, grpc, core: proxyCore, directory, connections });
+  const running = await peer.start({
+    ...ports,
+    layer,
+    tls,
+    protocol,
+    grpc,
+    gzip,
+    files,
+    publicFolder: files ? publicFolder(directory) : "",
+    core: proxyCore,
+    directory,
+    connections,
+  });
   const series: MemoryPoint[] = [{ requests: 0, residentBytes: residentBytes(running.pid) }];
   print(series[0]!);
   while (series.at(-1)!.requests < wanted) {

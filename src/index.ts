@@ -1,5 +1,7 @@
 // The public API: typed configuration, plugins, and the proxy inside a program.
+
 import { randomBytes } from "node:crypto";
+import { Changes } from "./cache/changes.ts";
 import { checkConfig } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
 import { Certificates, type PreparedCertificates } from "./control/certificates.ts";
@@ -85,6 +87,7 @@ class EmbeddedProxy implements Proxy {
         if (update !== null) this.#plane.setCertificates(update);
       },
       onChallenge: async (change) => this.#plane.answers.set(change),
+      onOrdered() {}, // programs have no metrics
     });
     this.#plane = new DataPlane({
       log: this.#log,
@@ -92,6 +95,9 @@ class EmbeddedProxy implements Proxy {
       primary: true,
       board: this.#fleet.board,
       secret: randomBytes(32),
+      threads: 1,
+      cacheChanges: Changes.memory(),
+      peers: null,
       ask: (listener, name) => this.#certificates.answer(listener, name),
       askToken: (token) => this.#certificates.responseTo(token),
     });

@@ -1,5 +1,6 @@
 // The command line: one file for each command under cli/.
 import { Command } from "commander";
+import { register as cache } from "./cli/cache.ts";
 import { register as check } from "./cli/check.ts";
 import { register as demo } from "./cli/demo.ts";
 import { register as drain } from "./cli/drain.ts";
@@ -18,7 +19,7 @@ import { VERSION } from "./control/version.ts";
 const EXIT_USAGE = 2;
 
 const program = new Command("sluice").description("a reverse proxy: strict, typed, and cheap per request");
-for (const register of [run, proxy, demo, init, check, explain, reload, status, drain, trust, schema, version])
+for (const register of [run, proxy, demo, init, check, explain, reload, status, cache, drain, trust, schema, version])
   register(program);
 program.version(VERSION, "--version", "print the version of Sluice");
 program.showHelpAfterError("(sluice --help shows the commands)");

@@ -2,6 +2,9 @@
 //
 //   listener → connection → codec → Wire.handle → route → request filters → action → Forward → server
 //            ← connection ← codec ←                response filters ←——————————————————————————┘
+import type { Cache } from "./cache/cache.ts";
+import type { RouteCache } from "./cache/route-cache.ts";
+import type { CacheEnvironment } from "./cache/visit.ts";
 import { turnTime } from "./core/clock.ts";
 import { type Fault, fault } from "./core/faults.ts";
 import type { CidrSet } from "./core/ip.ts";
@@ -13,7 +16,7 @@ import { type AccessLog, NO_ACCESS_LOG } from "./observe/access-log.ts";
 import type { Log } from "./observe/log.ts";
 import { methodId, type RequestMetrics } from "./observe/metrics.ts";
 import { identifyClient } from "./pipeline/client.ts";
-import type { Exchange, MirrorPolicy, Route } from "./pipeline/exchange.ts";
+import type { Exchange, MirrorPolicy, Route, ServeEnvironment } from "./pipeline/exchange.ts";
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
 import { GrpcDeadline } from "./pipeline/grpc-deadline.ts";
 import { grpcReply, noteGrpcHead } from "./pipeline/grpc-reply.ts";
@@ -36,12 +39,16 @@ export interface WirePlan {
   readonly upstreams: Pick<Upstreams, "get">;
   readonly trustedProxies: CidrSet | null;
   readonly requests: RequestMetrics;
+  /** By route; null for those without. */
+  readonly caches: readonly (RouteCache | null)[];
+  /** What the thread has stored; null where no route has a cache. */
+  readonly cache: Cache | null;
 }
 
 /** Counts the open tunnels of a listener. */
 export type TunnelCounter = (listener: string, change: 1 | -1) => void;
 
-export class Wire implements ExchangeHandler, ForwardEnvironment {
+export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment {
   plan: WirePlan;
   accessLog: AccessLog = NO_ACCESS_LOG;
   readonly wheel: TimerWheel;
@@ -107,22 +114,35 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
   #act(x: Exchange, route: Route, plan: WirePlan): void {
     const { action } = route;
     if (action.kind === "reply") return this.#answer(x, action.reply(x));
+    if (action.kind === "serve") return action.serve(x, this);
     const upstream = plan.upstreams.get(action.pick(x));
     if (upstream === undefined) return x.downstream.fail(fault("upstream.none", `no upstream for route ${route.name}`));
-    const copy = route.mirror === null ? null : this.#mirror(x, route.mirror, plan);
+    const { cache } = plan;
+    const rules = cache === null ? null : plan.caches[route.index];
+    if (cache !== null && rules) cache.handle(x, upstream, rules, this);
+    else this.forward(x, upstream, this);
+  }
+
+  forward(x: Exchange, upstream: Upstream, env: ForwardEnvironment): void {
+    const { mirror } = x.route!;
+    const copy = mirror === null ? null : this.#mirror(x, mirror);
     x.copy = copy;
-    const forward = new Forward(x, upstream, this, copy);
+    const forward = new Forward(x, upstream, env, copy);
     x.sink = forward;
     forward.start();
   }
 
-  #mirror(x: Exchange, policy: MirrorPolicy, plan: WirePlan): Mirror | null {
-    const target = plan.upstreams.get(policy.upstream);
+  #mirror(x: Exchange, policy: MirrorPolicy): Mirror | null {
+    const target = this.plan.upstreams.get(policy.upstream);
     return target === undefined || !policy.sampled() ? null : Mirror.start(x, target, policy.bodyMax);
   }
 
   upstream(name: string): Upstream | null {
     return this.plan.upstreams.get(name) ?? null;
+  }
+
+  answer(x: Exchange, outcome: Outcome): void {
+    this.#answer(x, outcome);
   }
 
   /** Sends an answer of Sluice's own; the route's response filters see it like a server's. */
@@ -135,13 +155,17 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     head.status = answer.status;
     for (const [name, value] of answer.headers.entries()) head.headers.add(name, value);
     x.response = head;
-    const send = (): void => x.downstream.reply({ status: head.status, headers: head.headers, body: answer.body });
+    x.ownBody = answer.body;
+    const send = (): void =>
+      x.downstream.reply({ status: head.status, headers: head.headers, body: x.ownBody ?? answer.body });
     const proceed = this.respond(x, { responsePhaseOver: (go) => go && !x.over && send() });
     if (proceed) send();
   }
 
   respond(x: Exchange, waiter: ResponseWaiter): boolean {
     if (x.grpc !== NO_GRPC) noteGrpcHead(x);
+    if (x.cacheStatus !== "") x.response.headers.add("Cache-Status", x.cacheStatus);
+    if (this.plan.cache !== null && x.request.method !== "GET") this.plan.cache.invalidate(x);
     const filters = x.route!.responseFilters;
     return filters.length === 0 || this.#filterResponse(x, filters, 0, waiter);
   }
@@ -211,6 +235,8 @@ export class Wire implements ExchangeHandler, ForwardEnvironment {
     const { requests } = this.plan;
     const method = methodId(x.request.method);
     if (x.grpc !== NO_GRPC) requests.countGrpc(x.route?.name ?? "", x.grpcStatus);
+    if (x.coded !== null) requests.countCoded(x.coded);
+    if (x.cacheResult !== "") requests.countCache(x.route!.name, x.cacheResult);
     // The route may be one of a plan that a reload has replaced since.
     if (x.route === null) requests.record(-1, method, x.status, ms);
     else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);

@@ -136,6 +136,9 @@ test("on demand: for a permitted name, within the first handshake, and listed", 
   await expect(shown("other.test")).rejects.toThrow();
   const { body } = await proxy.admin("GET", "/api/certificates");
   expect(body).toMatchObject([{ source: "acme", names: ["new.demand.test"], serial }]);
+  const metrics = await proxy.metrics();
+  expect(metrics.get('sluice_acme_orders_total{result="obtained"}')).toBe(1);
+  expect(metrics.get('sluice_tls_certificate_expiry_seconds{name="new.demand.test"}')).toBeGreaterThan(1e9);
 }, 60_000);
 
 test("renewal under load: no request fails, and no connection is lost", async () => {

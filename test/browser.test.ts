@@ -3,22 +3,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
-import { findProgram } from "../tools/debian.ts";
+import type { Page } from "playwright-core";
+import { BROWSER_START_MS, openPage } from "./support/browser.ts";
 import { proxyTo, type TestProxy } from "./support/proxy.ts";
 
-const ARGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const EVENTS = 5;
-const START_MS = 60_000;
 
 const PAGE = `<!doctype html><title>page</title><script>
 async function echo() {
@@ -60,7 +49,6 @@ async function listen() {
 let directory: string;
 let backend: Bun.Server<undefined>;
 let proxy: TestProxy;
-let browser: BrowserContext;
 let page: Page;
 /** Sends the next server-sent event; the page asks for it only when it has the one before. */
 let sendEvent: (() => void) | null = null;
@@ -88,16 +76,11 @@ beforeAll(async () => {
     },
   });
   proxy = await proxyTo(`http://127.0.0.1:${backend.port}`);
-  browser = await chromium.launchPersistentContext(join(directory, "profile"), {
-    executablePath: findProgram("chromium") ?? "chromium",
-    args: ARGS,
-  });
-  page = await browser.newPage();
-  await page.goto(proxy.url);
-}, START_MS);
+  page = await openPage(proxy.url, join(directory, "profile"), "--disable-quic");
+}, BROWSER_START_MS);
 
 afterAll(async () => {
-  await browser?.close();
+  await page?.context().close();
   await proxy?.[Symbol.asyncDispose]();
   await backend?.stop(true);
   rmSync(directory, { recursive: true, force: true });

@@ -65,11 +65,11 @@ describe("exit codes and words", () => {
     {
       args: ["run", "-c", "broken.yaml"],
       code: 1,
-      err: /broken\.yaml:3:5: error: unknown key "too".*\n {2}hint: .*"to"/,
+      err: /^broken\.yaml:3:5: error: unknown key "too".*\n {2}hint: .*"to"/,
     },
     { args: ["run", "-c", "plan.yaml"], code: 1, err: /plan\.yaml:3:16: error: .*whole path/ },
     { args: ["run", "-c", "workers.yaml"], code: 1, err: /workers\.yaml:4:10: error: / },
-    { args: ["check", "-c", "fine.yaml"], code: 0, out: /fine\.yaml: fine \(1 listener, 1 route\)\n$/ },
+    { args: ["check", "-c", "fine.yaml"], code: 0, out: /^fine\.yaml: fine \(1 listener, 1 route\)\n$/ },
     { args: ["check", "-c", "plan.yaml"], code: 1, err: /plan\.yaml:3:16: error: / },
     { args: ["check"], code: 1, err: /sluice init/ },
     { args: ["explain"], code: 2, err: /missing required argument/ },
@@ -140,6 +140,11 @@ test("--json where a machine may read", async () => {
   expect(await asJson("reload", "--admin", admin, "--json")).toEqual({ ok: true, diagnostics: [] });
 });
 
+test("options that may be given again have no default to show", async () => {
+  for (const command of ["explain", "proxy"])
+    expect((await sluice([command, "--help"])).out).not.toContain("default: []");
+});
+
 test("status and reload talk to the running proxy", async () => {
   using folder = new Folder();
   await using proxy = await runConfig(folder, {
@@ -157,6 +162,11 @@ test("status and reload talk to the running proxy", async () => {
     code: 1,
     err: expect.stringMatching(/sluice\.json:2:\d+: error: .*\n(?:.*\n)*.*goes on with the old one\n$/),
   });
+});
+
+test("a reader that has seen enough of the schema is no error", () => {
+  const ended = Bun.spawnSync(["sh", "-c", `"${join(import.meta.dir, "../bin/sluice")}" schema | head -n 1`]);
+  expect([ended.stdout.toString(), ended.stderr.toString()]).toEqual(["{\n", ""]);
 });
 
 describe("explain", () => {
@@ -430,5 +440,8 @@ describe("without a file", () => {
     proxy.signal("SIGHUP");
     await proxy.said("configuration reloaded");
     expect((await exchange(proxy.port(), request("/"))).body).toBe("ok");
+    expect((await sluice(["status", "--admin", admin])).out).toContain(
+      "configuration: given on the command line, loaded",
+    );
   });
 });

@@ -264,7 +264,7 @@ test("docs/http2.md has every budget", () => {
     const budget = `${base.toLocaleString("en")} in ${per === 1000 ? "a second" : `${per / 1000} s`}`;
     if (perUse === 0) return [kind, budget];
     const use = "answersOnly" in more ? "answer" : "answer or DATA frame";
-    return [kind, `${budget}, and ${perUse === 1 ? "one" : "four"} more for each ${use}`];
+    return [kind, `${budget}, and ${{ 1: "one", 4: "four", 10: "ten" }[perUse]} more for each ${use}`];
   });
   const kinds: readonly string[] = GLITCH_KINDS;
   const told = rows(read("docs/http2.md")).filter(([kind = ""]) => kinds.includes(bare(kind)));

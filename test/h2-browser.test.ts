@@ -1,22 +1,9 @@
 // A browser that speaks HTTP/2 with the proxy: pages, many requests at a time, WebSocket and server-sent events.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
-import { findProgram } from "../tools/debian.ts";
+import type { Page } from "playwright-core";
+import { BROWSER_START_MS, openPage } from "./support/browser.ts";
 import { startProxy, type TestProxy } from "./support/proxy.ts";
 import { Pki } from "./support/tls.ts";
-
-const ARGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--ignore-certificate-errors",
-];
-const START_MS = 60_000;
 
 const PAGE = `<!doctype html><title>page</title><script>
 const protocols = () => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
@@ -71,7 +58,6 @@ async function listen() {
 let pki: Pki;
 let backend: Bun.Server<{ via: string }>;
 let proxy: TestProxy;
-let browser: BrowserContext;
 let page: Page;
 
 beforeAll(async () => {
@@ -82,17 +68,12 @@ beforeAll(async () => {
     listener: { tls: { certificates: [files] } },
     routes: [{ to: `http://127.0.0.1:${backend.port}` }],
   });
-  browser = await chromium.launchPersistentContext(`${pki.folder.path}/profile`, {
-    executablePath: findProgram("chromium") ?? "chromium",
-    args: ARGS,
-    ignoreHTTPSErrors: true,
-  });
-  page = await browser.newPage();
-  await page.goto(`https://localhost:${proxy.port}/`);
-}, START_MS);
+  const url = `https://localhost:${proxy.port}/`;
+  page = await openPage(url, `${pki.folder.path}/profile`, "--disable-quic", "--ignore-certificate-errors");
+}, BROWSER_START_MS);
 
 afterAll(async () => {
-  await browser?.close();
+  await page?.context().close();
   await proxy?.[Symbol.asyncDispose]();
   await backend?.stop(true);
   pki?.[Symbol.dispose]();

@@ -91,41 +91,40 @@ async function expectNext(): Promise<void> {
   expect((await client.get(5, "/next")).body).toBe("/next");
 }
 
-/** The server breaks the whole connection: it is told so, and the next request takes another one. */
-function connectionErrors(sections: Sections): void {
+/** Makes tests of a table: each row is asked for, and `check` looks at the rest. */
+function conformance(sections: Sections, check: (code: string) => Promise<void>): void {
   for (const [section, rows] of Object.entries(sections))
     describe(`RFC ${section}`, () => {
       for (const [name, bytes, code, told = 502, method] of rows)
         test(name, async () => {
           await ask(bytes, method);
           await expectTold(told);
-          await held.peer.peer.end();
-          expect(code.split("|")).toContain(String(held.peer.goaway?.code));
-          expect((await client.answer(1)).reset).not.toBe(null);
-          await expectNext();
+          await check(code);
         });
     });
 }
 
+/** The server breaks the whole connection: it is told so, and the next request takes another one. */
+const connectionErrors = (sections: Sections): void =>
+  conformance(sections, async (code) => {
+    await held.peer.peer.end();
+    expect(code.split("|")).toContain(String(held.peer.goaway?.code));
+    expect((await client.answer(1)).reset).not.toBe(null);
+    await expectNext();
+  });
+
 /** The server breaks one answer: what else is under way on the connection goes on. */
-function streamErrors(sections: Sections): void {
-  for (const [section, rows] of Object.entries(sections))
-    describe(`RFC ${section}`, () => {
-      for (const [name, bytes, code, told = 502, method] of rows)
-        test(name, async () => {
-          await ask(bytes, method);
-          await expectTold(told);
-          const { peer, stream } = held;
-          const broken = () => [...peer.streams.values()].findLast((heard) => heard.id > stream);
-          if (code !== "") await peer.when(() => broken()?.reset !== null || peer.goaway !== null, code);
-          expect([String(broken()?.reset ?? ""), peer.goaway]).toEqual([code, null]);
-          peer.send(lastData(stream, "went on"));
-          expect((await client.answer(1)).body).toBe("went on");
-          await expectNext();
-          expect(held.peer.peer.ended).toBe(false);
-        });
-    });
-}
+const streamErrors = (sections: Sections): void =>
+  conformance(sections, async (code) => {
+    const { peer, stream } = held;
+    const broken = () => [...peer.streams.values()].findLast((heard) => heard.id > stream);
+    if (code !== "") await peer.when(() => broken()?.reset !== null || peer.goaway !== null, code);
+    expect([String(broken()?.reset ?? ""), peer.goaway]).toEqual([code, null]);
+    peer.send(lastData(stream, "went on"));
+    expect((await client.answer(1)).body).toBe("went on");
+    await expectNext();
+    expect(peer.peer.ended).toBe(false);
+  });
 
 const join = (...parts: readonly Buffer[]): Buffer => Buffer.concat(parts);
 const many = (bytes: Buffer): Buffer => Buffer.alloc(bytes.length * 300, bytes);

@@ -7,10 +7,10 @@ import { NodeH2 } from "./support/node-h2.ts";
 import type { Peer } from "./support/peer.ts";
 import { proxyTo, startProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
+import { expectShort, SHORT } from "./support/short.ts";
 import { Folder, runConfig } from "./support/sluice.ts";
-import { timed, until } from "./support/wait.ts";
+import { until } from "./support/wait.ts";
 
-const SHORT = "300ms";
 const FINE = { routes: [{ respond: { body: "fine" } }] };
 const WINDOW = 65_535;
 
@@ -20,13 +20,6 @@ const holding = (): Promise<RawBackend> =>
 
 const expectFine = async (client: H2Peer, stream: number): Promise<void> =>
   expect((await client.get(stream, "/fine")).body).toBe("fine");
-
-/** How long the work took, which has to be the short time-out and not much more. */
-async function expectShort(work: () => Promise<unknown>): Promise<void> {
-  const ms = await timed(work);
-  expect(ms).toBeGreaterThan(250);
-  expect(ms).toBeLessThan(3000);
-}
 
 describe("time-outs", () => {
   const listener = (timeouts: object) => ({ listener: { h2c: true, timeouts } });
@@ -61,6 +54,25 @@ describe("time-outs", () => {
     asked[0]!.send(answer(200, "still"));
     expect((await client.answer(1)).body).toBe("still");
     await client.peer.end();
+  });
+
+  test("a client that does not acknowledge our SETTINGS is told to go, once what it has asked for is answered", async () => {
+    const asked: Peer[] = [];
+    await using backend = await RawBackend.answering((_, peer) => {
+      asked.push(peer);
+      return null;
+    });
+    await using proxy = await proxyTo(backend.url, listener({ header: SHORT }));
+    await using fine = await H2Peer.connect(proxy.port);
+    await using client = await H2Peer.connect(proxy.port, { deaf: true });
+    fine.send(get(1));
+    client.send(get(1));
+    await expectShort(() => client.when(() => client.goaway !== null, "GOAWAY"));
+    expect([client.goaway!.code, client.goaway!.last]).toEqual(["SETTINGS_TIMEOUT", 1]);
+    for (const peer of asked) peer.send(answer(200, "still"));
+    expect((await client.answer(1)).body).toBe("still");
+    await client.peer.end();
+    expect([(await fine.answer(1)).body, fine.goaway]).toEqual(["still", null]);
   });
 
   test("half a frame is no better", async () => {
@@ -117,12 +129,7 @@ describe("time-outs", () => {
     client.send(windowUpdate(0, 2 ** 30), get(1));
     await client.head(1);
     client.peer.socket.pause();
-    const server = stalled[0]!;
-    const piece = "x".repeat(65_536);
-    const feed = setInterval(() => {
-      while (server.socket.writable && server.socket.writableLength < 1_000_000) server.send(piece);
-    }, 1);
-    await server.when(() => server.ended, "the server's connection to end").finally(() => clearInterval(feed));
+    await stalled[0]!.sendEndlessly();
   });
 });
 

@@ -428,13 +428,12 @@ describe("policies do not know the difference", () => {
         { respond: { status: 403 } },
       ],
     });
-    const { certPem, keyPem } = await pki.ca.issue({ subject: "CN=robot", usage: "client" });
     const ask = async (options: object): Promise<number> => {
       const peer = await connectTls(proxy.port, { ALPNProtocols: ["h2"], ...options });
       await using client = new H2Peer(peer, "client");
       return (await client.get(1, "/known")).status;
     };
-    expect(await ask({ cert: certPem, key: keyPem })).toBe(200);
+    expect(await ask(await pki.pems({ subject: "CN=robot", usage: "client" }))).toBe(200);
     expect(backend.requests.at(-1)!.field("x-client")).toBe("CN=robot");
     expect(await ask({})).toBe(403);
   });

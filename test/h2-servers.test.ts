@@ -21,16 +21,8 @@ import {
 } from "./support/h2-wire.ts";
 import { answer, request } from "./support/message.ts";
 import { exchange, Peer } from "./support/peer.ts";
-import { proxyTo, type TestProxy } from "./support/proxy.ts";
+import { plain, proxyFor } from "./support/to-h2-servers.ts";
 import { until } from "./support/wait.ts";
-
-type App = NonNullable<NonNullable<Parameters<typeof proxyTo>[1]>["upstreams"]>[string];
-
-const proxyFor = (server: H2Server, app: Partial<App> = {}): Promise<TestProxy> =>
-  proxyTo("app", {
-    listener: { h2c: true },
-    upstreams: { app: { servers: [`h2c://127.0.0.1:${server.port}`], outlier: false, ...app } as App },
-  });
 
 const echo = ({ peer, stream, path }: H2Request): void => void peer.send(answerH2(stream, 200, path));
 
@@ -44,7 +36,7 @@ describe("RFC 9113 3.4: what a connection begins with", () => {
   for (const [name, hello, code] of CASES)
     test(`${name} instead of SETTINGS: 502`, async () => {
       await using server = await H2Server.start({ serve: echo, options: () => ({ hello }) });
-      await using proxy = await proxyFor(server, { retry: false });
+      await using proxy = await proxyFor([plain(server)], { retry: false });
       expect((await exchange(proxy.port, request("/"))).status).toBe(502);
       await (await server.peer(0)).peer.end();
       expect(code.split("|")).toContain(String(server.peers[0]!.goaway?.code));
@@ -55,7 +47,7 @@ describe("RFC 9113 3.4: what a connection begins with", () => {
       serve: echo,
       options: () => ({ settings: { MAX_FRAME_SIZE: 20_000 } }),
     });
-    await using proxy = await proxyFor(server);
+    await using proxy = await proxyFor([plain(server)]);
     expect((await exchange(proxy.port, request("/a"))).body).toBe("/a");
     const peer = server.peers[0]!;
     expect(peer.frames[0]!.type).toBe("SETTINGS");
@@ -67,17 +59,12 @@ describe("RFC 9113 3.4: what a connection begins with", () => {
 
 describe("what the server gets", () => {
   test("a request of HTTP/1.1 as RFC 9113 8.2 and 8.3 want it", async () => {
-    let got: H2Request | null = null;
-    await using server = await H2Server.start({
-      serve(request) {
-        got = request;
-        echo(request);
-      },
-    });
-    await using proxy = await proxyFor(server);
+    await using server = await H2Server.start({ serve: echo });
+    await using proxy = await proxyFor([plain(server)]);
     const fields = ["X-Mixed-CASE: Value", "Connection: x-hop, te", "X-Hop: 1", "TE: gzip, trailers", "Keep-Alive: 5"];
     await exchange(proxy.port, request("/p?q", [...fields, "Upgrade-Insecure-Requests: 1"], "POST", "body"));
-    const block = got!.heard.blocks[0]!;
+    const { heard } = server.requests[0]!;
+    const block = heard.blocks[0]!;
     const names = block.map(({ name }) => name);
     const firstField = names.findIndex((name) => !name.startsWith(":"));
     expect(Object.fromEntries(block.slice(0, firstField).map(({ name, value }) => [name, value]))).toEqual({
@@ -89,21 +76,15 @@ describe("what the server gets", () => {
     expect(names.slice(firstField).filter((name) => name.startsWith(":") || /[A-Z]/.test(name))).toEqual([]);
     for (const name of ["connection", "x-hop", "keep-alive", "transfer-encoding", "host", "upgrade"])
       expect(names).not.toContain(name);
-    expect(got!.heard.field("x-mixed-case")).toBe("Value");
-    expect([null, "trailers"]).toContain(got!.heard.field("te"));
-    await until(() => got!.heard.ended, "the end of the body");
-    expect(got!.heard.body).toBe("body");
+    expect(heard.field("x-mixed-case")).toBe("Value");
+    expect([null, "trailers"]).toContain(heard.field("te"));
+    await until(() => heard.ended, "the end of the body");
+    expect(heard.body).toBe("body");
   });
 
   test("secrets stay out of its table, and what came never indexed goes on so (RFC 7541 6.2.3 and 7.1)", async () => {
-    let got: H2Request | null = null;
-    await using server = await H2Server.start({
-      serve(request) {
-        got = request;
-        echo(request);
-      },
-    });
-    await using proxy = await proxyFor(server);
+    await using server = await H2Server.start({ serve: echo });
+    await using proxy = await proxyFor([plain(server)]);
     await using client = await H2Peer.connect(proxy.port);
     const block = Buffer.concat([
       encodeFields([...requestFields("GET", "/"), ["authorization", "Basic c2VjcmV0"]]),
@@ -111,13 +92,13 @@ describe("what the server gets", () => {
     ]);
     client.send(lastHeaders(1, block));
     expect((await client.answer(1)).status).toBe(200);
-    const as = Object.fromEntries(got!.heard.blocks[0]!.map((each) => [each.name, each.as]));
+    const as = Object.fromEntries(server.requests[0]!.heard.blocks[0]!.map((each) => [each.name, each.as]));
     expect([as.authorization, as["x-secret"]]).toEqual(["never", "never"]);
   });
 
   test("frames no larger than it takes, and no table where it has none", async () => {
     await using server = await H2Server.start({ serve: echo, options: () => ({ settings: { HEADER_TABLE_SIZE: 0 } }) });
-    await using proxy = await proxyFor(server);
+    await using proxy = await proxyFor([plain(server)]);
     await using client = await Peer.connect(proxy.port);
     for (const target of ["/a", "/b", "/c"]) {
       client.send(request(target, [`X-Long: ${"v".repeat(20_000)}`], "PUT", "b".repeat(40_000)));
@@ -137,7 +118,7 @@ describe("RFC 9113 5.2: windows", () => {
       serve: (request) => (request.path === "/put" ? void (got = request) : echo(request)),
       options: (): H2Options => ({ stingy: true, settings: { INITIAL_WINDOW_SIZE: 10 } }),
     });
-    await using proxy = await proxyFor(server);
+    await using proxy = await proxyFor([plain(server)]);
     await using client = await Peer.connect(proxy.port);
     await client.send(request("/before")).response(); // its SETTINGS have come with that
     client.send(request("/put", [], "PUT", "0123456789abcdefghij"));
@@ -159,7 +140,7 @@ describe("RFC 9113 5.2: windows", () => {
         for (let i = 0; i < 1500; i += 1) peer.send(data(stream, Buffer.alloc(16_384)));
       },
     });
-    await using proxy = await proxyFor(server, { retry: false });
+    await using proxy = await proxyFor([plain(server)], { retry: false });
     await using client = await Peer.connect(proxy.port);
     client.socket.pause();
     client.send(request("/"));
@@ -184,7 +165,7 @@ describe("RFC 9113 5.1.2: streams at a time", () => {
       },
       options: () => ({ settings: { MAX_CONCURRENT_STREAMS: 2 } }),
     });
-    await using proxy = await proxyFor(server, { limits: { connections: 1, queueTimeout: "8s" } } as Partial<App>);
+    await using proxy = await proxyFor([plain(server)], { limits: { connections: 1, queueTimeout: "8s" } });
     expect((await exchange(proxy.port, request("/first"))).status).toBe(200);
     const statuses = await Promise.all(
       Array.from({ length: 20 }, async (_, index) => (await exchange(proxy.port, request(`/${index}`))).status),
@@ -217,7 +198,7 @@ describe("RFC 9113 6.8 and 8.7: servers that turn requests away", () => {
     for (const method of ["GET", "POST"])
       test(`${name}: a ${method} is sent again`, async () => {
         await using server = await refusing(refuse);
-        await using proxy = await proxyFor(server);
+        await using proxy = await proxyFor([plain(server)]);
         await using client = await Peer.connect(proxy.port);
         client.send(request("/before"));
         await client.response();
@@ -236,7 +217,7 @@ describe("RFC 9113 6.8 and 8.7: servers that turn requests away", () => {
         request.peer.send(respond(request.stream, 200), data(request.stream, "one, "), goaway(request.stream));
       },
     });
-    await using proxy = await proxyFor(server);
+    await using proxy = await proxyFor([plain(server)]);
     await using client = await H2Peer.connect(proxy.port);
     client.send(get(1, "/held"));
     await client.when(() => client.heard(1).body === "one, ", "the beginning");
@@ -256,7 +237,7 @@ describe("RFC 9113 6.8 and 8.7: servers that turn requests away", () => {
         peer.send(rst(stream, "REFUSED_STREAM"));
       },
     });
-    await using proxy = await proxyFor(server);
+    await using proxy = await proxyFor([plain(server)]);
     expect((await exchange(proxy.port, request("/"))).status).toBeOneOf([502, 503]);
     expect(asked).toBeLessThan(20);
   });
@@ -265,7 +246,7 @@ describe("RFC 9113 6.8 and 8.7: servers that turn requests away", () => {
     await using server = await H2Server.start({
       serve: ({ peer, stream }) => void peer.send(answerH2(stream, 413, "too large"), rst(stream, "NO_ERROR")),
     });
-    await using proxy = await proxyFor(server);
+    await using proxy = await proxyFor([plain(server)]);
     await using client = await H2Peer.connect(proxy.port);
     client.send(post(1, "/upload"), data(1, "x"));
     await client.when(() => client.heard(1).ended, "the answer");
@@ -274,13 +255,13 @@ describe("RFC 9113 6.8 and 8.7: servers that turn requests away", () => {
 });
 
 test("a client that leaves is told to the server: CANCEL (RFC 9113 8.1)", async () => {
-  let got: H2Request | null = null;
-  await using server = await H2Server.start({ serve: (request) => void (got = request) });
-  await using proxy = await proxyFor(server);
+  await using server = await H2Server.start({ serve: () => {} });
+  await using proxy = await proxyFor([plain(server)]);
   await using client = await H2Peer.connect(proxy.port);
   client.send(get(1, "/left"));
-  await until(() => got !== null, "the request");
+  await until(() => server.requests.length > 0, "the request");
+  const { heard } = server.requests[0]!;
   client.send(rst(1));
-  await until(() => got!.heard.reset !== null, "RST_STREAM at the server");
-  expect(got!.heard.reset).toBe("CANCEL");
+  await until(() => heard.reset !== null, "RST_STREAM at the server");
+  expect(heard.reset).toBe("CANCEL");
 });

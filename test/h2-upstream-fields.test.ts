@@ -11,8 +11,7 @@ let pki: Pki;
 let server: NodeH2Server;
 beforeAll(async () => {
   pki = await Pki.make();
-  const { certPem, keyPem } = await pki.ca.issue({ names: ["127.0.0.1"] });
-  server = await NodeH2Server.start({ tls: { cert: certPem, key: keyPem } });
+  server = await NodeH2Server.start({ tls: await pki.pems({ names: ["127.0.0.1"] }) });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();

@@ -17,8 +17,7 @@ let pki: Pki;
 let tls: { readonly cert: string; readonly key: string };
 beforeAll(async () => {
   pki = await Pki.make();
-  const { certPem, keyPem } = await pki.ca.issue({ names: ["127.0.0.1"] });
-  tls = { cert: certPem, key: keyPem };
+  tls = await pki.pems({ names: ["127.0.0.1"] });
 });
 afterAll(() => pki[Symbol.dispose]());
 

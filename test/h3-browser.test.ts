@@ -1,23 +1,11 @@
 // A browser that is made to speak HTTP/3 with the proxy: pages, many requests at a time, large bodies, cancelled ones.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createHash, X509Certificate } from "node:crypto";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
-import { findProgram } from "../tools/debian.ts";
+import type { Page } from "playwright-core";
+import { BROWSER_START_MS, openPage } from "./support/browser.ts";
 import { startProxy, type TestProxy } from "./support/proxy.ts";
 import { Pki } from "./support/tls.ts";
 import { until } from "./support/wait.ts";
-
-const ARGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--enable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const START_MS = 60_000;
 
 const PAGE = `<!doctype html><title>page</title><script>
 performance.setResourceTimingBufferSize(1000);
@@ -52,7 +40,6 @@ async function giveUp(path) {
 let pki: Pki;
 let backend: Bun.Server<undefined>;
 let proxy: TestProxy;
-let browser: BrowserContext;
 let page: Page;
 /** Requests that wait for nothing, and how many of them the browser has given up. */
 let hanging = 0;
@@ -91,21 +78,18 @@ beforeAll(async () => {
   const key = createHash("sha256")
     .update(leaf.publicKey.export({ type: "spki", format: "der" }))
     .digest("base64");
-  browser = await chromium.launchPersistentContext(`${pki.folder.path}/profile`, {
-    executablePath: findProgram("chromium") ?? "chromium",
-    args: [
-      ...ARGS,
-      `--origin-to-force-quic-on=app.test:${proxy.port}`,
-      "--host-resolver-rules=MAP app.test 127.0.0.1",
-      `--ignore-certificate-errors-spki-list=${key}`,
-    ],
-  });
-  page = await browser.newPage();
-  await page.goto(`https://app.test:${proxy.port}/`);
-}, START_MS);
+  page = await openPage(
+    `https://app.test:${proxy.port}/`,
+    `${pki.folder.path}/profile`,
+    "--enable-quic",
+    `--origin-to-force-quic-on=app.test:${proxy.port}`,
+    "--host-resolver-rules=MAP app.test 127.0.0.1",
+    `--ignore-certificate-errors-spki-list=${key}`,
+  );
+}, BROWSER_START_MS);
 
 afterAll(async () => {
-  await browser?.close();
+  await page?.context().close();
   await proxy?.[Symbol.asyncDispose]();
   await backend?.stop(true);
   pki?.[Symbol.dispose]();

@@ -5,22 +5,13 @@ import { exchange, Peer } from "./support/peer.ts";
 import { SilentPort } from "./support/ports.ts";
 import { proxyTo, startProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
+import { expectShort, SHORT } from "./support/short.ts";
 import { timed, until } from "./support/wait.ts";
 
-const SHORT = "300ms";
-/** One configured time-out, two turns of the wheel, and what a busy machine adds. */
-const SHORT_MAX_MS = 3000;
 const FINE = { routes: [{ respond: { body: "fine" } }] };
 
 async function expectServed(port: number): Promise<void> {
   expect((await exchange(port, request("/"))).body).toBe("fine");
-}
-
-/** How long the work took, which has to be the short time-out and not much more. */
-async function expectShort(work: () => Promise<unknown>): Promise<void> {
-  const ms = await timed(work);
-  expect(ms).toBeGreaterThan(250);
-  expect(ms).toBeLessThan(SHORT_MAX_MS);
 }
 
 describe("clients", () => {
@@ -89,12 +80,7 @@ describe("clients", () => {
     client.socket.pause();
     client.send(request("/huge"));
     await until(() => stalled.length === 1, "the request at the backend");
-    const server = stalled[0]!;
-    const piece = "x".repeat(65_536);
-    const feed = setInterval(() => {
-      while (server.socket.writable && server.socket.writableLength < 1_000_000) server.send(piece);
-    }, 1);
-    await server.when(() => server.ended, "the server's connection to end").finally(() => clearInterval(feed));
+    await stalled[0]!.sendEndlessly();
     await expectServed(proxy.port);
     client.socket.resume();
     client.discarding = true;

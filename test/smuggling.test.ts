@@ -16,6 +16,7 @@ import { cutAnywhere, mutate } from "../src/http/h1/mutate.testing.ts";
 import { GOOD_REQUESTS, REFUSED_REQUESTS } from "../src/http/h1/request-cases.testing.ts";
 import type { RequestHead } from "../src/http/message.ts";
 import type { Message } from "./support/message.ts";
+import { NodeScript } from "./support/node-script.ts";
 import { Peer, PeerGone } from "./support/peer.ts";
 import { proxyTo, type TestProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
@@ -258,24 +259,15 @@ class Rig {
 }
 
 describe("an independent parser agrees", () => {
-  let server: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  let server: NodeScript;
   let rig: Rig;
   beforeAll(async () => {
-    const node = Bun.which("node");
-    if (node === null) throw new Error("this test needs Node.js in PATH");
-    server = Bun.spawn([node, new URL("./support/strict-server.mjs", import.meta.url).pathname], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    const { value } = await server.stdout.getReader().read();
-    const port = Number(new TextDecoder().decode(value));
-    rig = new Rig(await proxyTo(`http://127.0.0.1:${port}`));
+    server = new NodeScript(new URL("./support/strict-server.mjs", import.meta.url));
+    rig = new Rig(await proxyTo(`http://127.0.0.1:${await server.port()}`));
   });
   afterAll(async () => {
     await rig.proxy[Symbol.asyncDispose]();
-    server.stdin.end();
-    await server.exited;
+    await server.kill();
   });
 
   const corpus = [...GOOD_REQUESTS, ...REFUSED_REQUESTS].map(([, wire]) => wire);

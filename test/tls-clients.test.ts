@@ -143,6 +143,19 @@ describe("clients that misbehave", () => {
     expect((await getTls(proxy.port())).status).toBe(200);
   });
 
+  test("plain HTTP, garbage and nothing at all where the hello is read first", async () => {
+    await using proxy = await run({ policies: [{ hosts: ["modern.test"], minVersion: "1.3" }] });
+    for (const text of [request("/"), "x", ""]) {
+      await using peer = await Peer.connect(proxy.port());
+      if (text !== "") peer.send(text);
+      else peer.socket.end();
+      await peer.end();
+    }
+    for (const label of ['"plain HTTP"', '"not TLS"', '"closed"'])
+      await until(async () => (await handshakes(proxy, label)) === 1, `the count of ${label}`);
+    expect((await getTls(proxy.port())).status).toBe(200);
+  });
+
   test("garbage after the handshake ends that connection alone", async () => {
     await using proxy = await run({});
     await using other = await connectTls(proxy.port());

@@ -18,10 +18,8 @@ let files: Files;
 let git: TlsBackend;
 let other: TlsBackend;
 
-const backend = async (name: string): Promise<TlsBackend> => {
-  const { certPem, keyPem } = await pki.ca.issue({ names: [name] });
-  return TlsBackend.start({ cert: certPem, key: keyPem }, () => answer(200, name));
-};
+const backend = async (name: string): Promise<TlsBackend> =>
+  TlsBackend.start(await pki.pems({ names: [name] }), () => answer(200, name));
 
 beforeAll(async () => {
   pki = await Pki.make();

@@ -19,12 +19,8 @@ let client: Files;
 
 beforeAll(async () => {
   pki = await Pki.make();
-  const options = async (names: string[]): Promise<TlsOptions> => {
-    const { certPem, keyPem } = await pki.ca.issue({ names });
-    return { cert: certPem, key: keyPem };
-  };
-  byAddress = await options(["127.0.0.1"]);
-  byName = await options(["app.internal"]);
+  byAddress = await pki.pems({ names: ["127.0.0.1"] });
+  byName = await pki.pems({ names: ["app.internal"] });
   client = await pki.files("client", { subject: "CN=sluice", usage: "client" });
 });
 afterAll(() => pki[Symbol.dispose]());

@@ -11,6 +11,8 @@ export const caddy: Peer = {
   tls: true,
   protocols: ["http/1.1", "h2", "h3"],
   grpc: false,
+  gzip: false,
+  files: true,
   version: () => printedVersion([program(), "version"]),
   async start(context) {
     const file = join(context.directory, "Caddyfile");
@@ -22,7 +24,12 @@ export const caddy: Peer = {
 };
 
 /** Its default of 32 idle connections to a server would make 64 clients open new ones all the time. */
-function config({ port, backendPort, tls }: PeerContext): string {
+function config({ port, backendPort, tls, files, publicFolder }: PeerContext): string {
+  const proxy = `reverse_proxy 127.0.0.1:${backendPort} {
+		transport http {
+			keepalive_idle_conns_per_host 256
+		}
+	}`;
   return `
 {
 	admin off
@@ -30,11 +37,7 @@ function config({ port, backendPort, tls }: PeerContext): string {
 }
 ${tls ? "https" : "http"}://:${port} {
 	bind 127.0.0.1${tls ? "\n\ttls server.pem server.key" : ""}
-	reverse_proxy 127.0.0.1:${backendPort} {
-		transport http {
-			keepalive_idle_conns_per_host 256
-		}
-	}
+	${files ? `root * ${publicFolder}\n\tfile_server` : proxy}
 }
 `;
 }

@@ -11,6 +11,8 @@ export const haproxy: Peer = {
   tls: true,
   protocols: ["http/1.1", "h2"],
   grpc: true,
+  gzip: true,
+  files: false,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const file = join(context.directory, "haproxy.cfg");
@@ -21,13 +23,13 @@ export const haproxy: Peer = {
 
 /** It asks for two files per client, though idle ones need one: without strict limits it starts with fewer. */
 function config(context: PeerContext): string {
-  const { port, backendPort, connections, layer, tls, grpc } = context;
+  const { port, backendPort, connections, layer, tls, grpc, gzip } = context;
   return `
 global
   nbthread 1
   no strict-limits
   maxconn ${connections + 1024}
-
+${gzip > 0 ? `  tune.comp.maxlevel ${gzip}\n` : ""}
 defaults
   mode ${layer === 4 ? "tcp" : "http"}
   timeout connect 5s
@@ -40,7 +42,8 @@ frontend clients
 ${layer === 4 ? "" : httpFields(tls ? "https" : "http")}  default_backend servers
 
 backend servers
-${layer === 4 ? "" : "  http-reuse always\n"}  server backend 127.0.0.1:${backendPort}${grpc ? " proto h2" : ""}
+${layer === 4 ? "" : "  http-reuse always\n"}${gzip > 0 ? GZIP : ""}\
+  server backend 127.0.0.1:${backendPort}${grpc ? " proto h2" : ""}
 `;
 }
 
@@ -49,6 +52,9 @@ function bindOptions({ tls, grpc, protocol, directory }: PeerContext): string {
   return tls ? ` ssl crt ${join(directory, "server.both")}${protocol === "h2" ? " alpn h2,http/1.1" : ""}` : "";
 }
 
+const GZIP = `  compression algo gzip
+  compression type application/json
+`;
 const HTTP_DEFAULTS = `  timeout http-keep-alive 75s
   option http-keep-alive
   option forwardfor

@@ -11,6 +11,8 @@ export const nginx: Peer = {
   tls: true,
   protocols: ["http/1.1", "h2"],
   grpc: true,
+  gzip: true,
+  files: true,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const config =
@@ -77,6 +79,16 @@ const TLS_LINES = `    ssl_certificate server.pem;
     ssl_session_cache shared:bench:1m;
 `;
 
+const gzipLines = (level: number): string => `    gzip on;
+    gzip_comp_level ${level};
+    gzip_types application/json;
+    gzip_vary on;
+`;
+
+const filesLines = (folder: string): string => `root ${folder};
+      sendfile on;
+      tcp_nopush on;`;
+
 const HTTP_PASS = `proxy_pass http://backend;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -106,8 +118,8 @@ function nginxConfig(context: PeerContext, pass: string): string {
   }
   server {
     listen 127.0.0.1:${context.port}${options.map((option) => ` ${option}`).join("")} backlog=4096;
-${context.tls ? TLS_LINES : ""}    location / {
-      ${pass}
+${context.tls ? TLS_LINES : ""}${context.gzip > 0 ? gzipLines(context.gzip) : ""}    location / {
+      ${context.files ? filesLines(context.publicFolder) : pass}
     }
   }`,
   });

@@ -16,6 +16,8 @@ function nodePeer(name: string, dependency: string, script: string): Peer {
     tls: false,
     protocols: ["http/1.1"],
     grpc: false,
+    gzip: false,
+    files: false,
     version() {
       const manifest = join(import.meta.dir, "../../node_modules", dependency, "package.json");
       const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };

@@ -12,6 +12,8 @@ export const sluice: Peer = {
   tls: true,
   protocols: ["http/1.1", "h2", "h3"],
   grpc: true,
+  gzip: true,
+  files: true,
   version() {
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
     return `${version} on Bun ${Bun.version}`;
@@ -26,14 +28,14 @@ export const sluice: Peer = {
   },
 };
 
-function forwarding({ layer, tls, protocol, grpc, port, backendPort }: PeerContext): string[] {
+function forwarding({ layer, tls, protocol, grpc, gzip, files, ...rest }: PeerContext): string[] {
+  const { port, backendPort, publicFolder } = rest;
   const address = `127.0.0.1:${port}`;
   const backend = `127.0.0.1:${backendPort}`;
   if (layer === 4) return [`listeners: [{ address: "${address}", tcp: { to: "${backend}" } }]`];
   const secured = tls ? ", tls: { certificates: [{ cert: server.pem, key: server.key }] }" : "";
   const more = protocol === "h3" ? ", http3: true" : grpc ? ", h2c: true" : "";
-  return [
-    `listeners: [{ address: "${address}"${secured}${more} }]`,
-    `routes: [{ to: "${grpc ? "h2c" : "http"}://${backend}" }]`,
-  ];
+  const compress = gzip > 0 ? `compress: { algorithms: [gzip], levels: { gzip: ${gzip} } }, ` : "";
+  const to = files ? `files: { root: ${publicFolder} }` : `to: "${grpc ? "h2c" : "http"}://${backend}"`;
+  return [`listeners: [{ address: "${address}"${secured}${more} }]`, `routes: [{ ${compress}${to} }]`];
 }

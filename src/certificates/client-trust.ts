@@ -1,5 +1,6 @@
 // Whom listeners believe: the files of `clientAuth`, with the CAs of clients and what these have revoked. They are
 // followed like certificates, and a pair replaces the one before only as a whole.
+import { X509Certificate } from "node:crypto";
 import type { Log } from "../observe/log.ts";
 import { FileFollower, fileSignature, readPemText } from "./file-follower.ts";
 
@@ -136,3 +137,17 @@ function textOf(path: string): string {
 
 const signatureOf = (ca: string, crl: string | undefined): string =>
   `${fileSignature(ca)} ${crl === undefined ? "" : fileSignature(crl)}`;
+
+const CERTIFICATE = /-----BEGIN (?:X509 )?CERTIFICATE-----[^-]*-----END (?:X509 )?CERTIFICATE-----/g;
+
+/** Whom those certificates of a text (PEM) are for that are no CA's. Damaged ones are left to others to find. */
+export function leafNames(pem: string): string[] {
+  return [...pem.matchAll(CERTIFICATE)].flatMap(([text]) => {
+    try {
+      const { ca, subject, subjectAltName } = new X509Certificate(text);
+      return ca ? [] : [(subject || subjectAltName || "a certificate without a name").replaceAll("\n", ", ")];
+    } catch {
+      return [];
+    }
+  });
+}

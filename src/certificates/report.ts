@@ -1,7 +1,8 @@
 // What operators see of certificates: never a key.
 import type { Certificate } from "./certificate.ts";
-import type { CertificateSource } from "./served.ts";
-import type { StoredCertificate } from "./store.ts";
+import { normalPattern } from "./selection.ts";
+import { type CertificateSource, groupCertificates, type ServedCertificate, servedByName } from "./served.ts";
+import { type StoredCertificate, served } from "./store.ts";
 
 /** One line of `GET /api/certificates`. */
 export interface CertificateReport {
@@ -14,7 +15,7 @@ export interface CertificateReport {
   /** ISO 8601. */
   readonly notBefore: string;
   readonly notAfter: string;
-  /** Whole days; negative once it has expired. */
+  /** Whole days; 0 on the last and on the first without it, then negative. */
   readonly daysLeft: number;
   readonly key: string;
   readonly fingerprint256: string;
@@ -49,7 +50,7 @@ function reportOf(
     serial,
     notBefore: new Date(notBeforeMs).toISOString(),
     notAfter: new Date(notAfterMs).toISOString(),
-    daysLeft: Math.floor((notAfterMs - nowMs) / DAY_MS),
+    daysLeft: Math.trunc((notAfterMs - nowMs) / DAY_MS) || 0, // never -0
     key: keyKind === "rsa" ? `RSA ${keySize}` : keyKind === "ecdsa" ? `ECDSA ${keySize}` : keySize,
     fingerprint256,
     chainLength,
@@ -65,15 +66,32 @@ export interface ExpirySeries {
 }
 
 /**
- * When the certificate of each name expires, of several the first to do so. Those of the internal authority are not
- * among them: they renew themselves, and clients choose their names.
+ * When the certificate of each name expires: of those that are served for it, the first to do so, and 0 while a
+ * placeholder stands in. Those of the internal authority are not among them: they renew themselves, and clients choose
+ * their names.
  */
 export function expirySeries(stored: readonly StoredCertificate[]): ExpirySeries[] {
+  const byListener = new Map<string, ServedCertificate[]>();
+  for (const { listener, source, certificate } of stored) {
+    const listed = byListener.get(listener);
+    if (listed === undefined) byListener.set(listener, [served(certificate, source)]);
+    else listed.push(served(certificate, source));
+  }
   const byName = new Map<string, number>();
-  for (const { source, certificate } of stored) {
-    if (source === "internal") continue;
-    const seconds = Math.floor(certificate.notAfterMs / 1000);
-    for (const name of certificate.names) byName.set(name, Math.min(seconds, byName.get(name) ?? seconds));
+  for (const certificates of byListener.values()) {
+    for (const [name, each] of servedByName(certificates)) note(byName, name, each);
+    // Clients that name no server get the default, whichever addresses it is for.
+    const { fallback } = groupCertificates(certificates);
+    for (const certificate of fallback?.certificates ?? [])
+      for (const name of certificate.names) if (normalPattern(name) === null) note(byName, name, [certificate]);
   }
   return [...byName].slice(0, SERIES_MAX).map(([name, value]) => ({ name, value }));
+}
+
+function note(byName: Map<string, number>, name: string, certificates: readonly ServedCertificate[]): void {
+  for (const { source, notAfterMs } of certificates) {
+    if (source === "internal") continue;
+    const seconds = source === "placeholder" ? 0 : Math.floor(notAfterMs / 1000);
+    byName.set(name, Math.min(seconds, byName.get(name) ?? seconds));
+  }
 }

@@ -58,10 +58,10 @@ const KIND_RANK: Readonly<Record<KeyKind, number>> = { ecdsa: 0, ed25519: 1, rsa
 const SOURCE_RANK: Readonly<Record<CertificateSource, number>> = { file: 2, acme: 2, internal: 1, placeholder: 0 };
 
 /**
- * The groups by name. Of two certificates for one name with keys of the same kind, the one that expires last is taken;
- * a placeholder only where nothing else is, a wildcard included. The default is the group of the first certificate.
+ * What is served by name, of each kind of key one. Of two for one name with keys of the same kind, the one that expires
+ * last is taken; a placeholder only where nothing else is, a wildcard included.
  */
-export function groupCertificates(certificates: readonly ServedCertificate[]): NameTable<CertificateGroup> {
+export function servedByName(certificates: readonly ServedCertificate[]): Map<string, readonly ServedCertificate[]> {
   const slots = new Map<string, ServedCertificate[]>();
   for (const certificate of certificates) {
     for (const name of certificate.names) {
@@ -73,6 +73,12 @@ export function groupCertificates(certificates: readonly ServedCertificate[]): N
     const above = slots.get(wildcardOver(pattern))?.[0];
     if (above !== undefined && first!.source === "placeholder" && above.source !== "placeholder") slots.delete(pattern);
   }
+  return slots;
+}
+
+/** What is served by name as groups; the default is the group of the first certificate. */
+export function groupCertificates(certificates: readonly ServedCertificate[]): NameTable<CertificateGroup> {
+  const slots = servedByName(certificates);
   const groups = new Map<string, CertificateGroup>();
   const entries: [string, CertificateGroup][] = [];
   for (const [pattern, slot] of slots) entries.push([pattern, groupOf(slot, groups)]);

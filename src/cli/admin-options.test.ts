@@ -17,8 +17,9 @@ const STATUS: ProxyStatus = {
   configFile: "/etc/sluice.yaml",
   configLoadedAt: "2026-01-01T00:00:01.000Z",
   listeners: [
-    { address: ":0", bound: "[::]:8080" },
-    { address: "unix:/s", bound: "unix:/s" },
+    { address: ":0", bound: "[::]:8080", http3: false },
+    { address: ":443", bound: "https://0.0.0.0:443", http3: true },
+    { address: "unix:/s", bound: "unix:/s", http3: false },
   ],
   workers: [
     { id: 0, state: "ready", connections: 3, restarts: 0 },
@@ -35,6 +36,11 @@ const backend: AdminBackend = {
   config: () => ({}),
   routes: () => [],
   certificates: () => [],
+  cache: () => [{ worker: 0, bytes: 1_572_864, bytesMax: 33_554_432, addresses: 7, evictions: 2, filling: 0 }],
+  purge: async (purge) => {
+    done.push(JSON.stringify(purge));
+    return 5;
+  },
   upstreams: () => [],
   fleet,
   heard: async () => {},
@@ -68,9 +74,10 @@ const PROGRAM = `
   import { Command } from "commander";
   import * as status from ${JSON.stringify(join(import.meta.dir, "status.ts"))};
   import * as reload from ${JSON.stringify(join(import.meta.dir, "reload.ts"))};
+  import * as cache from ${JSON.stringify(join(import.meta.dir, "cache.ts"))};
   import * as drain from ${JSON.stringify(join(import.meta.dir, "drain.ts"))};
   const program = new Command("sluice");
-  for (const { register } of [status, reload, drain]) register(program);
+  for (const { register } of [status, reload, cache, drain]) register(program);
   await program.parseAsync(["bun", "sluice", ...JSON.parse(process.env.ARGS)]);`;
 
 interface Run {
@@ -102,6 +109,7 @@ test("status for people", async () => {
     out: `sluice 1.2.3 is ready (process 42, since 2026-01-01T00:00:00.000Z)
 configuration: /etc/sluice.yaml, loaded 2026-01-01T00:00:01.000Z
 listener: :0 ([::]:8080)
+listener: :443 (https://0.0.0.0:443), and HTTP/3
 listener: unix:/s
 connections: 7
 worker 0: ready, 3 connections
@@ -139,6 +147,21 @@ test("reload: fine, with a warning, and refused with diagnostics", async () => {
   const json = await sluice(["reload", "--json", ...reach()]);
   expect([json.code, json.err, JSON.parse(json.out).diagnostics]).toEqual([1, "", [...result.diagnostics]]);
   expect(done.length).toBe(4);
+});
+
+test("cache: what is stored, and purges of it", async () => {
+  expect((await sluice(["cache", "status", ...reach()])).out).toBe(
+    "worker 0: 7 addresses, 1.5 MB of 32.0 MB, 2 evicted\n",
+  );
+  expect(await sluice(["cache", "purge", "--tag", "a", "--soft", ...reach()])).toEqual({
+    code: 0,
+    err: "",
+    out: "purged: 5\n",
+  });
+  expect(done).toEqual(['{"kind":"tag","value":"a","soft":true}']);
+  expect((await sluice(["cache", "purge", "--tag", "a", "--all", ...reach()])).code).toBe(2);
+  expect((await sluice(["cache", "purge", "--url", "/a", ...reach()])).err).toContain("not one of http");
+  expect(done.length).toBe(1);
 });
 
 test("drain, with the token from the environment", async () => {

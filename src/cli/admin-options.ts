@@ -26,16 +26,17 @@ export function withAdminFlags(command: Command): Command {
     .option("--json", "print the answer as JSON");
 }
 
-/** Asks the proxy that the flags name and shows the answer; prints what went wrong and sets the exit code otherwise. */
+/** Asks the proxy that the flags name, with `body` as JSON where there is one, and shows the answer; prints what went wrong and sets the exit code otherwise. */
 export async function ask(
   flags: AdminFlags,
   method: "GET" | "POST",
   path: string,
   show: (answer: AdminAnswer) => void,
+  body?: unknown,
 ): Promise<void> {
   try {
     const { address, token } = await target(flags);
-    const answer = await askAdmin({ address, token }, method, path);
+    const answer = await askAdmin({ address, token }, method, path, body);
     if (answer.status === 422) process.exitCode = EXIT_INVALID;
     if (flags.json) console.log(JSON.stringify(answer.body, null, 2));
     else show(answer);

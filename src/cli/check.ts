@@ -1,6 +1,6 @@
 // `sluice check`: is this configuration one that can be run?
 import type { Command } from "commander";
-import { ConfigError, type Diagnostic, renderDiagnostic } from "../config/diagnostic.ts";
+import { ConfigError, type Diagnostic, renderDiagnostic, showFile } from "../config/diagnostic.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
 import { configProblems } from "../control/verify.ts";
 import { provideFiles } from "../providers/file-folder.ts";
@@ -51,7 +51,7 @@ async function check(options: CheckOptions): Promise<void> {
   for (const diagnostic of diagnostics) process.stderr.write(`${renderDiagnostic(diagnostic)}\n`);
   const errors = diagnostics.filter((one) => one.severity === "error").length;
   if (loaded === null) process.stderr.write(`${count(errors, "error")}: ${consequence}\n`);
-  else process.stdout.write(`${loaded.path}: fine (${summary(loaded)})\n`);
+  else process.stdout.write(`${showFile(loaded.path, process.cwd())}: fine (${summary(loaded)})\n`);
 }
 
 function summary({ config, diagnostics }: Loaded): string {

@@ -29,6 +29,12 @@ test("the servers take turns, and the answer says which one it was", async () =>
   expect(seen.sort()).toEqual(["one", "one", "two", "two"]);
 });
 
+test("pages are compressed", async () => {
+  const response = await fetch(url, { headers: { "accept-encoding": "gzip" } });
+  expect(response.headers.get("content-encoding")).toBe("gzip");
+  expect(await response.text()).toContain("<html");
+});
+
 test("/v1/ is rewritten", async () => {
   expect(await (await fetch(`${url}/v1/request?a=1`)).json()).toMatchObject({ target: "/api/request?a=1" });
 });

@@ -15,7 +15,7 @@ export function demoConfig({ listen, admin, servers }: DemoAddresses): ConfigInp
     // Ctrl-C should not wait for the event stream of a page that is still open.
     shutdown: { drain: "1s" },
     upstreams: { samples: { servers: [...servers] } },
-    defaults: { responseHeaders: { set: { "x-served-by": "{server}" } } },
+    defaults: { responseHeaders: { set: { "x-served-by": "{server}" } }, compress: true },
     routes: [
       {
         name: "hello",
@@ -54,6 +54,7 @@ Try
 ${rows([
   [`curl -i ${url}/api/time`, "the servers take turns: see x-served-by"],
   [`curl ${url}/api/request -d hello`, "the request as the server saw it"],
+  [`curl -I --compressed ${url}/`, "compressed on its way: see content-encoding"],
   [`curl -i ${url}/v1/time`, "rewritten to /api/time"],
   [`curl -i ${url}/old`, "redirected by the proxy"],
   [`curl -i ${url}/hello`, "answered by the proxy"],

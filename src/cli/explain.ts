@@ -11,7 +11,7 @@ const EXIT_USAGE = 2;
 
 interface ExplainOptions {
   readonly config?: string;
-  readonly header: readonly string[];
+  readonly header?: readonly string[];
   readonly ip?: string;
   readonly json?: boolean;
 }
@@ -26,8 +26,7 @@ export function register(program: Command): void {
     .option(
       "-H, --header <field>",
       "a request field, `name: value`; may be given again",
-      (field: string, all: readonly string[]) => [...all, field],
-      [],
+      (field: string, all: readonly string[] = []) => [...all, field],
     )
     .option("--ip <address>", "the client's address (default: 127.0.0.1)")
     .option("--json", "print the result as JSON")
@@ -52,7 +51,7 @@ async function run(first: string, second: string | undefined, options: ExplainOp
 }
 
 async function explainFromFile(method: string, url: string, options: ExplainOptions): Promise<Explanation> {
-  const headers = options.header.map((field): [string, string] => {
+  const headers = (options.header ?? []).map((field): [string, string] => {
     const colon = field.indexOf(":");
     if (colon <= 0) throw new RangeError(`"${field}" is not a field: write it like "name: value"`);
     return [field.slice(0, colon).trim(), field.slice(colon + 1).trim()];

@@ -23,6 +23,14 @@ test("workers", () => {
   expect(check({ workers: "3" }).workers).toBe(3);
   expect(check({ workers: "auto" }).workers).toBe("auto");
 });
+test("compression", () => {
+  expect(check({}).routes[0]?.compress).toBeUndefined();
+  expect(check({ compress: true }).routes[0]?.compress).toBe(true);
+});
+test("caching", () => {
+  expect(check({}).routes[0]?.cache).toBeUndefined();
+  expect(check({ cache: true }).routes[0]?.cache).toBe(true);
+});
 test("access log", () => {
   expect(check({ accessLog: true }).log.access).toMatchObject({ format: "json", path: "stdout" });
   expect(check({ accessLog: "combined" }).log.access).toMatchObject({ format: "combined" });

@@ -13,6 +13,8 @@ export interface ProxyFlags {
   readonly workers?: string;
   /** `internal`, or the files of a certificate and its key with a comma between. */
   readonly tls?: string;
+  readonly cache?: boolean;
+  readonly compress?: boolean;
   /** An address, or `off`. */
   readonly admin?: string;
 }
@@ -29,7 +31,14 @@ export function proxyConfig(flags: ProxyFlags, adminDefault: string | false): Co
     upstreams: {
       to: { servers: [...flags.to], ...(flags.hostHeader === undefined ? {} : { hostHeader: flags.hostHeader }) },
     },
-    routes: [{ name: "all", to: "to" }],
+    routes: [
+      {
+        name: "all",
+        to: "to",
+        ...(flags.cache === true ? { cache: true } : {}),
+        ...(flags.compress === true ? { compress: true } : {}),
+      },
+    ],
     admin: admin === false ? false : { address: admin },
     log: { access: accessLog(flags.accessLog) },
     ...(flags.workers === undefined ? {} : { workers: workers(flags.workers) }),

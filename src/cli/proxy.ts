@@ -24,6 +24,8 @@ export function register(program: Command): void {
     )
     .option("--host-header <host>", "the Host that servers see: preserve (default), upstream, or a name")
     .option("--tls <what>", "speak HTTPS: with certificates of the local CA (internal), or with the files CERT,KEY")
+    .option("--cache", "store answers in memory, as servers allow it")
+    .option("--compress", "compress answers for clients that accept it")
     .option("--access-log [format]", "log every request to stdout: json (default), combined or common")
     .option("--workers <n>", "worker threads (default: one for each core)")
     .option(

@@ -58,7 +58,10 @@ export async function runForeground(
     process.exit(explainFailure(error));
   }
   for (const warning of supervisor.warnings) process.stderr.write(`${renderDiagnostic(warning)}\n`);
-  for (const address of supervisor.addresses) process.stdout.write(`listening on ${address}\n`);
+  for (const { bound, http3 } of supervisor.status().listeners) {
+    process.stdout.write(`listening on ${bound}\n`);
+    if (http3) process.stdout.write(`HTTP/3 on ${bound.replace(/^https/, "udp")}\n`);
+  }
   if (supervisor.adminAddress !== null) process.stdout.write(`admin API on ${supervisor.adminAddress}\n`);
   started(supervisor);
   process.stdout.write("sluice ready\n");

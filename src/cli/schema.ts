@@ -7,6 +7,10 @@ export function register(program: Command): void {
     .command("schema")
     .description("print the JSON Schema of the configuration")
     .action(() => {
+      // Who reads may have seen enough, as `head` has.
+      process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EPIPE") throw error;
+      });
       process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
     });
 }

@@ -1,6 +1,6 @@
 // `sluice status`: what a running proxy is doing.
 import type { Command } from "commander";
-import type { ProxyStatus, Readiness } from "../control/admin-backend.ts";
+import type { ListenerStatus, ProxyStatus, Readiness } from "../control/admin-backend.ts";
 import { type AdminFlags, ask, withAdminFlags } from "./admin-options.ts";
 
 export function register(program: Command): void {
@@ -19,8 +19,8 @@ function describeStatus(status: ProxyStatus & { readonly ready: Readiness }): st
   return [
     `sluice ${status.version} is ${state} (process ${status.pid}, since ${status.startedAt})`,
     ...reasons.map((reason) => `  ${reason}`),
-    `configuration: ${status.configFile === "" ? "given in code" : status.configFile}, loaded ${status.configLoadedAt}`,
-    ...status.listeners.map(({ address, bound }) => `listener: ${address}${bound === address ? "" : ` (${bound})`}`),
+    `configuration: ${status.configFile === "" ? "given on the command line" : status.configFile}, loaded ${status.configLoadedAt}`,
+    ...status.listeners.map(describeListener),
     `connections: ${connections}`,
     ...status.workers.map(
       (worker) =>
@@ -28,3 +28,6 @@ function describeStatus(status: ProxyStatus & { readonly ready: Readiness }): st
     ),
   ].join("\n");
 }
+
+const describeListener = ({ address, bound, http3 }: ListenerStatus): string =>
+  `listener: ${address}${bound === address ? "" : ` (${bound})`}${http3 ? ", and HTTP/3" : ""}`;

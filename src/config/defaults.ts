@@ -1,5 +1,6 @@
 // Defaults that threads without the schema need as well: workers compile plans, but never load the schema's library.
-import { byteCount, millis } from "../core/units.ts";
+import { byteCount, type Millis, millis } from "../core/units.ts";
+import { CODINGS } from "../http/content-codings.ts";
 
 const OUTLIER = {
   consecutiveErrors: 5,
@@ -39,6 +40,54 @@ export const UPSTREAM_DEFAULTS = {
   hostHeader: "preserve",
 };
 
+/**
+ * What compresses well: text, and formats that are not compressed themselves. Streams of events are not among them: few
+ * clients ask for them compressed, and each event would have to be flushed.
+ */
+const COMPRESSED_TYPES = [
+  "text/*",
+  "application/json",
+  "application/*+json",
+  "application/x-ndjson",
+  "application/javascript",
+  "application/x-javascript",
+  "application/ecmascript",
+  "application/xml",
+  "application/*+xml",
+  "application/wasm",
+  "application/vnd.ms-fontobject",
+  "application/x-font-ttf",
+  "font/ttf",
+  "font/otf",
+  "font/collection",
+  "image/svg+xml",
+  "image/bmp",
+  "image/x-icon",
+  "image/vnd.microsoft.icon",
+];
+
+/** What `compress: true` stands for. */
+export const COMPRESS_DEFAULTS = {
+  algorithms: [...CODINGS],
+  minSize: byteCount(1024),
+  types: COMPRESSED_TYPES,
+  levels: { zstd: 3, br: 4, gzip: 5 },
+  decompress: false,
+};
+
+/** What `cache: true` stands for. */
+export const CACHE_DEFAULTS = {
+  memory: byteCount(67_108_864), // some thousand pages with what belongs to them
+  maxSize: byteCount(67_108_864), // what is larger takes the place of too much else
+  statusTtl: {} as Record<string, Millis>,
+  override: false,
+  heuristic: 0, // no answer is stored that nobody has said may be
+  key: { headers: [] as string[], cookies: [] as string[], device: false },
+  setCookie: "refuse" as "refuse" | "strip" | "store",
+  cookieRequests: false,
+  requestDirectives: true,
+};
+
 /** The keys of the policies, which `defaults` and every route may have. */
 export const POLICY_KEYS = [
   "limits",
@@ -52,5 +101,7 @@ export const POLICY_KEYS = [
   "hedge",
   "mirror",
   "grpcWeb",
+  "cache",
+  "compress",
   "use",
 ] as const;

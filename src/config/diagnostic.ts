@@ -1,4 +1,5 @@
 // What is wrong with a configuration, where, and what to write instead.
+import { isAbsolute, relative, sep } from "node:path";
 
 /** Keys and list indexes from the top of the configuration to a value. */
 export type ConfigPath = readonly (string | number)[];
@@ -52,11 +53,22 @@ export class ConfigError extends Error {
   }
 }
 
-/** `file:line:column: error: message`, with the hint on a second line; for objects the path stands in place of the file. */
+/**
+ * `file:line:column: error: message`, with the hint on a second line; for objects the path stands in place of the file.
+ * Files below the working directory are shown from there on, as compilers do.
+ */
 export function renderDiagnostic(diagnostic: Diagnostic): string {
-  const { file, line, column, severity, message, hint } = diagnostic;
+  const { line, column, severity, message, hint } = diagnostic;
+  const file = showFile(diagnostic.file, process.cwd());
   const where = line > 0 ? `${file}:${line}:${column}` : file === "" ? showPath(diagnostic.path) : file;
   return `${where}: ${severity}: ${message}${hint === undefined ? "" : `\n  hint: ${hint}`}`;
+}
+
+/** An absolute path as people at `folder` write it. From `/`, where services run, nothing is gained. */
+export function showFile(file: string, folder: string): string {
+  if (folder === sep || !isAbsolute(file)) return file;
+  const path = relative(folder, file);
+  return path === "" || path === ".." || path.startsWith(`..${sep}`) || isAbsolute(path) ? file : path;
 }
 
 /** `routes[0].match.path`; `configuration` for the whole. */

@@ -26,12 +26,13 @@ test("files of certificates, CAs, lists and logs start from the configuration's 
       secure: { servers: ["https://a:1"], tls: { ca: "ca.pem", cert: "c.crt", key: "./c.key" } },
       plain: { servers: ["a:1"] },
     },
-    routes: [{ to: "secure" }],
+    routes: [{ to: "secure" }, { files: { root: "public" } }, { files: { root: "/srv/www" } }],
     storage: "kept",
     admin: { address: "127.0.0.1:1", state: "state.json" },
   });
   // A configuration without a file has the working folder for its own.
-  const { listeners, upstreams, storage, admin } = config;
+  const { listeners, upstreams, routes, storage, admin } = config;
+  expect(routes.map(({ files }) => files?.root)).toEqual([undefined, resolve("public"), "/srv/www"]);
   expect(listeners[0]?.tls).toMatchObject({
     certificates: [
       { cert: resolve("a.crt"), key: resolve("../a.key") },

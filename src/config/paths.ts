@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Config, ListenerConfig, UpstreamConfig } from "./schema.ts";
 import type { ClientAuth } from "./schema-tls.ts";
 
-/** The same configuration with absolute paths of certificates, keys and storage. */
+/** The same configuration with absolute paths of certificates, keys, storage and folders of files. */
 export function withAbsolutePaths(config: Config, folder: string): Config {
   const { admin, storage } = config;
   const at = (path: string): string => resolve(folder, path);
@@ -12,6 +12,9 @@ export function withAbsolutePaths(config: Config, folder: string): Config {
     listeners: config.listeners.map((listener) => listenerPaths(listener, at)),
     upstreams: Object.fromEntries(
       Object.entries(config.upstreams).map(([name, upstream]) => [name, upstreamPaths(upstream, at)]),
+    ),
+    routes: config.routes.map((route) =>
+      route.files === undefined ? route : { ...route, files: { ...route.files, root: at(route.files.root) } },
     ),
     ...(storage === undefined ? {} : { storage: at(storage) }),
     admin: admin === false || admin.state === undefined ? admin : { ...admin, state: at(admin.state) },

@@ -1,6 +1,10 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
 import { byteCount, millis, parseDataRate } from "../core/units.ts";
+import { CODINGS } from "../http/content-codings.ts";
+import { COMPRESS_DEFAULTS } from "./defaults.ts";
+import { cacheSchema } from "./schema-cache.ts";
+import { filesSchema } from "./schema-files.ts";
 import { clientCertMatch, listenerTlsKeys } from "./schema-tls.ts";
 import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
 import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
@@ -191,6 +195,32 @@ const securityHeadersSchema = z.strictObject({
     .describe("Browsers come by HTTPS only from then on (HSTS, RFC 6797). Sent with answers over HTTPS."),
 });
 
+const compressSchema = z.strictObject({
+  algorithms: z
+    .array(z.enum(CODINGS))
+    .min(1)
+    .default(COMPRESS_DEFAULTS.algorithms)
+    .describe("Codings to offer; among those that a client likes equally, the first is used."),
+  minSize: size.default(COMPRESS_DEFAULTS.minSize).describe("Shorter answers are left as they are."),
+  types: z
+    .array(z.string())
+    .min(1)
+    .default(COMPRESS_DEFAULTS.types)
+    .describe("Media types to compress; `*` stands for any characters. `text/event-stream` only where it is named."),
+  levels: z
+    .strictObject({
+      zstd: z.int().min(1).max(19).default(COMPRESS_DEFAULTS.levels.zstd).describe("Level of zstd."),
+      br: z.int().min(0).max(11).default(COMPRESS_DEFAULTS.levels.br).describe("Quality of Brotli."),
+      gzip: z.int().min(1).max(9).default(COMPRESS_DEFAULTS.levels.gzip).describe("Level of gzip."),
+    })
+    .prefault({})
+    .describe("How hard each coding tries: higher is smaller and slower."),
+  decompress: z
+    .boolean()
+    .default(COMPRESS_DEFAULTS.decompress)
+    .describe("Decompresses what a server sends compressed to a client that does not accept it."),
+});
+
 /** What TypeScript configurations may put into `use`; the contract is `Plugin` in pipeline/plugin.ts. */
 const plugin = z.custom<{ readonly name: string }>(
   (value) => typeof value === "object" && value !== null && typeof (value as { name?: unknown }).name === "string",
@@ -262,6 +292,14 @@ const policies = {
     .boolean()
     .optional()
     .describe("Translates calls of browsers (gRPC-Web, binary or text) to gRPC, and the answers back."),
+  cache: z
+    .union([z.boolean(), cacheSchema])
+    .optional()
+    .describe("Stores answers and gives them out again as HTTP allows it; `true` for the defaults."),
+  compress: z
+    .union([z.boolean(), compressSchema])
+    .optional()
+    .describe("Compresses answers for clients that accept it; `true` for the defaults."),
   use: z
     .union([z.literal(false), z.array(plugin)])
     .optional()
@@ -319,6 +357,7 @@ const routeSchema = z.strictObject({
     .describe("An upstream's name, a URL, a list of URLs, or a weighted list of upstreams."),
   split: splitSchema.optional().describe("Keeps clients at the upstream that a weighted `to` gave them."),
   respond: respondSchema.optional().describe("Answers at once, in place of `to`."),
+  files: filesSchema.optional().describe("Serves a folder of files, in place of `to`."),
 });
 
 const logSchema = z.strictObject({

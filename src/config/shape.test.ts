@@ -81,6 +81,20 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     ['routes[0].match.path: error: path must be a text or a list, not the number 5\n  hint: write it in quotes: "5"'],
   ],
   [
+    "the key of a switch in place of its mapping",
+    { listeners: [{ address: ":1", tls: "internal" }] },
+    [
+      'listeners[0].tls: error: tls must be a mapping of keys to values, not the text "internal"\n  hint: write { internal: true }',
+    ],
+  ],
+  [
+    "a version as a number",
+    { listeners: [{ address: ":1", tls: { minVersion: 1.3 } }] },
+    [
+      'listeners[0].tls.minVersion: error: minVersion must be 1.2 or 1.3, not the number 1.3\n  hint: write it in quotes: "1.3"',
+    ],
+  ],
+  [
     "a number in a list of texts",
     route({ ...OK, match: { path: ["/a", 5] } }),
     ['routes[0].match.path[1]: error: path[1] must be a text, not the number 5\n  hint: write it in quotes: "5"'],

@@ -124,11 +124,14 @@ function instead(path: ConfigPath, found: unknown): string | undefined {
   const takesList = allowed.some((node) => node.type === "array");
   if (takesList && allowed.length === 1) return "a list is written [a, b], or one item on each line behind a -";
   const takesNumber = allowed.some((node) => node.type === "integer" || node.type === "number");
+  if (typeof found === "number" && allowed.some((node) => [node.const, ...(node.enum ?? [])].includes(String(found))))
+    return `write it in quotes: "${found}"`;
   if (typeof found !== "string") return undefined;
   const truth = /^(?:true|yes|on)$/i.test(found) ? true : /^(?:false|no|off)$/i.test(found) ? false : null;
   const takesTruth = allowed.some((node) => node.type === "boolean" && (node.const ?? truth) === truth);
   if (truth !== null && takesTruth) return `write ${truth} without quotes`;
   if (takesNumber && /^-?\d+$/.test(found)) return `write ${found} without quotes`;
+  if (allowed.some((node) => node.properties?.[found]?.type === "boolean")) return `write { ${found}: true }`;
   const words = allowed
     .flatMap((node) => node.enum ?? (node.const === undefined ? [] : [node.const]))
     .filter((word) => typeof word === "string");

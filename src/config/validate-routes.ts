@@ -60,21 +60,25 @@ function paramsOf(route: RouteConfig): RouteParams {
   return { always, sometimes: all.filter((name) => !always.includes(name)) };
 }
 
+const ACTIONS = ["to", "respond", "files"] as const;
+
 function checkAction(config: Config, route: RouteConfig, path: ConfigPath): Problem[] {
-  if (route.to !== undefined && route.respond !== undefined) {
+  const [action, second] = ACTIONS.filter((key) => route[key] !== undefined);
+  if (second !== undefined) {
     return [
       problem(
-        [...path, "respond"],
-        "a route has one action, and this one has `to` and `respond`",
+        [...path, second],
+        `a route has one action, and this one has \`${action}\` and \`${second}\``,
         "remove one of them",
         "key",
       ),
     ];
   }
-  const action = route.to !== undefined ? "to" : "respond";
   const redirects = (route.redirect ?? config.defaults.redirect ?? false) !== false;
-  if (route[action] === undefined) {
-    return redirects ? [] : [problem(path, "this route does nothing", "give it `to`, `respond` or `redirect`")];
+  if (action === undefined) {
+    return redirects
+      ? []
+      : [problem(path, "this route does nothing", "give it `to`, `respond`, `files` or `redirect`")];
   }
   const unused = redirects
     ? [

@@ -11,11 +11,12 @@ interface Input {
   /** `tls` of the upstream "app", which has one server with https:// and one without, or these. */
   readonly upstream?: unknown;
   readonly servers?: readonly string[];
+  readonly http2?: boolean;
 }
 const tlsKeys = z.strictObject(listenerTlsKeys);
 
 /** The problems, as `check` would show them without a file. */
-function check({ listeners = [{}], upstream, servers = ["127.0.0.1:1"] }: Input): string[] {
+function check({ listeners = [{}], upstream, servers = ["127.0.0.1:1"], http2 = true }: Input): string[] {
   const about = listeners.map(({ tls, sni, redirectToHttps }) => tlsKeys.parse({ tls, sni, redirectToHttps }));
   const config = configSchema.parse({
     listeners: listeners.map(({ tls, sni, redirectToHttps, ...rest }, at) => ({ address: `:${at + 1}`, ...rest })),
@@ -29,6 +30,7 @@ function check({ listeners = [{}], upstream, servers = ["127.0.0.1:1"] }: Input)
       app: {
         ...config.upstreams.app!,
         servers: [...servers],
+        http2,
         tls: upstream === undefined ? undefined : upstreamTlsSchema.parse(upstream),
       },
     },
@@ -111,6 +113,13 @@ const POLICIES: readonly (readonly [name: string, input: Input, want: readonly s
     "for all names",
     policies({ hosts: ["*"], minVersion: "1.3" }),
     ['listeners[1].tls.policies[0].hosts[0]: error: "*" is the listener itself\n  hint: leave it out'],
+  ],
+  [
+    "a URL",
+    policies({ hosts: ["https://a.example"], minVersion: "1.3" }),
+    [
+      'listeners[1].tls.policies[0].hosts[0]: error: "https://a.example" is not a host name\n  hint: write the name alone',
+    ],
   ],
   [
     "a name twice, in any case",
@@ -359,6 +368,20 @@ const REST: readonly (readonly [name: string, input: Input, want: readonly strin
     { upstream: {}, servers: ["a:1", "http://b:2"] },
     [
       'upstreams.app.tls: warning: "http://b:2" is spoken to over TLS, as the upstream has `tls`\n  hint: write https://host:port',
+    ],
+  ],
+  [
+    "servers that contradict http2: false",
+    { servers: ["https://a", "h2://b"], http2: false },
+    [
+      'upstreams.app.http2: warning: "h2://b" is spoken to in HTTP/2 all the same\n  hint: write https:// or http:// in its place',
+    ],
+  ],
+  [
+    "to servers that are written for clear text",
+    { upstream: { ca: "ca.pem" }, servers: ["h2://a:1", "H2C://b:2"] },
+    [
+      'upstreams.app.tls: warning: "H2C://b:2" is spoken to in clear text, in spite of `tls`\n  hint: write h2://host:port',
     ],
   ],
   [

@@ -26,9 +26,10 @@ export function checkTls(config: TlsConfig): Problem[] {
   const hasPlain = config.listeners.some(isPlain);
   return [
     ...config.listeners.flatMap((listener, at) => checkListener(config, listener, ["listeners", at], hasPlain)),
-    ...Object.entries(config.upstreams).flatMap(([name, upstream]) =>
-      upstream.tls === undefined ? [] : checkUpstream(upstream, upstream.tls, ["upstreams", name, "tls"]),
-    ),
+    ...Object.entries(config.upstreams).flatMap(([name, upstream]) => [
+      ...checkVersion(upstream, ["upstreams", name, "http2"]),
+      ...(upstream.tls === undefined ? [] : checkUpstream(upstream, upstream.tls, ["upstreams", name, "tls"])),
+    ]),
   ];
 }
 
@@ -109,6 +110,7 @@ function patternProblem(pattern: string): { readonly text: string; readonly hint
   const name = pattern.startsWith("*.") ? pattern.slice(2) : pattern;
   if (name.includes("*"))
     return { text: `"${pattern}": a wildcard may only stand in front`, hint: "write it like *.example.com" };
+  if (/[/@]/.test(name)) return { text: `"${pattern}" is not a host name`, hint: "write the name alone" };
   if (name.includes(":")) return { text: `"${pattern}": names have no port`, hint: "leave the port out" };
   if (isDnsName(name)) return null;
   const hint = /[^\x00-\x7f]/.test(name) ? "write it in ASCII, as xn--…" : "write it like git.example.com";
@@ -187,14 +189,28 @@ function checkCiphers(ciphers: string, minVersion: ListenerTls["minVersion"], pa
   });
 }
 
-function checkUpstream({ servers }: Upstream, tls: UpstreamTls, path: ConfigPath): Problem[] {
+const urlsOf = ({ servers }: Upstream): string[] =>
+  servers.map((server) => (typeof server === "string" ? server : server.url));
+
+function checkVersion(upstream: Upstream, path: ConfigPath): Problem[] {
+  const other = upstream.http2 === false ? urlsOf(upstream).find((url) => /^h2c?:\/\//i.test(url)) : undefined;
+  if (other === undefined) return [];
+  return [warning(path, `"${other}" is spoken to in HTTP/2 all the same`, "write https:// or http:// in its place")];
+}
+
+function checkUpstream(upstream: Upstream, tls: UpstreamTls, path: ConfigPath): Problem[] {
   const problems: Problem[] = [];
   const { serverName, ca, cert, key, verify } = tls;
-  const urls = servers.map((server) => (typeof server === "string" ? server : server.url));
+  const urls = urlsOf(upstream);
   const plain = urls.find((url) => /^http:\/\//i.test(url));
   if (plain !== undefined)
     problems.push(
       warning(path, `"${plain}" is spoken to over TLS, as the upstream has \`tls\``, "write https://host:port", "key"),
+    );
+  const clear = urls.find((url) => /^h2c:\/\//i.test(url));
+  if (clear !== undefined)
+    problems.push(
+      warning(path, `"${clear}" is spoken to in clear text, in spite of \`tls\``, "write h2://host:port", "key"),
     );
   if (serverName !== undefined && !isDnsName(serverName))
     problems.push(

@@ -159,7 +159,7 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
   [
     "no action",
     top({ routes: [{}] }),
-    ["routes[0]: error: this route does nothing\n  hint: give it `to`, `respond` or `redirect`"],
+    ["routes[0]: error: this route does nothing\n  hint: give it `to`, `respond`, `files` or `redirect`"],
   ],
   [
     "two actions",
@@ -173,7 +173,7 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
   [
     "a redirect that is turned off is no action",
     top({ defaults: { redirect: { to: "/" } }, routes: [{ redirect: false }] }),
-    ["routes[0]: error: this route does nothing\n  hint: give it `to`, `respond` or `redirect`"],
+    ["routes[0]: error: this route does nothing\n  hint: give it `to`, `respond`, `files` or `redirect`"],
   ],
   [
     "an action behind a redirect",

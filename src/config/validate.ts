@@ -6,6 +6,8 @@ import { type ConfigPath, type Problem, problem, warning } from "./diagnostic.ts
 import { networkProblem } from "./match-checks.ts";
 import type { Config, UpstreamConfig } from "./schema.ts";
 import { suggest } from "./suggest.ts";
+import { checkCompress } from "./validate-compress.ts";
+import { checkFiles } from "./validate-files.ts";
 import { checkGrpcWeb } from "./validate-grpc.ts";
 import { checkHealth } from "./validate-health.ts";
 import { checkRoutes, checkServerText } from "./validate-routes.ts";
@@ -26,7 +28,9 @@ export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new S
     ),
     ...checkRoutes(config),
     ...checkTargets(config),
+    ...checkFiles(config),
     ...checkGrpcWeb(config),
+    ...checkCompress(config),
     ...checkTls(config),
     ...checkResolver(config),
     ...checkLog(config),

@@ -1,7 +1,7 @@
 // Automatic certificates as the supervisor runs them: the engine, its store, and what it wants from listeners.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AcmeCertificate, OnDemandAnswer } from "../certificates/acme/announce.ts";
+import type { AcmeCertificate, AcmeEvent, OnDemandAnswer } from "../certificates/acme/announce.ts";
 import type { ChallengeChange } from "../certificates/acme/challenges.ts";
 import type { AcmeManager } from "../certificates/acme/manager.ts";
 import type { AcmeSettings, DnsSettings } from "../certificates/acme/settings.ts";
@@ -21,6 +21,7 @@ export interface AcmeOptions {
   readonly random: () => number;
   /** There is a certificate, or a placeholder, to serve for a name. */
   onCertificate(certificate: AcmeCertificate): void;
+  onEvent(event: AcmeEvent): void;
   /** Resolves when all workers know what to answer an authority. */
   onChallenge(change: ChallengeChange): Promise<void>;
 }
@@ -56,7 +57,7 @@ export class Acme {
     const where = JSON.stringify(settings);
     if (this.#manager !== null && where === this.#where) return this.#manager;
     await this.stop();
-    const { log, now, random, onCertificate, onChallenge } = this.#options;
+    const { log, now, random, onCertificate, onEvent, onChallenge } = this.#options;
     const state = await openState(settings, (error) =>
       log.warn("the shared state is in trouble", { error: error.message }),
     );
@@ -70,6 +71,7 @@ export class Acme {
       now,
       random,
       onCertificate,
+      onEvent,
       spreadMs: settings.kind === "redis" ? SPREAD_MS : 0,
       onChallenge: (change) => {
         this.#note(change);

@@ -15,7 +15,7 @@ import { type H2cOwner, H2cPreface } from "../server/h2c-preface.ts";
 import { H3Connection, type H3ListenerContext } from "../server/h3-connection.ts";
 import { type AltSvc, type ExchangeHandler, headLimitsOf } from "../server/listener.ts";
 import { RedirectingHandler } from "../server/redirecting-handler.ts";
-import { acceptBySni, type SniOwner, SniTable } from "../server/sni-router.ts";
+import { acceptBySni, type HelloEnd, type SniOwner, SniTable } from "../server/sni-router.ts";
 import { type TcpContext, TcpSession } from "../server/tcp-session.ts";
 import { PolicyHandler } from "../server/tls-policies.ts";
 import type { ClientHello } from "../transport/client-hello-body.ts";
@@ -67,7 +67,8 @@ export class ActiveListener
   readonly #perAddress = new Map<string, number>();
   readonly #gauge: Gauge;
   readonly http2: ClientHttp2Metrics;
-  readonly http3: ClientHttp2Metrics;
+  readonly #http3Metrics: () => ClientHttp2Metrics;
+  #http3: ClientHttp2Metrics | null = null;
   /** Null without HTTP/3, and in all threads but the one that has its port. */
   #quic: ListenerQuic | null = null;
   /** Another thread has the port. */
@@ -90,7 +91,7 @@ export class ActiveListener
     wheel: TimerWheel,
     gauge: Gauge,
     http2: ClientHttp2Metrics,
-    http3: ClientHttp2Metrics,
+    http3: () => ClientHttp2Metrics,
   ) {
     this.name = name;
     this.#streams = streams;
@@ -114,7 +115,7 @@ export class ActiveListener
     this.wheel = wheel;
     this.#gauge = gauge;
     this.http2 = http2;
-    this.http3 = http3;
+    this.#http3Metrics = http3;
   }
 
   #usualFor(options: ListenerConfig): ExchangeHandler {
@@ -184,6 +185,11 @@ export class ActiveListener
     return client instanceof H3Connection ? client : null;
   }
 
+  /** Made for the first client: most listeners, and most threads, have none. */
+  get http3(): ClientHttp2Metrics {
+    return (this.#http3 ??= this.#http3Metrics());
+  }
+
   onQuicHandshake(result: "ok" | "failed"): void {
     this.tls?.quicHandshake(result);
   }
@@ -241,8 +247,9 @@ export class ActiveListener
     return acceptProxied(connection, { required, timeoutMs, wheel: this.wheel }, this);
   }
 
-  refused(connection: Connection): void {
+  refused(connection: Connection, _reason: string, hello?: HelloEnd): void {
     this.#arriving.delete(connection);
+    if (hello !== undefined) this.tls?.ended(hello);
   }
 
   /** The connection's addresses are those that count. */

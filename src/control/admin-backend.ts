@@ -1,8 +1,10 @@
 // What the admin API needs from the proxy that it administers, and the JSON that it answers with.
+import type { Purge } from "../cache/purge.ts";
 import type { CertificateReport } from "../certificates/report.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
 import type { Fleet } from "./fleet.ts";
 import type { UpstreamStatus } from "./upstream-report.ts";
+import type { CacheState } from "./worker-messages.ts";
 
 export interface WorkerStatus {
   readonly id: number;
@@ -18,6 +20,8 @@ export interface ListenerStatus {
   readonly address: string;
   /** Where it really listens, with the port that the system chose for `:0`. */
   readonly bound: string;
+  /** HTTP/3 is spoken on the UDP port of the same number. */
+  readonly http3: boolean;
 }
 
 export interface ProxyStatus {
@@ -26,7 +30,7 @@ export interface ProxyStatus {
   readonly state: "starting" | "ready" | "draining";
   /** ISO 8601. */
   readonly startedAt: string;
-  /** Path of the configuration file; "" for a configuration given in code. */
+  /** Path of the configuration file; "" for a configuration given on the command line. */
   readonly configFile: string;
   /** When the configuration in use was loaded, ISO 8601. */
   readonly configLoadedAt: string;
@@ -66,6 +70,10 @@ export interface AdminBackend {
   upstreams(): readonly UpstreamStatus[];
   /** The certificates of all listeners, without keys. */
   certificates(): readonly CertificateReport[];
+  /** What each worker has stored, by its id. */
+  cache(): readonly (CacheState & { readonly worker: number })[];
+  /** Has stored answers forgotten by all workers; resolves to how many these were. */
+  purge(purge: Purge): Promise<number>;
   /** The servers of all upstreams, to be looked at and changed. */
   readonly fleet: Fleet;
   /** Resolves when all workers act on what was changed before; or after a while, when one of them is stuck. */

@@ -27,16 +27,17 @@ export interface AdminAnswer {
 /** A reload of 10,000 routes takes seconds; a proxy that says nothing for longer is stuck. */
 const TIMEOUT_MS = 60_000;
 
-/** Sends one request. Throws AdminClientError unless the answer is 2xx or 422, which carries diagnostics. */
+/** Sends one request, with `sent` as JSON where there is something to send. Throws AdminClientError unless the answer is 2xx or 422, which carries diagnostics. */
 export async function askAdmin(
   options: AdminClientOptions,
   method: "GET" | "POST",
   path: string,
+  sent?: unknown,
 ): Promise<AdminAnswer> {
   const address = parseListen(options.address);
   if (address === null)
     throw new AdminClientError("usage", `"${options.address}" is not an address: write host:port or unix:/path.sock`);
-  const { status, text } = await send(address, options, method, path);
+  const { status, text } = await send(address, options, method, path, sent === undefined ? "" : JSON.stringify(sent));
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -63,12 +64,14 @@ function send(
   { address: written, token }: AdminClientOptions,
   method: string,
   path: string,
+  json: string,
 ): Promise<{ status: number; text: string }> {
   const target =
     address.kind === "unix" ? { socketPath: address.path } : { host: reachable(address.host), port: address.port };
   const headers = {
     host: "localhost",
     connection: "close",
+    ...(json === "" ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(json)) }),
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
   };
   return new Promise((resolve, reject) => {
@@ -82,7 +85,7 @@ function send(
       },
     );
     outgoing.on("error", (error) => reject(unreachable(written, error)));
-    outgoing.end();
+    outgoing.end(json);
   });
 }
 

@@ -1,6 +1,7 @@
 // The endpoints of the admin API: which path and method does what.
 import { z } from "zod";
 import { json, problem, readBody, text } from "./admin-answers.ts";
+import { CACHE_ENDPOINTS } from "./admin-cache.ts";
 import type { AdminCall, Endpoint } from "./admin-call.ts";
 import { statusPage } from "./admin-page.ts";
 import { redact } from "./admin-redact.ts";
@@ -32,6 +33,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   { method: "GET", path: "/api/routes", handle: ({ backend }) => json(redact(backend.routes())) },
   { method: "GET", path: "/api/certificates", handle: ({ backend }) => json(backend.certificates()) },
   ...SERVER_ENDPOINTS,
+  ...CACHE_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },
   { method: "POST", path: "/api/drain", handle: drain },

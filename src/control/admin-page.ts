@@ -22,7 +22,7 @@ export function statusPage(status: ProxyStatus, readiness: Readiness, upstreams:
     row(["Version", status.version]),
     row(["Process", status.pid]),
     row(["Started", status.startedAt]),
-    row(["Configuration", status.configFile === "" ? "given in code" : status.configFile]),
+    row(["Configuration", status.configFile === "" ? "given on the command line" : status.configFile]),
     row(["Loaded", status.configLoadedAt]),
   ];
   const reasons = readiness.reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`);

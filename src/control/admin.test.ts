@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Purge } from "../cache/purge.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
 import { createLog } from "../observe/log.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
@@ -18,7 +19,7 @@ const STATUS: ProxyStatus = {
   startedAt: "2026-01-01T00:00:00.000Z",
   configFile: "/etc/<b>.yaml",
   configLoadedAt: "2026-01-01T00:00:01.000Z",
-  listeners: [{ address: ":0", bound: "[::]:8080" }],
+  listeners: [{ address: ":0", bound: "[::]:8080", http3: false }],
   workers: [{ id: 1, state: "ready", connections: 3, restarts: 0 }],
 };
 const DIAGNOSTIC: Diagnostic = {
@@ -40,6 +41,12 @@ class Backend implements AdminBackend {
   routes = () => [{ name: "r", to: "http://u:p@h/" }];
   fleet = fleetOf({ app: { servers: ["127.0.0.1:1"] } }).fleet;
   certificates = () => [];
+  cache = () => [{ worker: 0, bytes: 10, bytesMax: 20, addresses: 1, evictions: 0, filling: 0 }];
+  purges: Purge[] = [];
+  async purge(purge: Purge) {
+    this.purges.push(purge);
+    return 3;
+  }
   upstreams = () => upstreamReport(this.fleet.report(), []);
   heard = async () => {};
   ready = () => this.readiness;
@@ -101,6 +108,11 @@ test("what each endpoint answers", async () => {
     ["/metrics", "text/plain; version=0.0.4", "up 1\n"],
     ["/api/status", "application/json", { ...STATUS, ready: { ready: true, reasons: [] } }],
     ["/api/config", "application/json", { admin: { token: "[redacted]" }, listeners: [{ address: ":8080" }] }],
+    [
+      "/api/cache",
+      "application/json",
+      { workers: [{ worker: 0, bytes: 10, bytesMax: 20, addresses: 1, evictions: 0, filling: 0 }] },
+    ],
     ["/api/routes", "application/json", [{ name: "r", to: "http://[redacted]@h/" }]],
   ];
   for (const [path, contentType, want] of cases) {
@@ -113,6 +125,34 @@ test("what each endpoint answers", async () => {
   const head = await send(server, "HEAD", "/api/status");
   expect([head.status, await head.text()]).toEqual([200, ""]);
   expect(said).toEqual([]); // looking changes nothing
+});
+
+describe("a purge", () => {
+  const post = async (body: unknown) => {
+    const headers = { "content-type": "application/json" };
+    const response = await send(await start(), "POST", "/api/cache/purge", { body: JSON.stringify(body), headers });
+    return [response.status, await response.json()];
+  };
+  const GOOD: readonly (readonly [body: unknown, want: Purge])[] = [
+    [{ url: "https://a.example/b?c" }, { kind: "url", value: "https://a.example/b?c", soft: false }],
+    [
+      { prefix: "https://a.example/b", soft: true },
+      { kind: "prefix", value: "https://a.example/b", soft: true },
+    ],
+    [{ tag: "t" }, { kind: "tag", value: "t", soft: false }],
+    [{ all: true }, { kind: "all", value: "", soft: false }],
+  ];
+  for (const [body, want] of GOOD)
+    test(JSON.stringify(body), async () => {
+      expect(await post(body)).toEqual([200, { purged: 3 }]);
+      expect(backend.purges).toEqual([want]);
+      expect(said.join("")).toContain("cache purged");
+    });
+  for (const body of [{}, { all: false }, { url: "/b" }, { prefix: "ftp://a/" }, { tag: "t", all: true }, { tag: "" }])
+    test(`${JSON.stringify(body)} is refused`, async () => {
+      expect((await post(body))[0]).toBe(400);
+      expect(backend.purges).toEqual([]);
+    });
 });
 
 test("the page shows the status, escaped, and allows no script", async () => {

@@ -2,12 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { refusingPort } from "../../test/support/ports.ts";
 import { until } from "../../test/support/wait.ts";
 import { checkConfig } from "../config/load.ts";
 import type { Config, ConfigInput } from "../config/schema.ts";
 import { createLog } from "../observe/log.ts";
 import { TestCa } from "../transport/tls.testing.ts";
-import { Certificates } from "./certificates.ts";
+import { Certificates, type OrderResult } from "./certificates.ts";
 
 type Tls = NonNullable<ConfigInput["listeners"][number]["tls"]>;
 const HOUR_MS = 3_600_000;
@@ -16,6 +17,7 @@ let folder: string;
 let now = 0;
 let changes: string[];
 let log: string[];
+let ordered: OrderResult[];
 let certificates: Certificates;
 
 beforeEach(() => {
@@ -23,11 +25,13 @@ beforeEach(() => {
   now = Date.now();
   changes = [];
   log = [];
+  ordered = [];
   certificates = new Certificates({
     log: createLog("info", { write: (line) => log.push(line) }),
     now: () => now,
     changed: (listener) => changes.push(listener),
     onChallenge: async () => {},
+    onOrdered: (result) => ordered.push(result),
   });
 });
 afterEach(async () => {
@@ -167,16 +171,26 @@ describe("by the local CA", () => {
 });
 
 describe("from an authority", () => {
-  const ordered = (domains: readonly string[]): Tls => ({ acme: { email: "a@b.test", domains: [...domains] } });
+  const fromCa = (domains: readonly string[]): Tls => ({ acme: { email: "a@b.test", domains: [...domains] } });
 
   test("one placeholder for all names that wait, behind what files have", async () => {
     const files = await pair(await TestCa.make(), "a", ["a.test"]);
-    const prepared = certificates.prepare(configOf({ certificates: [files], ...ordered(["b.test", "C.test"]) }));
+    const prepared = certificates.prepare(configOf({ certificates: [files], ...fromCa(["b.test", "C.test"]) }));
     expect(content(prepared.updates[0]!)).toEqual([
       "file a.test",
       expect.stringMatching(/^placeholder b\.test\+c\.test$/i),
     ]);
     prepared.discard();
+  });
+
+  test("that cannot be reached: the order counts as failed, and the metric says that the name has none", async () => {
+    const directory = `https://127.0.0.1:${await refusingPort()}/directory`;
+    const acme = { email: "a@b.test", domains: ["b.test"], directory };
+    await certificates.prepare(configOf({ acme })).commit();
+    expect(certificates.expiry()).toEqual([{ name: "b.test", value: 0 }]);
+    await until(() => ordered.length > 0, "the order");
+    expect(ordered).toEqual(["failed"]);
+    expect(certificates.expiry()).toEqual([{ name: "b.test", value: 0 }]);
   });
 
   test("without any there is nothing to answer", async () => {

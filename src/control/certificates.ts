@@ -28,7 +28,11 @@ export interface CertificatesOptions {
   changed(listener: string): void;
   /** Resolves when all threads know what to answer an authority. */
   onChallenge(change: ChallengeAnswer): Promise<void>;
+  /** A CA has been asked for a certificate. */
+  onOrdered(result: OrderResult): void;
 }
+
+export type OrderResult = "obtained" | "renewed" | "failed";
 
 /** Those of a configuration that is being made ready. */
 export interface PreparedCertificates {
@@ -75,12 +79,15 @@ export class Certificates {
 
   constructor(options: CertificatesOptions) {
     this.#options = options;
-    const { log, now, onChallenge } = options;
+    const { log, now, onChallenge, onOrdered } = options;
     this.#acme = new Acme({
       log,
       now,
       random: Math.random,
       onCertificate: (certificate) => this.#onIssued(certificate),
+      onEvent: ({ kind }) => {
+        if (kind !== "shared" && kind !== "refused") onOrdered(kind);
+      },
       onChallenge,
     });
     this.#timer = setInterval(() => this.#look(), LOOK_MS);

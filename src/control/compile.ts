@@ -1,10 +1,13 @@
 // From a checked configuration to the plan that workers run: the route table, and for each route only what it uses.
+import type { RouteCache } from "../cache/route-cache.ts";
 import { looksLikeUrl } from "../config/address.ts";
 import { CompileError, within } from "../config/compile-error.ts";
 import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
 import { type Problem, problem, showPath } from "../config/diagnostic.ts";
 import type { Config, ListenerConfig, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
+import { FileServer } from "../files/file-server.ts";
+import { Site } from "../files/site.ts";
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
@@ -14,6 +17,7 @@ import { compileConditions } from "../routing/conditions.ts";
 import { paramNames } from "../routing/pattern.ts";
 import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
 import { Sticky } from "../upstream/sticky.ts";
+import { cacheSettings, compileCache } from "./compile-cache.ts";
 import { compileRespond } from "./respond.ts";
 import { compileSplit, type Target } from "./split.ts";
 
@@ -26,6 +30,10 @@ export interface Plan {
   readonly targets: readonly (readonly Target[])[];
   /** Every upstream by name: the configured ones, then one for each URL or list of URLs that routes hold. */
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
+  /** By route; null for those without. */
+  readonly caches: readonly (RouteCache | null)[];
+  /** Bytes for stored answers, over all workers; 0 where no route has a cache. */
+  readonly cacheBytes: number;
 }
 
 /** For plans that are only looked at, in which no cookie is ever made or believed. */
@@ -49,6 +57,7 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
   const upstreams = new Map(Object.entries(config.upstreams));
   const sources: RouteSource<Route>[] = [];
   const targets: (readonly Target[])[] = [];
+  const caches: (RouteCache | null)[] = [];
   const problems = new Map<string, Problem>();
   for (const to of config.listeners.flatMap(streamTargets)) if (!upstreams.has(to)) anonymous([to], upstreams);
   config.routes.forEach((route, index) => {
@@ -57,6 +66,7 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
       const value = compileRoute(config, route, index, to, upstreams, secret);
       sources.push({ name: value.name, match: route.match, value });
       targets.push(to);
+      caches.push(readCache(config, route, value.name));
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const path = blamed(route, index, error.path);
@@ -69,7 +79,21 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
   }
   if (problems.size > 0) throw new PlanError([...problems.values()]);
   const routes = sources.map((source) => source.value);
-  return { table: compileRoutes(sources), routes, sources, targets, upstreams };
+  const cacheBytes = Math.max(0, ...config.routes.map((route) => cacheOf(config, route)?.memory ?? 0));
+  return { table: compileRoutes(sources), routes, sources, targets, upstreams, caches, cacheBytes };
+}
+
+/** The cache of a route. A default means those that ask servers; a route that has it for nothing is told. */
+function cacheOf(config: Config, route: RouteConfig): ReturnType<typeof cacheSettings> | null {
+  const { cache } = mergePolicies(config.defaults, route);
+  return cache === undefined || route.to === undefined ? null : cacheSettings(cache);
+}
+
+function readCache(config: Config, route: RouteConfig, name: string): RouteCache | null {
+  if (route.to === undefined && route.cache !== undefined && route.cache !== false)
+    throw new CompileError("there is nothing to store: this route asks no server", ["cache"]);
+  const settings = cacheOf(config, route);
+  return settings === null ? null : within("cache", () => compileCache(settings, name));
 }
 
 /** What only compiling the routes finds, as `loadConfig` and `checkConfig` want it for `verify`. */
@@ -149,6 +173,8 @@ function compileRoute(
   });
 }
 
+const ACTIONS = ["to", "respond", "files"] as const;
+
 function compileAction(
   route: RouteConfig,
   policies: Policies,
@@ -156,13 +182,19 @@ function compileAction(
   targets: readonly Target[],
   sticky: Sticky | null,
 ): Action {
-  const { to, respond } = route;
-  if (to !== undefined && respond !== undefined)
-    throw new CompileError("a route has one action, not `to` and `respond`", ["respond"]);
+  const { to, respond, files } = route;
+  const [first, second] = ACTIONS.filter((key) => route[key] !== undefined);
+  if (second !== undefined)
+    throw new CompileError(`a route has one action, not \`${first}\` and \`${second}\``, [second]);
   if (to !== undefined) return { kind: "forward", pick: compileSplit(targets, sticky) };
   if (respond !== undefined) return { kind: "reply", reply: within("respond", () => compileRespond(respond, params)) };
+  if (files !== undefined) {
+    const server = within("files", () => new FileServer(new Site(files)));
+    return { kind: "serve", serve: (x, env) => server.serve(x, env) };
+  }
   const { redirect } = policies;
-  if (redirect === undefined) throw new CompileError("this route does nothing: give it `to`, `respond` or `redirect`");
+  if (redirect === undefined)
+    throw new CompileError("this route does nothing: give it `to`, `respond`, `files` or `redirect`");
   // The filter has answered before the action is asked; it is the action as well so that every route has one.
   return { kind: "reply", reply: within("redirect", () => compileRedirect(redirect, params)) };
 }

@@ -1,5 +1,8 @@
 // The worker threads together: all of them run the same configuration, and one that ends is replaced.
 
+import { Changes } from "../cache/changes.ts";
+import { type PeerMessage, Peers } from "../cache/peers.ts";
+import type { Purge } from "../cache/purge.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import { monotonic } from "../core/clock.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
@@ -49,6 +52,8 @@ export class Crew {
   readonly #shortLived = new Map<number, number>();
   #source: ConfigSource;
   #ports: ReadonlyMap<string, number> = new Map();
+  readonly #cacheChanges = Changes.memory();
+  readonly #cacheDirectory = Peers.memory();
   #wanted = 0;
   #replacing = false;
 
@@ -101,9 +106,19 @@ export class Crew {
     const startedAt = monotonic();
     Board.addRow(board, id + 1); // the first is this thread's
     const worker: WorkerHandle = new WorkerHandle(
-      { id, primary: id === 0, via, level, board, secret },
+      {
+        id,
+        primary: id === 0,
+        via,
+        level,
+        board,
+        secret,
+        threads: this.#wanted,
+        cacheChanges: this.#cacheChanges,
+        cacheDirectory: this.#cacheDirectory,
+      },
       store.source(),
-      this.#options.answers,
+      { ...this.#options.answers, relay: (from, to, message) => this.#relay(from, to, message) },
       (error) => this.#ended(worker, monotonic() - startedAt, error),
     );
     this.#workers.set(id, worker);
@@ -127,10 +142,18 @@ export class Crew {
       if (!worker.knows(update)) worker.setCertificates(update);
   }
 
+  /** What a worker asks one that is gone has no answer. */
+  #relay(from: WorkerHandle, to: number, message: PeerMessage): void {
+    const worker = this.#workers.get(to);
+    if (worker !== undefined) worker.tellPeer(from.id, message);
+    else if (message.kind === "want") from.tellPeer(to, { kind: "have", question: message.question, answers: [] });
+  }
+
   #ended(worker: WorkerHandle, livedMs: number, error: Error | null): void {
     const { id } = worker;
     this.#workers.delete(id);
     this.#options.onEnd(id);
+    Peers.forget(this.#cacheDirectory, id);
     if (!this.#replacing) return;
     const short = worker.dismissed || livedMs >= HEALTHY_MS ? 0 : (this.#shortLived.get(id) ?? 0) + 1;
     this.#shortLived.set(id, short);
@@ -225,6 +248,13 @@ export class Crew {
   /** Resolves when all workers know what they were told so far. */
   async hears(): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.hears()));
+  }
+
+  /** Has stored answers forgotten by all workers; resolves to how many these were. */
+  async purge(purge: Purge): Promise<number> {
+    Changes.purge(this.#cacheChanges);
+    const counts = await Promise.all(this.workers.map((worker) => worker.purge(purge)));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   reopenLogs(): void {

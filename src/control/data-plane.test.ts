@@ -4,6 +4,7 @@ import { exchange, Peer } from "../../test/support/peer.ts";
 import { configOf } from "../../test/support/proxy.ts";
 import { RawBackend } from "../../test/support/raw-backend.ts";
 import { until } from "../../test/support/wait.ts";
+import { Changes } from "../cache/changes.ts";
 import { checkConfig } from "../config/load.ts";
 import type { Config, ConfigInput } from "../config/schema.ts";
 import { createLog } from "../observe/log.ts";
@@ -26,6 +27,9 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     primary: true,
     board: new Board(Board.memory(1), 0),
     secret: new Uint8Array(32),
+    threads: 1,
+    cacheChanges: Changes.memory(),
+    peers: null,
     ask: async () => ({ certificate: null, refusedMs: 1 }),
     askToken: async () => null,
   });

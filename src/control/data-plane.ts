@@ -1,6 +1,10 @@
 // One thread's share of the proxy: its listeners, upstreams and plan. A reload builds the new ones beside the old ones
 // and swaps a reference; what did not change is not touched.
 import { isDeepStrictEqual } from "node:util";
+import { Cache } from "../cache/cache.ts";
+import { Changes } from "../cache/changes.ts";
+import { type PeerMessage, Peers } from "../cache/peers.ts";
+import type { Purge } from "../cache/purge.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import { parseListen } from "../config/address.ts";
@@ -10,7 +14,7 @@ import { CidrSet } from "../core/ip.ts";
 import { Timer, TimerWheel } from "../core/timers.ts";
 import { type AccessLog, createAccessLog } from "../observe/access-log.ts";
 import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
+import type { CacheMetrics, Metrics } from "../observe/metrics.ts";
 import { ChallengeAnswers } from "../server/challenge-answers.ts";
 import { onHandlerException } from "../transport/socket.ts";
 import type { Board } from "../upstream/board.ts";
@@ -26,7 +30,14 @@ import { ListenError } from "./listen-error.ts";
 import { listenerNames } from "./listener-names.ts";
 import { ListenerTls } from "./listener-tls.ts";
 import { type Streams, streamsOf } from "./streams.ts";
-import type { Knowledge, UpstreamState } from "./worker-messages.ts";
+import type { CacheState, Knowledge, UpstreamState } from "./worker-messages.ts";
+
+/** How a thread reaches the others (cache/peers.ts). */
+export interface PeerOptions {
+  readonly memory: SharedArrayBuffer;
+  readonly worker: number;
+  send(to: number, message: PeerMessage): void;
+}
 
 export interface DataPlaneOptions {
   readonly log: Log;
@@ -36,6 +47,12 @@ export interface DataPlaneOptions {
   readonly board: Board;
   /** Signs sticky cookies where the configuration has no secret. */
   readonly secret: Uint8Array;
+  /** Threads that carry traffic: memory for the whole process is split between them. */
+  readonly threads: number;
+  /** What all threads know of changes behind stored answers (cache/changes.ts). */
+  readonly cacheChanges: SharedArrayBuffer;
+  /** Null without other threads. */
+  readonly peers: PeerOptions | null;
   /** Asks for a certificate that a client of this listener wants. */
   ask(listener: string, name: string): Promise<NameAnswer>;
   /** Asks what an authority is to be answered that comes with a token of another machine's; null when nobody knows. */
@@ -85,17 +102,27 @@ export class DataPlane {
   /** Listeners taken away by a reload or a stop, until their last connection is gone. */
   readonly #leaving = new Set<AnyListener>();
   /** What changes about servers while no request comes shows here. */
-  readonly #look = setInterval(() => this.#lookAtServers(), LOOK_MS);
+  readonly #look = setInterval(() => this.#lookAround(), LOOK_MS);
   #upstreams = new Upstreams(new Map(), new Map(), null);
   /** Those of a configuration that was made ready: changes of servers reach them too. */
   #prepared: Upstreams | null = null;
   #boardVersion = 0;
   #resolver: Resolver | null = null;
   #config: Config | null = null;
+  /** What is stored outlives reloads. */
+  #cache: Cache | null = null;
+  readonly #changes: Changes;
+  readonly #peers: Peers | null;
+  #cacheMetrics: CacheMetrics | null = null;
   #drained: Promise<void> | null = null;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
+    // What is secret is no worse a seed for that.
+    const seed = Buffer.from(options.secret).readBigUInt64LE();
+    this.#changes = new Changes(options.cacheChanges, seed);
+    const { peers } = options;
+    this.#peers = peers === null ? null : new Peers(peers.memory, seed, peers.worker, peers.send);
     const empty = compilePlanless(options.metrics);
     this.#wire = new Wire(empty, this.wheel, options.log, (listener, change) =>
       options.metrics.tunnels(listener).add(change),
@@ -214,7 +241,7 @@ export class DataPlane {
       this.wheel,
       gauge,
       this.#options.metrics.http2(name),
-      this.#options.metrics.http3(name),
+      () => this.#options.metrics.http3(name),
     );
   }
 
@@ -251,9 +278,19 @@ export class DataPlane {
       upstreams,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
+      caches: plan.caches,
+      cache: this.#cacheFor(plan),
     };
     this.#wire.plan = wirePlan;
     before.giveWay(upstreams, sameResolver);
+  }
+
+  #cacheFor({ cacheBytes }: Plan): Cache | null {
+    const share = Math.floor(cacheBytes / this.#options.threads);
+    if (share === 0) this.#cache = null;
+    else if (this.#cache === null) this.#cache = new Cache(share, this.#changes, this.#peers);
+    else this.#cache.resize(share);
+    return this.#cache;
   }
 
   #environment(resolver: Resolver): UpstreamEnvironment {
@@ -288,6 +325,17 @@ export class DataPlane {
         this.#options.log.error("new certificates cannot be used", { listener: listener.name, error: String(error) });
       }
     }
+  }
+
+  #lookAround(): void {
+    this.#lookAtServers();
+    const cache = this.#cache;
+    if (cache === null) return;
+    this.#cacheMetrics ??= this.#options.metrics.cache();
+    const { bytes, entries, evictions } = cache.store.stats();
+    this.#cacheMetrics.bytes.set(bytes);
+    this.#cacheMetrics.addresses.set(entries);
+    this.#cacheMetrics.evictions.set(evictions);
   }
 
   #lookAtServers(): void {
@@ -342,6 +390,24 @@ export class DataPlane {
     }));
   }
 
+  /** Forgets stored answers in this thread; resolves to how many these were. */
+  async purge(purge: Purge): Promise<number> {
+    const { cache, caches } = this.#wire.plan;
+    const keys = caches.flatMap((rules) => (rules === null ? [] : [rules.key]));
+    return cache === null ? 0 : cache.purge(purge, keys);
+  }
+
+  /** A message of another thread about what is stored. */
+  onPeer(from: number, message: PeerMessage): void {
+    this.#cache?.onPeer(from, message);
+  }
+
+  /** What is stored in this thread. */
+  cacheStatus(): CacheState {
+    const { bytes = 0, bytesMax = 0, entries = 0, evictions = 0 } = this.#cache?.store.stats() ?? {};
+    return { bytes, bytesMax, addresses: entries, evictions, filling: this.#cache?.filling ?? 0 };
+  }
+
   /** Opens the access log's file anew, after log rotation. */
   reopenLogs(): Promise<void> {
     return this.#wire.accessLog.reopen();
@@ -387,5 +453,7 @@ function compilePlanless(metrics: Metrics): WirePlan {
     upstreams: new Upstreams(new Map(), new Map(), null),
     trustedProxies: null,
     requests: metrics.requests([]),
+    caches: [],
+    cache: null,
   };
 }

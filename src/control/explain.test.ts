@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type ConfigInput, configSchema } from "../config/schema.ts";
 import { explain, explanationText } from "./explain.ts";
 
@@ -49,4 +49,52 @@ test("gives shares as numbers", () => {
     { name: "app", share: 2 / 3, servers: ["127.0.0.1:1"] },
     { name: "canary", share: 1 / 3, servers: ["127.0.0.1:2", "127.0.0.1:3"] },
   ]);
+});
+
+describe("what comes before routes", () => {
+  const tls = { internal: true };
+  const sni = { "git.test": { passthrough: "127.0.0.1:9" }, "*.test": "terminate" } as const;
+  const many = configSchema.parse({
+    listeners: [
+      { address: "127.0.0.1:80", redirectToHttps: true },
+      { address: "127.0.0.1:8443", tls },
+      { address: "127.0.0.1:9443", tls, sni },
+    ],
+    routes: [{ respond: {} }],
+  });
+  const lines = (url: string, of = many): string[] =>
+    explanationText(explain(of, { ...query([]), url }))
+      .split("\n")
+      .slice(0, 3);
+  const ROUTED = "route      route-1: matches: matches every request";
+  const BOTH = "listener   127.0.0.1:8443, 127.0.0.1:9443";
+
+  for (const [url, ...want] of [
+    [
+      "http://a.test/x?y=1",
+      "GET http://a.test/x?y=1 from 127.0.0.1",
+      "listener   127.0.0.1:80",
+      "action     redirected to https://a.test:8443/x?y=1 (308)",
+    ],
+    ["https://a.test/x", "GET https://a.test/x from 127.0.0.1", BOTH, ROUTED],
+    ["/x", "GET /x from 127.0.0.1", BOTH, ROUTED],
+    [
+      "https://git.test:9443/",
+      "GET https://git.test/ from 127.0.0.1",
+      "listener   127.0.0.1:9443",
+      "action     passed on to 127.0.0.1:9 as it is, by the name in TLS",
+    ],
+    [
+      "https://other.example:9443/",
+      "GET https://other.example/ from 127.0.0.1",
+      "listener   127.0.0.1:9443",
+      "action     refused: no name in `sni` fits",
+    ],
+  ] as const)
+    test(url, () => expect(lines(url)).toEqual([...want]));
+
+  test("TLS that ends in front of us: plain listeners take it", () => {
+    const plain = configSchema.parse({ listeners: [{ address: ":8080" }], routes: [{ respond: {} }] });
+    expect(lines("https://a.test/", plain)).toEqual(["GET https://a.test/ from 127.0.0.1", "listener   :8080", ROUTED]);
+  });
 });

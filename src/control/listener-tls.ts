@@ -10,6 +10,7 @@ import type { TimerWheel } from "../core/timers.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ChallengeAnswers } from "../server/challenge-answers.ts";
+import type { HelloEnd } from "../server/sni-router.ts";
 import { TlsPolicies, type TlsPolicy } from "../server/tls-policies.ts";
 import type { TlsListenerOptions } from "../transport/tls.ts";
 import { makeTlsContext, type TlsContext, type TlsSettings, type TlsTerms } from "../transport/tls-context.ts";
@@ -199,6 +200,11 @@ export class ListenerTls {
       onHandshake: (result, version, reason) =>
         metrics.handshakes(this.#name, result, version === "" ? "-" : version, reason === "" ? "-" : reason).add(1),
     };
+  }
+
+  /** A client was turned away, or gone, before its handshake began. */
+  ended({ result, reason }: HelloEnd): void {
+    this.#env.metrics.handshakes(this.#name, result, "-", reason === "" ? "-" : reason).add(1);
   }
 
   /** A handshake of QUIC is over. */

@@ -1,6 +1,6 @@
-// A worker's questions to the supervisor, and their answers.
+// Questions of one thread to another, and their answers.
 
-/** A handshake does not wait longer; certificates from a CA may take that long. */
+/** A handshake does not wait longer; certificates from a CA may take that long, and purges of large stores too. */
 const DEADLINE_MS = 30_000;
 
 export class Questions<About extends readonly unknown[], Answer> {
@@ -28,6 +28,11 @@ export class Questions<About extends readonly unknown[], Answer> {
     this.#send(question, ...about);
     return promise;
   };
+
+  /** Nobody is left to answer. */
+  end(): void {
+    for (const question of [...this.#open.keys()]) this.answered(question, this.#none);
+  }
 
   answered(question: number, answer: Answer): void {
     this.#open.get(question)?.(answer);

@@ -1,6 +1,7 @@
 // The main thread of `sluice run`: loads configurations, has the worker threads swap plans, and stops gracefully.
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
+import type { Purge } from "../cache/purge.ts";
 import type { CertificateReport } from "../certificates/report.ts";
 import { ConfigError, type Diagnostic } from "../config/diagnostic.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
@@ -27,6 +28,7 @@ import { upstreamSeries } from "./upstream-metrics.ts";
 import { type UpstreamStatus, upstreamReport } from "./upstream-report.ts";
 import { VERSION } from "./version.ts";
 import { watchFiles } from "./watch.ts";
+import type { CacheState } from "./worker-messages.ts";
 
 export interface SupervisorOptions {
   readonly config: ConfigOrigin;
@@ -129,6 +131,7 @@ export class Supervisor implements AdminBackend {
         this.#crew.setChallenge(change);
         await this.#crew.hears();
       },
+      onOrdered: (result) => this.#page.cell("sluice_acme_orders_total", [result]).add(1),
     });
     this.#crew = new Crew(
       {
@@ -354,7 +357,7 @@ export class Supervisor implements AdminBackend {
       configFile: path,
       configLoadedAt: this.#loadedAt.toISOString(),
       listeners: config.listeners.map((listener, at) => {
-        return { address: listener.address, bound: this.#bound(listener, names[at]!) };
+        return { address: listener.address, bound: this.#bound(listener, names[at]!), http3: listener.http3 !== false };
       }),
       workers: this.#crew.workers.map(({ id, state, connections }) => {
         return { id, state, connections, restarts: this.#crew.restartsOf(id) };
@@ -397,6 +400,14 @@ export class Supervisor implements AdminBackend {
     return (
       Object.hasOwn(this.#loaded.config.upstreams, upstream) || this.#fleet.configOf(upstream)?.health !== undefined
     );
+  }
+
+  cache(): (CacheState & { worker: number })[] {
+    return this.#crew.workers.map(({ id, cache }) => ({ worker: id, ...cache }));
+  }
+
+  purge(purge: Purge): Promise<number> {
+    return this.#crew.purge(purge);
   }
 
   certificates(): CertificateReport[] {

@@ -56,12 +56,22 @@ const CASES: readonly (readonly [name: string, config: () => Partial<ConfigInput
   [
     "CAs that cannot be read",
     () => withTls({ certificates: [files], clientAuth: { ca: at("none.pem") } }),
-    [/^error listeners\.0\.tls\.clientAuth\.ca: .*none\.pem: ENOENT/],
+    [/^error listeners\.0\.tls\.clientAuth\.ca: .*none\.pem: there is no such file$/],
   ],
   [
     "CAs that are none",
     () => withTls({ certificates: [files], clientAuth: { ca: at("garbage.pem") } }),
-    [/^error listeners\.0\.tls\.clientAuth\.ca: the CAs of clients cannot be used/],
+    [/^error listeners\.0\.tls\.clientAuth\.ca: the CAs of clients cannot be used: there is no certificate in it$/],
+  ],
+  [
+    "a certificate of nobody's clients in place of CAs",
+    () => withTls({ certificates: [files], clientAuth: { ca: files.cert } }),
+    [/^warning listeners\.0\.tls\.clientAuth\.ca: "CN=.*" is not a CA: no other certificate is believed for its sake$/],
+  ],
+  [
+    "a key in place of CAs",
+    () => withTls({ certificates: [files], clientAuth: { ca: files.key } }),
+    [/^error listeners\.0\.tls\.clientAuth\.ca: the CAs of clients cannot be used: there is no certificate in it$/],
   ],
   [
     "revocation lists that are none, of one policy among good ones",
@@ -79,9 +89,14 @@ const CASES: readonly (readonly [name: string, config: () => Partial<ConfigInput
         good: { servers: ["https://a"], tls: { ca: at("ca.pem"), ...files } },
         torn: { servers: ["https://a"], tls: { cert: files.cert, key: foreign.key } },
         gone: { servers: ["https://a"], tls: { ca: at("none.pem") } },
+        empty: { servers: ["https://a"], tls: { ca: files.key } },
       },
     }),
-    [/^error upstreams\.torn\.tls: it cannot be used: /, /^error upstreams\.gone\.tls: .*none\.pem: ENOENT/],
+    [
+      /^error upstreams\.torn\.tls: it cannot be used: the key does not belong to the certificate$/,
+      /^error upstreams\.gone\.tls: .*none\.pem: there is no such file$/,
+      /^error upstreams\.empty\.tls: .*a\.key: there is no certificate in it$/,
+    ],
   ],
 ];
 

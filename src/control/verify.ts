@@ -1,7 +1,9 @@
 // Everything that only trying finds wrong with a configuration: its routes compiled, its certificates read.
+import { statSync } from "node:fs";
+import { leafNames } from "../certificates/client-trust.ts";
 import { certificatePairs, coverageProblems } from "../certificates/coverage.ts";
 import { FileCertificates } from "../certificates/file-certificates.ts";
-import { type ConfigPath, type Problem, problem } from "../config/diagnostic.ts";
+import { type ConfigPath, type Problem, problem, warning } from "../config/diagnostic.ts";
 import type { Config } from "../config/schema.ts";
 import type { ClientAuth } from "../config/schema-tls.ts";
 import { createLog } from "../observe/log.ts";
@@ -16,6 +18,7 @@ export function configProblems(config: Config): readonly Problem[] {
     ...certificateProblems(config),
     ...clientAuthProblems(config),
     ...upstreamTlsProblems(config),
+    ...folderProblems(config),
   ];
 }
 
@@ -44,18 +47,28 @@ function clientAuthProblems({ listeners }: Config): Problem[] {
 
 /** The revocation lists are to blame when the CAs alone can be used. */
 function trustProblems({ ca, crl }: ClientAuth, path: ConfigPath): Problem[] {
+  let leaves: string[];
   try {
-    checkClientTrust(readTlsFile(ca), undefined);
+    const pem = readTlsFile(ca);
+    checkClientTrust(pem, undefined);
+    leaves = leafNames(pem);
   } catch (error) {
     return [problem([...path, "ca"], `the CAs of clients cannot be used: ${messageOf(error)}`)];
   }
-  if (crl === undefined) return [];
+  const problems = leaves.map((name) =>
+    warning(
+      [...path, "ca"],
+      `"${name}" is not a CA: no other certificate is believed for its sake`,
+      "give the certificate of the CA that issued those of the clients",
+    ),
+  );
+  if (crl === undefined) return problems;
   try {
     checkClientTrust(readTlsFile(ca), readTlsFile(crl));
-    return [];
   } catch (error) {
-    return [problem([...path, "crl"], `the revocation lists cannot be used: ${messageOf(error)}`)];
+    problems.push(problem([...path, "crl"], `the revocation lists cannot be used: ${messageOf(error)}`));
   }
+  return problems;
 }
 
 function upstreamTlsProblems({ upstreams }: Config): Problem[] {
@@ -70,4 +83,21 @@ function upstreamTlsProblems({ upstreams }: Config): Problem[] {
   });
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Folders of files must be there when the proxy starts; afterwards they may be put in place of one another. */
+function folderProblems({ routes }: Config): Problem[] {
+  return routes.flatMap(({ files }, at) => {
+    if (files === undefined) return [];
+    const path = ["routes", at, "files", "root"];
+    try {
+      if (statSync(files.root).isDirectory()) return [];
+      return [problem(path, `"${files.root}" is not a folder`)];
+    } catch (error) {
+      return [problem(path, `the folder cannot be read: ${messageOf(error)}`)];
+    }
+  });
+}
+
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.endsWith(":KEY_VALUES_MISMATCH") ? "the key does not belong to the certificate" : message;
+}

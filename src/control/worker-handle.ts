@@ -1,12 +1,23 @@
 // One worker thread as the supervisor sees it: started, told what to do, and heard until its end.
 import { isDeepStrictEqual } from "node:util";
 import { Worker } from "node:worker_threads";
+import type { PeerMessage } from "../cache/peers.ts";
+import type { Purge } from "../cache/purge.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import type { MetricsSource } from "../observe/metrics-store.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
-import type { ConfigSource, FromWorker, Knowledge, ToWorker, UpstreamState, WorkerData } from "./worker-messages.ts";
+import { Questions } from "./questions.ts";
+import type {
+  CacheState,
+  ConfigSource,
+  FromWorker,
+  Knowledge,
+  ToWorker,
+  UpstreamState,
+  WorkerData,
+} from "./worker-messages.ts";
 
 /** What a worker says when it is through with something. */
 type Answer = Extract<FromWorker, { kind: "prepared" | "committed" | "drained" }>;
@@ -24,10 +35,18 @@ export interface Answers {
   responseTo(token: string): Promise<string | null>;
 }
 
+/** Takes what workers say to each other to whom it is for. */
+export interface Relay {
+  relay(from: WorkerHandle, to: number, message: PeerMessage): void;
+}
+
+const NOTHING_STORED: CacheState = { bytes: 0, bytesMax: 0, addresses: 0, evictions: 0, filling: 0 };
+
 export class WorkerHandle {
   readonly id: number;
   state: "starting" | "ready" | "draining" = "starting";
   connections = 0;
+  cache: CacheState = NOTHING_STORED;
   upstreams: readonly UpstreamState[] = [];
   /** The configuration that it was last told to put into use. */
   source: ConfigSource | null = null;
@@ -39,16 +58,24 @@ export class WorkerHandle {
   readonly #waiting = new Map<Answer["kind"], Waiter>();
   /** Who waits for an answer to a ping, in the order of the pings. */
   readonly #pings: (() => void)[] = [];
+  readonly #purges = new Questions<[purge: Purge], number>(0, (question, purge) =>
+    this.#tell({ kind: "purge", question, purge }),
+  );
   #preparing: ConfigSource | null = null;
   /** The certificates that come with it: they are in use from the commit on only. */
   #preparingCertificates: readonly CertificateUpdate[] = [];
-  readonly #answers: Answers;
+  readonly #answers: Answers & Relay;
   readonly #certificates = new Map<string, CertificateUpdate>();
   #failure: Error | null = null;
   #gone = false;
 
   /** Starts the thread. `ended` is told once, with the exception that ended it or null. */
-  constructor(data: WorkerData, metrics: MetricsSource, answers: Answers, ended: (error: Error | null) => void) {
+  constructor(
+    data: WorkerData,
+    metrics: MetricsSource,
+    answers: Answers & Relay,
+    ended: (error: Error | null) => void,
+  ) {
     this.id = data.id;
     this.#answers = answers;
     this.#metrics = metrics;
@@ -64,6 +91,7 @@ export class WorkerHandle {
       this.#waiting.clear();
       for (const { reject } of waiting) reject(this.#end());
       for (const resolve of this.#pings.splice(0)) resolve();
+      this.#purges.end();
       ended(this.#failure);
     });
   }
@@ -81,7 +109,12 @@ export class WorkerHandle {
       case "state":
         this.connections = message.connections;
         this.upstreams = message.upstreams;
+        this.cache = message.cache;
         return;
+      case "to-peer":
+        return this.#answers.relay(this, message.to, message.message);
+      case "purged":
+        return this.#purges.answered(message.question, message.count);
       case "want-certificate":
         return void this.#answer(message.question, message.listener, message.name);
       case "want-token":
@@ -109,6 +142,15 @@ export class WorkerHandle {
     const waiter = this.#waiting.get(kind);
     this.#waiting.delete(kind);
     return waiter;
+  }
+
+  tellPeer(from: number, message: PeerMessage): void {
+    this.#tell({ kind: "from-peer", from, message });
+  }
+
+  /** Has stored answers forgotten; resolves to how many these were, and to 0 when the worker ends. */
+  purge(purge: Purge): Promise<number> {
+    return this.#gone ? Promise.resolve(0) : this.#purges.ask(purge);
   }
 
   #tell(message: ToWorker): void {

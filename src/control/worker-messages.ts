@@ -1,5 +1,7 @@
 // What the supervisor and its worker threads say to each other. Everything survives structured cloning.
 
+import type { PeerMessage } from "../cache/peers.ts";
+import type { Purge } from "../cache/purge.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import type { Fragment } from "../config/fragment.ts";
@@ -32,6 +34,12 @@ export interface WorkerData {
   readonly board: BoardMemory;
   /** Signs sticky cookies where the configuration has no secret. */
   readonly secret: Uint8Array;
+  /** How many workers there are. */
+  readonly threads: number;
+  /** See cache/changes.ts. */
+  readonly cacheChanges: SharedArrayBuffer;
+  /** See cache/peers.ts. */
+  readonly cacheDirectory: SharedArrayBuffer;
 }
 
 /** Who the servers are, by upstream. */
@@ -66,6 +74,10 @@ export type ToWorker =
   | { readonly kind: "ping" }
   | { readonly kind: "commit" }
   | { readonly kind: "discard" }
+  /** What another worker says about what is stored. */
+  | { readonly kind: "from-peer"; readonly from: number; readonly message: PeerMessage }
+  /** Stored answers are to be forgotten; answered with `purged`. */
+  | { readonly kind: "purge"; readonly question: number; readonly purge: Purge }
   | { readonly kind: "reopen-logs" }
   | { readonly kind: "drain"; readonly ms: number };
 
@@ -85,6 +97,17 @@ export interface UpstreamState {
   readonly servers: readonly ServerState[];
 }
 
+/** What a worker has stored. */
+export interface CacheState {
+  readonly bytes: number;
+  readonly bytesMax: number;
+  readonly addresses: number;
+  /** Addresses forgotten so far because others needed their room. */
+  readonly evictions: number;
+  /** Fetches under way. */
+  readonly filling: number;
+}
+
 export type FromWorker =
   | MetricsMessage
   | { readonly kind: "prepared"; readonly ports: ReadonlyMap<string, number> }
@@ -101,4 +124,12 @@ export type FromWorker =
     }
   /** An authority asks for what another machine may have begun. */
   | { readonly kind: "want-token"; readonly question: number; readonly token: string }
-  | { readonly kind: "state"; readonly connections: number; readonly upstreams: readonly UpstreamState[] };
+  /** For another worker, about what is stored. */
+  | { readonly kind: "to-peer"; readonly to: number; readonly message: PeerMessage }
+  | { readonly kind: "purged"; readonly question: number; readonly count: number }
+  | {
+      readonly kind: "state";
+      readonly connections: number;
+      readonly upstreams: readonly UpstreamState[];
+      readonly cache: CacheState;
+    };

@@ -16,7 +16,7 @@ const STATE_EVERY_MS = 500;
 /** For a supervisor that does not answer. */
 const NO_CERTIFICATE: NameAnswer = { certificate: null, refusedMs: 1000 };
 
-const { id, primary, via, level, board, secret } = workerData as WorkerData;
+const { id, primary, via, level, board, secret, threads, cacheChanges, cacheDirectory } = workerData as WorkerData;
 const post = (message: FromWorker): void => parentPort!.postMessage(message);
 
 setViaPseudonym(via);
@@ -38,6 +38,9 @@ const plane = new DataPlane({
   primary,
   board: new Board(board, id + 1),
   secret,
+  threads,
+  cacheChanges,
+  peers: { memory: cacheDirectory, worker: id, send: (to, message) => post({ kind: "to-peer", to, message }) },
   ask: questions.ask,
   askToken: tokens.ask,
 });
@@ -96,6 +99,10 @@ async function receive(message: ToWorker): Promise<void> {
       if (prepared !== null) plane.discard(prepared);
       prepared = null;
       return;
+    case "from-peer":
+      return plane.onPeer(message.from, message.message);
+    case "purge":
+      return post({ kind: "purged", question: message.question, count: await plane.purge(message.purge) });
     case "reopen-logs":
       return plane.reopenLogs();
     case "drain":
@@ -106,6 +113,12 @@ async function receive(message: ToWorker): Promise<void> {
 
 parentPort!.on("message", (message: ToWorker) => void receive(message));
 setInterval(
-  () => post({ kind: "state", connections: plane.connections, upstreams: plane.upstreamStatus() }),
+  () =>
+    post({
+      kind: "state",
+      connections: plane.connections,
+      upstreams: plane.upstreamStatus(),
+      cache: plane.cacheStatus(),
+    }),
   STATE_EVERY_MS,
 ).unref();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { freeSpent, SPENT_MIN, spent } from "./spent.ts";
+import { cameBack, freeSpent, isLent, lend, SPENT_MIN, spent } from "./spent.ts";
 
 const chunk = (size: number): Buffer => Buffer.from(new ArrayBuffer(size));
 const isFree = (bytes: Buffer): boolean => (bytes.buffer as ArrayBuffer).detached;
@@ -26,5 +26,35 @@ describe("what is freed", () => {
     freeSpent();
     expect(isFree(bytes)).toBe(true);
     expect(freeSpent).not.toThrow();
+  });
+});
+
+describe("a piece of a chunk whose other pieces are still needed", () => {
+  test("is given up to its lender alone", () => {
+    const bytes = chunk(SPENT_MIN);
+    const before = lend(bytes);
+    expect(isLent(bytes)).toBe(true);
+    spent(bytes);
+    freeSpent();
+    expect([cameBack(before), isLent(bytes), isFree(bytes)]).toEqual([true, false, false]);
+    spent(bytes);
+    freeSpent();
+    expect(isFree(bytes)).toBe(true);
+  });
+
+  test("is kept by somebody who says nothing", () => {
+    expect(cameBack(lend(chunk(SPENT_MIN)))).toBe(false);
+  });
+
+  test("others may be lent, and given up, meanwhile", () => {
+    const [outer, inner, other] = [chunk(SPENT_MIN), chunk(SPENT_MIN), chunk(SPENT_MIN)];
+    const before = lend(outer);
+    const between = lend(inner);
+    spent(inner);
+    spent(other);
+    expect([cameBack(between), isLent(outer)]).toEqual([true, true]);
+    spent(outer);
+    freeSpent();
+    expect([cameBack(before), isFree(outer), isFree(inner), isFree(other)]).toEqual([true, false, false, true]);
   });
 });

@@ -2,6 +2,7 @@
 import { within } from "../config/compile-error.ts";
 import type { Filter } from "../pipeline/exchange.ts";
 import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
+import { compress, compressAsked } from "./compress/filter.ts";
 import { grpcWeb } from "./grpc-web/filter.ts";
 import { plugins } from "./plugins/filter.ts";
 import { redirect } from "./redirect/filter.ts";
@@ -12,6 +13,7 @@ import { rewrite } from "./rewrite/filter.ts";
 import { securityHeaders } from "./security-headers/filter.ts";
 
 const FILTERS: readonly FilterDefinition[] = [
+  compressAsked,
   requestLimits,
   redirect,
   rewrite,
@@ -20,6 +22,7 @@ const FILTERS: readonly FilterDefinition[] = [
   securityHeaders,
   responseHeaders,
   plugins,
+  compress,
 ];
 
 export interface RouteFilters {

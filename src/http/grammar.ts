@@ -59,7 +59,7 @@ export function listMembers(value: string): string[] {
 }
 
 /** Without the spaces and tabs around it. By hand: a regular expression takes quadratic time for spaces in the middle. */
-function trimSpace(text: string): string {
+export function trimSpace(text: string): string {
   let start = 0;
   let end = text.length;
   while (start < end && isSpace(text.charCodeAt(start))) start += 1;

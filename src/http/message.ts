@@ -135,6 +135,8 @@ export class ResponseHead {
   /** The protocol of a 101, lower-case, else "". */
   upgrade = "";
   connectionNamesFields = false;
+  /** It was made here and has come through no proxy, so it gets no Via. */
+  own = false;
 
   reset(): void {
     this.lineAt = -1;
@@ -143,6 +145,7 @@ export class ResponseHead {
     this.keepAlive = true;
     this.upgrade = "";
     this.connectionNamesFields = false;
+    this.own = false;
   }
 
   /** The value of a response field, several joined by `, `; null when absent. */

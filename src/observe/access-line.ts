@@ -34,6 +34,8 @@ export interface AccessEntry {
   readonly fault: string;
   /** The `grpc-status` of a gRPC call; -1 without one. */
   readonly grpcStatus: number;
+  /** What the cache did with the request; "" without one. */
+  readonly cache: string;
 }
 
 /** A finished connection or session of layer 4. */
@@ -100,6 +102,7 @@ const KEY = {
   referer: Buffer.from(',"referer":"'),
   fault: Buffer.from(',"fault":"'),
   grpcStatus: Buffer.from(',"grpcStatus":'),
+  cache: Buffer.from(',"cache":"'),
 } as const;
 const CLF_IDENTITY = Buffer.from(" - - [");
 const CLF_REQUEST = Buffer.from('] "');
@@ -217,6 +220,7 @@ export class LineWriter {
     const referer = x.referer;
     if (referer !== "") at = quote(out, this.#text(out, put(out, at, KEY.referer), referer, AGENT_MAX));
     at = this.#named(out, at, KEY.fault, x.fault);
+    at = this.#named(out, at, KEY.cache, x.cache);
     if (x.grpcStatus >= 0) at = putUint(out, put(out, at, KEY.grpcStatus), x.grpcStatus);
     out[at] = 0x7d;
     out[at + 1] = 0x0a;

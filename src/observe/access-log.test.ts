@@ -32,6 +32,7 @@ const ENTRY: AccessEntry = {
   listener: ":8080",
   fault: "",
   grpcStatus: -1,
+  cache: "",
 };
 
 function line(format: LineFormat, changes: Partial<AccessEntry> = {}, now = NOW): string {
@@ -55,6 +56,8 @@ test("the three formats", () => {
     '192.0.2.1 - - [03/Feb/2026:04:05:06 +0000] "GET /a?b=1 HTTP/2.0" 200 12345678901\n',
   );
 });
+
+test("what the cache did is shown", () => expect(JSON.parse(line("json", { cache: "hit" })).cache).toBe("hit"));
 
 test("a gRPC call shows its status", () => {
   for (const grpcStatus of [0, 14]) expect(JSON.parse(line("json", { grpcStatus })).grpcStatus).toBe(grpcStatus);

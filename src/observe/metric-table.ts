@@ -23,6 +23,28 @@ export const METRICS = {
     labels: ["route", "status"],
     help: "gRPC calls that are over, by route and `grpc-status`; `none` without one, `other` above 16.",
   },
+  sluice_cache_requests_total: {
+    type: "counter",
+    labels: ["route", "result"],
+    help: "Requests of routes with a cache: `hit`, `stale`, `revalidated`, `expired`, `miss` or `bypass`.",
+  },
+  sluice_cache_bytes: { type: "gauge", labels: [], help: "Memory that stored answers take." },
+  sluice_cache_addresses: { type: "gauge", labels: [], help: "Addresses of which answers are stored." },
+  sluice_cache_evictions_total: {
+    type: "counter",
+    labels: [],
+    help: "Addresses whose answers were forgotten because others needed their room.",
+  },
+  sluice_compressed_answers_total: {
+    type: "counter",
+    labels: ["coding", "result"],
+    help: "Answers by content coding and what was done: `encoded`, `decoded`, or `busy` (left as they are for want of a coder).",
+  },
+  sluice_compression_bytes_total: {
+    type: "counter",
+    labels: ["coding", "result", "direction"],
+    help: "Bytes of their content: `in` to the coder, `out` of it.",
+  },
   sluice_connections: { type: "gauge", labels: ["listener"], help: "Open client connections." },
   sluice_tunnels: { type: "gauge", labels: ["listener"], help: "Open upgraded connections, such as WebSockets." },
   sluice_upstream_requests_total: {
@@ -80,7 +102,12 @@ export const METRICS = {
   sluice_tls_certificate_expiry_seconds: {
     type: "gauge",
     labels: ["name"],
-    help: "When the certificate for a name expires, in seconds since 1970.",
+    help: "When the certificate that is served for a name expires, in seconds since 1970; 0 while ACME has got none.",
+  },
+  sluice_acme_orders_total: {
+    type: "counter",
+    labels: ["result"],
+    help: "Certificates asked for by ACME, by result: `obtained` (the first for a name), `renewed` or `failed`.",
   },
   sluice_stream_sessions_total: {
     type: "counter",

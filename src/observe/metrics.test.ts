@@ -49,6 +49,8 @@ test("two workers are summed", async () => {
   b!.requests(["web"]).record(-1, methodId("BREW"), 0, 1);
   for (const status of [0, 0, 14, 16, 17, 99, -1]) a!.requests([]).countGrpc("calls", status);
   a!.requests([]).countGrpc("", 12);
+  for (const worker of [a!, b!, b!])
+    worker.requests([]).countCoded({ coding: "br", result: "encoded", bytesIn: 1000, bytesOut: 100 });
   a!.connections(":8080").add(3);
   b!.connections(":8080").add(2);
   b!.connections(":8080").add(-1);
@@ -58,6 +60,10 @@ test("two workers are summed", async () => {
   expect(samples.get('sluice_requests_total{route="web",method="GET",code="200"}')).toBe(3);
   expect(samples.get('sluice_requests_total{route="-",method="other",code="other"}')).toBe(1);
   expect(samples.get('sluice_connections{listener=":8080"}')).toBe(4);
+  const coded = 'coding="br",result="encoded"';
+  expect(samples.get(`sluice_compressed_answers_total{${coded}}`)).toBe(3);
+  expect(samples.get(`sluice_compression_bytes_total{${coded},direction="in"}`)).toBe(3000);
+  expect(samples.get(`sluice_compression_bytes_total{${coded},direction="out"}`)).toBe(300);
   const calls = (route: string, status: string) =>
     samples.get(`sluice_grpc_requests_total{route="${route}",status="${status}"}`);
   expect(["0", "14", "16", "other", "none"].map((status) => calls("calls", status))).toEqual([2, 1, 1, 2, 1]);

@@ -23,6 +23,14 @@ const GRPC_STATUS_MAX = 16;
 /** Three digits as they are; what is no status at all (RFC 9110 §15) is `other`. */
 const isStatus = (status: number): boolean => status >= 100 && status <= 599;
 
+/** A body that went through a coder, as an exchange notes it. */
+export interface CodedCount {
+  readonly coding: string;
+  readonly result: string;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
 /** The counts of requests by route; made anew for every plan, over the same numbers where names stay the same. */
 export class RequestMetrics {
   readonly #page: MetricsPage;
@@ -33,6 +41,10 @@ export class RequestMetrics {
   readonly #slots = new Map<number, number>();
   /** By route; of each the slots by grpc-status + 1. */
   readonly #grpcSlots = new Map<string, (number | undefined)[]>();
+  /** By route, then by result. */
+  readonly #cacheSlots = new Map<string, Map<string, number>>();
+  /** By result and coding: slots of the answers, and of the bytes in and out. */
+  readonly #codedSlots = new Map<string, readonly [answers: number, bytesIn: number, bytesOut: number]>();
 
   constructor(page: MetricsPage, routes: readonly string[]) {
     this.#page = page;
@@ -78,6 +90,39 @@ export class RequestMetrics {
       status < 0 ? "none" : status > GRPC_STATUS_MAX ? "other" : String(status),
     ]);
     this.#page.add(slots[at], 1);
+  }
+
+  /** Counts what the cache did with a request. */
+  countCache(route: string, result: string): void {
+    let slots = this.#cacheSlots.get(route);
+    if (slots === undefined) {
+      slots = new Map();
+      this.#cacheSlots.set(route, slots);
+    }
+    let slot = slots.get(result);
+    if (slot === undefined) {
+      slot = this.#page.slot("sluice_cache_requests_total", [route, result]);
+      slots.set(result, slot);
+    }
+    this.#page.add(slot, 1);
+  }
+
+  /** Counts what was done about the content coding of an answer. */
+  countCoded({ coding, result, bytesIn, bytesOut }: CodedCount): void {
+    const key = `${result} ${coding}`;
+    let slots = this.#codedSlots.get(key);
+    if (slots === undefined) {
+      const page = this.#page;
+      slots = [
+        page.slot("sluice_compressed_answers_total", [coding, result]),
+        page.slot("sluice_compression_bytes_total", [coding, result, "in"]),
+        page.slot("sluice_compression_bytes_total", [coding, result, "out"]),
+      ];
+      this.#codedSlots.set(key, slots);
+    }
+    this.#page.add(slots[0], 1);
+    this.#page.add(slots[1], bytesIn);
+    this.#page.add(slots[2], bytesOut);
   }
 
   #resolve(key: number, route: number, method: number, code: number): number {
@@ -156,6 +201,13 @@ export interface ClientHttp2Metrics {
   goaways(reason: string): Cell;
 }
 
+/** What the cache of a worker holds. */
+export interface CacheMetrics {
+  readonly bytes: Cell;
+  readonly addresses: Cell;
+  readonly evictions: Cell;
+}
+
 /** Everything that one worker counts. Keep what the methods return: each looks its series up by text. */
 export class Metrics {
   readonly page: MetricsPage;
@@ -195,6 +247,14 @@ export class Metrics {
       resets: (cause) => page.cell("sluice_http3_resets_total", [listener, cause]),
       glitches: (kind) => page.cell("sluice_http3_glitches_total", [listener, kind]),
       goaways: (reason) => page.cell("sluice_http3_goaways_total", [listener, reason]),
+    };
+  }
+  cache(): CacheMetrics {
+    const { page } = this;
+    return {
+      bytes: page.cell("sluice_cache_bytes", []),
+      addresses: page.cell("sluice_cache_addresses", []),
+      evictions: page.cell("sluice_cache_evictions_total", []),
     };
   }
   handshakes(listener: string, result: string, version: string, reason: string): Cell {

@@ -2,6 +2,7 @@
 // contracts of those that handle it. They name each other, so they stand together.
 import type { ClientCertificate } from "../core/client-certificate.ts";
 import type { Fault } from "../core/faults.ts";
+import type { TimerWheel } from "../core/timers.ts";
 import { type GrpcKind, NO_GRPC } from "../http/grpc.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
@@ -59,6 +60,12 @@ export interface Downstream {
   head(head: ResponseHead): void;
   /** A piece of the answer's body; `given` as above. */
   data(bytes: Buffer, from: number, to: number, given?: boolean): void;
+  /**
+   * Where pieces of the answer's body go out as they are, with a length that was told before: the connection itself,
+   * with nothing before them but what it has queued. Who uses it adds to `bytesOut`. Null, or absent, where only `data`
+   * will do.
+   */
+  direct?(): DirectOutput | null;
   end(trailers: HeaderBlock | null): void;
   /** The answer cannot be finished: the client must see that it is cut off. */
   abort(fault: Fault): void;
@@ -71,6 +78,29 @@ export interface Downstream {
   /** Switches protocols: writes the 101 and hands the connection over. The exchange ends with `tunnelClosed`. */
   upgrade(head: ResponseHead): TunnelEnd<unknown>;
   tunnelClosed(bytesIn: number, bytesOut: number): void;
+}
+
+/** What became of a body for the sake of its content coding, for the metrics. */
+export interface CodedBody {
+  readonly coding: string;
+  /** `busy`: it was left as it is, as too many others were being coded. */
+  readonly result: "encoded" | "decoded" | "busy";
+  /** Bytes that went into the coder, and that came out of it. */
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/**
+ * Of a request on a route with a cache: `hit`; `stale`, given out all the same; `revalidated`, the server has confirmed
+ * it; `expired`, the server has sent a new one; `miss`; `bypass`, not a matter of the cache.
+ */
+export type CacheResult = "" | "hit" | "stale" | "revalidated" | "expired" | "miss" | "bypass";
+
+/** What a connection can do besides sending what it is given; see transport/connection.ts. */
+export interface DirectOutput {
+  offer?(bytes: Buffer, start: number, end: number): number;
+  readonly inFlightMax?: number;
+  move?(fd: number, from: number, length: number): number;
 }
 
 export class Exchange {
@@ -123,6 +153,16 @@ export class Exchange {
   grpcStatus = -1;
   /** Ends a gRPC call in the time that its client gives it; null where it gives none. */
   deadline: { stop(): void; renew(): void } | null = null;
+  /** Accept-Encoding as the client sent it, where the answer's coding depends on it. */
+  acceptEncoding: string | null = null;
+  /** The content of an answer of Sluice's own, in its response phase: a filter may put another in its place. */
+  ownBody: Buffer | null = null;
+  /** What was done about the content coding of the answer; null for nothing. */
+  coded: CodedBody | null = null;
+  /** What the cache did with the request, for metrics and logs; "" where the route has none. */
+  cacheResult: CacheResult = "";
+  /** The Cache-Status member that its answer gets in the response phase; "" for none. */
+  cacheStatus = "";
   /** The X-Request-Id of this exchange; set before any filter runs. */
   requestId = "";
 
@@ -191,7 +231,24 @@ export interface Filter {
 /** Where the requests of a route go. */
 export type Action =
   | { readonly kind: "reply"; reply(x: Exchange): Reply }
+  | { readonly kind: "serve"; serve(x: Exchange, env: ServeEnvironment): void }
   | { readonly kind: "forward"; pick(x: Exchange): string /* name of the upstream */ };
+
+/** What an action needs that answers by itself and streams what it answers. */
+export interface ServeEnvironment {
+  readonly wheel: TimerWheel;
+  /** Ends the exchange with a whole answer; the route's response filters see it. */
+  answer(x: Exchange, outcome: Outcome): void;
+  /**
+   * The answer's head is in `x.response`: runs the route's response filters. False: they wait, and `waiter` is told.
+   */
+  respond(x: Exchange, waiter: ServeWaiter): boolean;
+}
+
+export interface ServeWaiter {
+  /** False: another answer has been given, and this one is not wanted. */
+  responsePhaseOver(proceed: boolean): void;
+}
 
 /** Where copies of a route's requests go. */
 export interface MirrorPolicy {

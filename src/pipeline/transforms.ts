@@ -9,7 +9,7 @@
 import type { Fault } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
-import type { Downstream, Exchange, RequestSink, TunnelEnd } from "./exchange.ts";
+import type { DirectOutput, Downstream, Exchange, RequestSink, TunnelEnd } from "./exchange.ts";
 import type { Reply } from "./reply.ts";
 
 /** Where a transform puts what it makes. */
@@ -76,8 +76,8 @@ export function transformResponse(x: Exchange, transform: BodyTransform): void {
 }
 
 /**
- * Makes ready for a late transform of the answer: from the request phase on it is heard how the client takes the
- * answer. Costs next to nothing where none follows.
+ * Makes ready for a late transform of the answer, in the request phase: from then on it is heard how the client takes
+ * it. Costs next to nothing where none follows.
  */
 export function expectTransform(x: Exchange): void {
   transformed(x);
@@ -91,7 +91,8 @@ export function transformLater(x: Exchange, transform: LateTransform): void {
   if (x.response.body !== "none") transformed(x).addLate(transform);
 }
 
-function forgetLength(head: RequestHead | ResponseHead): void {
+/** The body's length is not known any more. */
+export function forgetLength(head: RequestHead | ResponseHead): void {
   head.body = "chunked";
   head.length = 0;
   head.headers.removeReceived("content-length");
@@ -320,6 +321,10 @@ class TransformedDownstream implements Downstream, RequestSink {
     if (this.over) return;
     if (this.response.empty) this.#client.data(bytes, from, to, given);
     else this.response.first.data(bytes, from, to);
+  }
+  /** Around all of this goes only what nobody changes. */
+  direct(): DirectOutput | null {
+    return this.over || !this.response.empty ? null : (this.#client.direct?.() ?? null);
   }
   end(trailers: HeaderBlock | null): void {
     if (!this.over) this.response.first.end(trailers);

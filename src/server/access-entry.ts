@@ -30,5 +30,6 @@ export function accessEntry(x: Exchange, durationMs: number): AccessEntry {
     listener: x.listener,
     fault: x.fault?.code ?? "",
     grpcStatus: x.grpcStatus,
+    cache: x.cacheResult,
   };
 }

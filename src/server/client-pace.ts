@@ -4,6 +4,10 @@ import type { Timer } from "../core/timers.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { ListenerContext } from "./listener.ts";
 
+/** How long a client may go on sending after the last answer (RFC 9112 §9.6). */
+export const LINGER_MS = 3000;
+/** A client that closed its sending side gets this long to be answered before it counts as gone. */
+export const HALF_CLOSED_MS = 1000;
 /** The body's rate is judged only after this long. */
 const RATE_GRACE_MS = 5000;
 

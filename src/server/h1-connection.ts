@@ -14,7 +14,7 @@ import { faultReply } from "../pipeline/grpc-reply.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
 import { flushOutbox, inOutbox } from "../transport/outbox.ts";
-import { ClientPace } from "./client-pace.ts";
+import { ClientPace, HALF_CLOSED_MS, LINGER_MS } from "./client-pace.ts";
 import {
   type Framing,
   type Persistence,
@@ -35,10 +35,6 @@ const LINGER = 3; // answered for the last time; what still arrives is dropped, 
 const TUNNEL = 4; // handed over
 const CLOSED = 5;
 
-/** How long a client may go on sending after the last answer (RFC 9112 §9.6). */
-const LINGER_MS = 3000;
-/** A client that closed its sending side gets this long to be answered before it counts as gone. */
-const HALF_CLOSED_MS = 1000;
 /** A request body that nobody wants is read to its end up to this many bytes; beyond that the connection is closed. */
 const DISCARD_BYTES_MAX = 262_144;
 const NO_RESPONSE = new ResponseHead();
@@ -317,6 +313,12 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     if (this.connection.full) this.#pace.watch(this.connection);
   }
 
+  direct(): Connection | null {
+    if (this.#framing !== "length") return null;
+    if (inOutbox(this.connection)) flushOutbox();
+    return this.connection;
+  }
+
   end(trailers: HeaderBlock | null): void {
     sendEnd(this.connection, this.#framing, trailers);
     this.#responseDone = true;
@@ -492,9 +494,6 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
         if (this.connection.queued > 0 && !this.#pace.stalled(this.connection))
           return wheel.arm(this.#timer, options.timeouts.body);
         this.connection.destroy();
-        break;
-      default:
-        break;
     }
   }
 }

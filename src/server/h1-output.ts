@@ -53,6 +53,10 @@ function saysStatus(bytes: Buffer, lineAt: number, status: number): boolean {
   return digits - 0x30 * 111 === status;
 }
 
+/** There was never a Content-Length, or an edit took it away. */
+const lacksLength = (headers: HeaderBlock): boolean =>
+  !headers.received(ID["content-length"]) || (headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0);
+
 /** Writes the head of a forwarded response; returns where it ends. Room: `headers.maxLength()` and HEAD_EXTRA_BYTES and the reason. */
 export function writeResponseHead(
   out: Buffer,
@@ -73,15 +77,15 @@ export function writeResponseHead(
   const lengthStands = framing !== "empty" || (head.length === 0 && headers.indexOf(ID["content-length"]) >= 0);
   const lengthGoes = !lengthStands || framing === "chunked" || framing === "close" || status < 200 || status === 204;
   to = headers.writeTo(out, to, lengthGoes ? SKIP_LENGTH_TOO : SKIP, whole ? head.lineAt : -1);
-  to = writeText(out, to, viaLine(head.version));
+  if (!head.own) to = writeText(out, to, viaLine(head.version));
   if (status < 200)
     return writeText(out, to, status === 101 ? `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n` : "\r\n");
   if (!headers.received(ID.date) && !headers.hasAdded("date")) to = writeText(out, to, `Date: ${httpDate()}\r\n`);
   if (advertises) to = writeText(out, to, altSvc.line);
   if (framing === "chunked") to = writeText(out, to, "Transfer-Encoding: chunked\r\n");
   else if (!lengthStands) to = writeText(out, to, "Content-Length: 0\r\n");
-  else if (framing === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0) {
-    to = writeText(out, to, `Content-Length: ${head.length}\r\n`); // an edit took it away
+  else if (framing === "length" && lacksLength(headers)) {
+    to = writeText(out, to, `Content-Length: ${head.length}\r\n`);
   }
   to = writePersistence(out, to, persistence);
   return writeText(out, to, "\r\n");

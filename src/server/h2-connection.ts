@@ -70,6 +70,8 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
   #lookAt = NEVER;
   /** When what has begun to come of a head must be complete. */
   #headBy = NEVER;
+  /** When our SETTINGS must have been acknowledged: by then a client has also had the time for its first request. */
+  #settingsBy: number;
   /** Bytes that had left at the last look; -1 to let the next look pass. */
   #sentAtLook = -1;
 
@@ -81,6 +83,7 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
     this.#output = new OutputBatch(connection);
     this.#session = new H2Session("server", sessionOptions(listener), this.#output, this);
     this.#lookIn(listener.options.timeouts.header);
+    this.#settingsBy = this.#lookAt;
     this.#session.start();
     if (listener.draining) this.drain(); // the handshake was under way
   }
@@ -311,12 +314,18 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
       // What was asked for before is still answered. In the midst of a head nothing else can be read.
       this.#retire("request.timeout", ERROR.enhanceYourCalm);
     }
+    if (this.#settingsBy <= wheel.now) {
+      this.#settingsBy = NEVER;
+      const { awaitingSettings, peer } = this.#session;
+      // RFC 9113 §6.5.3. Who has not even sent its own has asked for nothing, and is closed below.
+      if (awaitingSettings && peer.received && !this.#isRetiring) this.#retire("h2.protocol", ERROR.settingsTimeout);
+    }
     if (this.#lookAt <= wheel.now) {
       this.#lookAt = NEVER;
       this.#look();
     }
     this.#settle();
-    let next = Math.min(this.#lookAt, this.#headBy);
+    let next = Math.min(this.#lookAt, this.#headBy, this.#settingsBy);
     for (const exchange of this.#exchanges) next = Math.min(next, exchange.deadline);
     if (next < NEVER && this.#state !== CLOSED) this.deadlineAt(next);
   }

@@ -106,7 +106,7 @@ export class H2Exchange implements Downstream, StreamHandler {
 
   onHead(): void {}
 
-  onData(bytes: Buffer, from: number, to: number): void {
+  onData(bytes: Buffer, from: number, to: number, given = false): void {
     if (this.#tunnel !== null) return this.#tunnel.data(bytes, from, to);
     const length = to - from;
     if (this.#over) return;
@@ -114,7 +114,7 @@ export class H2Exchange implements Downstream, StreamHandler {
     if (this.#discarding) return;
     const max = this.#x.route?.bodyMax ?? NEVER;
     if (this.#x.bytesIn > max) return this.#brokenBody(fault("request.body_too_large", `more than ${max} bytes`));
-    this.#sink?.onRequestData(bytes, from, to);
+    this.#sink?.onRequestData(bytes, from, to, given);
     if (this.#pace?.received(length) !== false || this.#over || this.#discarding) return;
     this.#brokenBody(fault("request.timeout", "request body slower than its minimum rate"));
   }
@@ -186,7 +186,10 @@ export class H2Exchange implements Downstream, StreamHandler {
     this.#sink = null;
     this.#pace?.stopBody();
     sink?.onDownstreamGone(cause);
-    if (!this.#over) failExchange(x, cause);
+    if (this.#over) return;
+    if (this.#responseDone)
+      this.discardBody(); // nobody needs the rest of it
+    else failExchange(x, cause);
   }
 
   // ——— time-outs

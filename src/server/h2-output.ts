@@ -42,7 +42,7 @@ export function sendHead(
   const encoder = stream.beginHead(hpackMax(headers) + HEAD_EXTRA_BYTES);
   encoder.status(status);
   encoder.fields(headers, lengthStands ? SKIP : SKIP_LENGTH_TOO);
-  encoder.field("via", viaValue(head.version));
+  if (!head.own) encoder.field("via", viaValue(head.version));
   if (!headers.received(ID.date) && !headers.hasAdded("date")) encoder.field("date", httpDate());
   if (advertises) encoder.field("alt-svc", altSvc.value);
   if (!isLast && head.body === "length" && headers.removedCount > 0 && headers.indexOf(ID["content-length"]) < 0)
@@ -57,7 +57,7 @@ export function sendInformational(stream: ExchangeStream, head: ResponseHead): v
   const encoder = stream.beginHead(hpackMax(headers) + HEAD_EXTRA_BYTES);
   encoder.status(head.status);
   encoder.fields(headers, SKIP_LENGTH_TOO);
-  encoder.field("via", viaValue(head.version));
+  if (!head.own) encoder.field("via", viaValue(head.version));
   stream.finishHead(false);
 }
 

@@ -75,6 +75,7 @@ function rig(rules: Readonly<Record<string, SniRule>>, proxied = false, takes = 
   const wheel = new TimerWheel(() => now);
   const [outer, inner] = memoryPair();
   const events: string[] = [];
+  const ends: string[] = [];
   const owner: SniOwner = {
     passthrough(connection, upstream, hello) {
       events.push(`to ${upstream} for ${hello.serverName} from ${connection.remoteAddress}`);
@@ -84,7 +85,10 @@ function rig(rules: Readonly<Record<string, SniRule>>, proxied = false, takes = 
       events.push(`terminate ${hello.serverName} from ${connection.remoteAddress} ${early.toString("hex")}`);
       connection.handler = new Behind(events);
     },
-    refused: (connection, reason) => events.push(`${connection === inner ? "refused" : "?"}: ${reason}`),
+    refused(connection, reason, { result, reason: kind }) {
+      events.push(`${connection === inner ? "refused" : "?"}: ${reason}`);
+      ends.push(`${result} ${kind}`.trim());
+    },
   };
   const options = { table: new SniTable(rules), timeoutMs: TIMEOUT_MS, wheel };
   inner.handler = proxied
@@ -102,7 +106,7 @@ function rig(rules: Readonly<Record<string, SniRule>>, proxied = false, takes = 
       wheel.turn();
     }
   };
-  return { outer, inner, events, seen, pass };
+  return { outer, inner, events, ends, seen, pass };
 }
 /** Everything in memory happens in microtasks: once a macrotask comes, it has happened. */
 const settle = (): Promise<void> => Bun.sleep(1);
@@ -207,16 +211,32 @@ describe("decisions", () => {
   });
 });
 
+describe("how it ended, for metrics", () => {
+  for (const [sent, want] of [
+    [helloFor("other.example"), "refused no rule for the name"],
+    [Buffer.from("GET / HTTP/1.1\r\n"), "failed plain HTTP"],
+    [Buffer.from("EHLO\r\n"), "failed not TLS"],
+    [record(helloMessage({ extensions: [extension(0, Buffer.alloc(0))] })), "failed broken"],
+  ] as const)
+    test(want, async () => {
+      const { outer, ends } = rig(RULES);
+      send(outer, sent);
+      await settle();
+      expect(ends).toEqual([want]);
+    });
+});
+
 describe("clients that do not go on", () => {
   const half = HELLO.subarray(0, 40) as Buffer;
   test("too slow", async () => {
-    const { outer, events, pass } = rig(RULES);
+    const { outer, events, ends, pass } = rig(RULES);
     send(outer, half);
     await settle();
     pass(TIMEOUT_MS - 200);
     expect(events).toEqual([]);
     pass(500);
     expect(events).toEqual([`refused: no TLS hello within ${TIMEOUT_MS} ms`]);
+    expect(ends).toEqual(["timeout"]);
   });
 
   test("too late for the time limit to matter", async () => {
@@ -230,13 +250,14 @@ describe("clients that do not go on", () => {
 
   test("gone after half of it, told once", async () => {
     for (const how of ["end", "close", "destroy"] as const) {
-      const { outer, events } = rig(RULES);
+      const { outer, events, ends } = rig(RULES);
       send(outer, half);
       await settle();
       if (how === "destroy") outer.destroy(true);
       else outer[how]();
       await settle();
       expect(events).toEqual(["refused: closed before the TLS hello"]);
+      expect(ends).toEqual(["failed closed"]);
     }
   });
 });

@@ -5,7 +5,9 @@ import { Timer, type TimerWheel } from "../core/timers.ts";
 import { ClientHelloReader } from "../transport/client-hello.ts";
 import type { ClientHello } from "../transport/client-hello-body.ts";
 import type { Connection, ConnectionHandler } from "../transport/connection.ts";
+import type { HandshakeResult } from "../transport/tls.ts";
 import { ALERT, type Alert, alertRecord } from "../transport/tls-alert.ts";
+import type { HandshakeReason } from "../transport/tls-errors.ts";
 
 /** What is done with the connections of a name, as the configuration has it. */
 export type SniRule = "terminate" | { readonly passthrough: string };
@@ -34,6 +36,13 @@ export interface SniOptions {
   readonly wheel: TimerWheel;
 }
 
+/** How a handshake ended that never began: for metrics. */
+export interface HelloEnd {
+  readonly result: HandshakeResult;
+  /** "" when the result says all. */
+  readonly reason: HandshakeReason | "";
+}
+
 /** The rest of the way of such a connection. One of the three is called, once. */
 export interface SniOwner {
   /** Returns the handler that forwards it, or null to close it. The hello comes to that as if it had just arrived. */
@@ -41,13 +50,15 @@ export interface SniOwner {
   /** Takes it over and gives it a handler; `early` is the hello and what came behind it. */
   terminate(connection: Connection, early: Buffer, hello: ClientHello): void;
   /** It is closed, or about to be: by its peer, or for what `reason` says. */
-  refused(connection: Connection, reason: string): void;
+  refused(connection: Connection, reason: string, end: HelloEnd): void;
 }
 
 /** Returns the handler that a connection begins with whose name decides; it may have come through acceptProxied. */
 export function acceptBySni(connection: Connection, options: SniOptions, owner: SniOwner): ConnectionHandler {
   return new HelloAwaited(connection, options, owner);
 }
+
+const CLOSED: HelloEnd = { result: "failed", reason: "closed" };
 
 class HelloAwaited implements ConnectionHandler {
   readonly #connection: Connection;
@@ -61,7 +72,8 @@ class HelloAwaited implements ConnectionHandler {
     this.#connection = connection;
     this.#options = options;
     this.#owner = owner;
-    this.#timer = new Timer(() => this.#refuse(`no TLS hello within ${options.timeoutMs} ms`, null));
+    const late: HelloEnd = { result: "timeout", reason: "" };
+    this.#timer = new Timer(() => this.#refuse(`no TLS hello within ${options.timeoutMs} ms`, null, late));
     options.wheel.arm(this.#timer, options.timeoutMs);
   }
 
@@ -72,28 +84,29 @@ class HelloAwaited implements ConnectionHandler {
       case "more":
         return;
       case "not-tls":
-        return this.#refuse("not TLS", null);
+        return this.#refuse("not TLS", null, { result: "failed", reason: kindOf(chunk) });
       case "invalid":
-        return this.#refuse(`TLS hello: ${result.reason}`, result.alert);
+        return this.#refuse(`TLS hello: ${result.reason}`, result.alert, { result: "failed", reason: "broken" });
       case "hello":
         this.#decide(result);
     }
   }
   onDrain(): void {}
   onEnd(): void {
-    this.#refuse("closed before the TLS hello", null);
+    this.#refuse("closed before the TLS hello", null, CLOSED);
   }
   onClose(): void {
     if (this.#over) return;
     this.#stop();
-    this.#owner.refused(this.#connection, "closed before the TLS hello");
+    this.#owner.refused(this.#connection, "closed before the TLS hello", CLOSED);
   }
 
   #decide(hello: ClientHello): void {
     const rule = this.#options.table.find(hello.serverName);
     if (rule === null) {
       const what = hello.serverName === null ? "without a name" : `for ${hello.serverName}`;
-      return this.#refuse(`TLS hello ${what}, which no rule knows`, ALERT.unrecognizedName);
+      const end: HelloEnd = { result: "refused", reason: "no rule for the name" };
+      return this.#refuse(`TLS hello ${what}, which no rule knows`, ALERT.unrecognizedName, end);
     }
     this.#stop();
     const { bytes } = this.#reader;
@@ -105,7 +118,7 @@ class HelloAwaited implements ConnectionHandler {
     handler.onData(bytes);
   }
 
-  #refuse(reason: string, alert: Alert | null): void {
+  #refuse(reason: string, alert: Alert | null, end: HelloEnd): void {
     if (this.#over) return;
     this.#stop();
     if (alert !== null) {
@@ -113,7 +126,7 @@ class HelloAwaited implements ConnectionHandler {
       this.#connection.send(record, 0, record.length, false);
     }
     this.#connection.close();
-    this.#owner.refused(this.#connection, reason);
+    this.#owner.refused(this.#connection, reason, end);
   }
 
   #stop(): void {
@@ -121,3 +134,7 @@ class HelloAwaited implements ConnectionHandler {
     this.#options.wheel.drop(this.#timer);
   }
 }
+
+/** What came in place of a TLS record. */
+const kindOf = (chunk: Buffer): HandshakeReason =>
+  /^[A-Z]{3,7} /.test(chunk.toString("latin1", 0, 8)) ? "plain HTTP" : "not TLS";

@@ -47,6 +47,18 @@ export interface Connection {
    * freed once they are sent. Only outbox.ts calls this with bytes of the outbox; others use `write`.
    */
   send(bytes: Buffer, start: number, end: number, copy: boolean, given?: boolean): void;
+  /**
+   * Sends of `bytes[start, end)` what the system takes at once, and keeps nothing of the rest: the bytes may change
+   * after the call. Returns how many; 0 when something is queued before them.
+   */
+  offer?(bytes: Buffer, start: number, end: number): number;
+  /** Most bytes that may be on their way behind `move`; Infinity where it cannot be used. */
+  readonly inFlightMax?: number;
+  /**
+   * Has the system move bytes of an open file into the connection (sendfile.ts). Returns how many; 0 when something is
+   * queued before them, or none are taken now.
+   */
+  move?(fd: number, from: number, length: number): number;
   /** From now on these are the two addresses: a proxy in front has announced them (proxied-connection.ts). */
   announce(remote: PeerAddress, local: PeerAddress): void;
   /** Stops and restarts reading. Both may be called again without effect. */

@@ -1,5 +1,5 @@
 // Bytes that the system would not take yet, in order. Pieces that may change under us are copied when they are queued.
-import { spent } from "../core/spent.ts";
+import { isLent, spent } from "../core/spent.ts";
 
 export class OutputQueue {
   /** Bytes waiting. */
@@ -13,7 +13,7 @@ export class OutputQueue {
   push(bytes: Buffer, start: number, end: number, copy: boolean, given = false): void {
     const piece = copy ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end);
     this.#pieces.push(piece as Buffer);
-    this.#given.push(given ? bytes : null);
+    this.#given.push(given && !isLent(bytes) ? bytes : null);
     this.length += end - start;
   }
 

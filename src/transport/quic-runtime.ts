@@ -1,4 +1,5 @@
-// The runtime's QUIC, loaded where it is wanted: it warns at once that it is experimental.
+// The runtime's QUIC, loaded where it is wanted: it warns at once that it is experimental. Whoever opens a port says
+// that as well, with the listener's name and in the log, so the runtime's own line is left out.
 
 import type { QuicStream } from "node:quic";
 
@@ -8,9 +9,21 @@ let loaded: Runtime | null = null;
 
 /** Throws an Error where the runtime has none. */
 export function quic(): Runtime {
-  loaded ??= process.getBuiltinModule("node:quic") ?? null;
+  loaded ??= load();
   if (loaded === null) throw new Error("this runtime has no node:quic");
   return loaded;
+}
+
+function load(): Runtime | null {
+  const { emitWarning } = process;
+  process.emitWarning = (...told: readonly unknown[]) => {
+    if (told[1] !== "ExperimentalWarning") Reflect.apply(emitWarning, process, told);
+  };
+  try {
+    return process.getBuiltinModule("node:quic") ?? null;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** A stream with the calls that the types leave out. */

@@ -4,9 +4,15 @@ import { spent } from "../core/spent.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER, LOW_WATER, type PeerAddress } from "./connection.ts";
 import { beginTurn, endTurn, flushOutbox, inOutbox } from "./outbox.ts";
 import { OutputQueue } from "./output-queue.ts";
+import { inFlightMax, moveFile } from "./sendfile.ts";
 import type { TlsInfo } from "./tls-info.ts";
 
 export type BunSocket = Bun.Socket<SocketConnection>;
+
+/** It is in the runtime, though not in its types; -1 once the socket is closed. */
+interface WithDescriptor {
+  readonly fd: number;
+}
 
 const V4_MAPPED = "::ffff:";
 const NOTHING = Buffer.alloc(0);
@@ -83,6 +89,27 @@ export class SocketConnection implements Connection {
     }
     this.#queue.push(bytes, from, end, copy, given);
     if (this.#queue.length > HIGH_WATER) this.#wasFull = true;
+  }
+
+  offer(bytes: Buffer, start: number, end: number): number {
+    if (this.closed || this.#after !== "" || this.#queue !== null) return 0;
+    const taken = this.#socket.write(bytes, start, end - start);
+    if (taken < 0) this.#broken = BROKEN_PIPE;
+    if (taken <= 0) return 0;
+    this.sent += taken;
+    return taken;
+  }
+
+  get inFlightMax(): number {
+    return this.tls === null ? inFlightMax() : Number.POSITIVE_INFINITY;
+  }
+
+  move(fd: number, from: number, length: number): number {
+    if (this.closed || this.#after !== "" || this.#queue !== null || this.tls !== null) return 0;
+    const { fd: socket } = this.#socket as unknown as WithDescriptor;
+    const moved = socket < 0 ? 0 : moveFile(socket, fd, from, length);
+    this.sent += moved;
+    return moved;
   }
 
   announce(remote: PeerAddress, local: PeerAddress): void {

@@ -70,8 +70,14 @@ export function makeTlsContext(pairs: readonly CertificatePair[], terms: TlsTerm
   return { native: nativeOf(createSecureContext({ ...certificatesOf(pairs), ciphers, ...clientTerms(terms) })) };
 }
 
-/** Throws the runtime's error when clients cannot be verified with these texts (PEM). */
+/** Throws an Error when a text (PEM) has no certificate: the runtime takes it, and would trust nobody or others. */
+export function checkCa(pem: string): void {
+  if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(pem)) throw new Error("there is no certificate in it");
+}
+
+/** Throws an Error when clients cannot be verified with these texts (PEM). */
 export function checkClientTrust(ca: string, crl: string | undefined): void {
+  checkCa(ca);
   createSecureContext(clientTerms({ clientCa: ca, ...(crl === undefined ? {} : { clientCrl: crl }) }));
 }
 

@@ -7,6 +7,7 @@ export type HandshakeReason =
   | "no common cipher"
   | "no common protocol"
   | "no certificate for the name"
+  | "no rule for the name"
   | "too many handshakes"
   | "plain HTTP"
   | "not TLS"
@@ -30,6 +31,8 @@ const REASONS: Readonly<Record<string, HandshakeReason>> = {
   SSLV3_ALERT_CERTIFICATE_UNKNOWN: "client does not trust us",
   SSLV3_ALERT_CERTIFICATE_EXPIRED: "client does not trust us",
   SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: "client does not trust us",
+  // OpenSSL's clients say so of TLS 1.3 in clear text where the runtime awaits a record, and no record is that short.
+  BAD_PACKET_LENGTH: "client does not trust us",
 };
 
 interface RuntimeError {

@@ -499,6 +499,16 @@ describe("bad input", () => {
     expect(error?.message).toMatch(/WRONG_VERSION_NUMBER|BAD_RECORD/);
   });
 
+  for (const version of ["-tls1_2", "-tls1_3"])
+    test.skipIf(Bun.which("openssl") === null)(`a client of OpenSSL that does not trust us, ${version}`, async () => {
+      const { port, results } = server();
+      const to = ["-connect", `127.0.0.1:${port}`, version, "-verify_return_error"];
+      const child = Bun.spawn(["openssl", "s_client", ...to], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+      closers.push(() => child.kill());
+      await until(() => results.length === 1, "the end");
+      expect(results).toEqual(["failed  client does not trust us"]);
+    });
+
   // The runtime's client cannot ask for it.
   test.skipIf(Bun.which("openssl") === null)("renegotiation ends the connection", async () => {
     const { port, accepted } = server();

@@ -2,10 +2,11 @@
 // (h2-client.ts) uses such an object again for another request once the exchange is over and its stream as well.
 import { createHash } from "node:crypto";
 import { type Fault, fault } from "../core/faults.ts";
+import { spent } from "../core/spent.ts";
 import { Timer, type TimerWheel } from "../core/timers.ts";
 import { RequestReader } from "../http/h1/request-reader.ts";
 import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
-import { ERROR } from "../http/h2/frames.ts";
+import { ERROR, ERROR_NAMES } from "../http/h2/frames.ts";
 import type { H2Session } from "../http/h2/session.ts";
 import type { H2Stream, StreamHandler } from "../http/h2/stream.ts";
 import { HeaderBlock } from "../http/header-block.ts";
@@ -158,10 +159,13 @@ export class H2Call implements UpstreamClient, StreamHandler {
     });
   }
 
-  sendData(bytes: Buffer, from: number, to: number): void {
+  sendData(bytes: Buffer, from: number, to: number, given = false): void {
     this.#expects = false; // RFC 9110 §10.1.1: a server that has got some of the body need not ask for it
     this.#wheel.arm(this.#timer, this.#timeoutMs);
-    this.#stream?.sendData(bytes, from, to);
+    const stream = this.#stream;
+    if (stream === null) return;
+    stream.sendData(bytes, from, to);
+    if (given && stream.queued === 0) spent(bytes); // copied
   }
 
   sendEnd(trailers: HeaderBlock | null): void {
@@ -228,10 +232,10 @@ export class H2Call implements UpstreamClient, StreamHandler {
     this.#home.giveHead(head);
   }
 
-  onData(bytes: Buffer, from: number, to: number): void {
+  onData(bytes: Buffer, from: number, to: number, given = false): void {
     if (this.#call === null) return this.#drops(to - from);
     if (!this.#paused) this.#wheel.arm(this.#timer, this.#timeoutMs);
-    this.#call.onData(bytes, from, to);
+    this.#call.onData(bytes, from, to, given);
   }
 
   #drops(bytes: number): void {
@@ -392,6 +396,11 @@ export class H2Call implements UpstreamClient, StreamHandler {
     if (stream !== null) sendConnectHead(stream, asked.x, asked.host, this.#home.scheme);
   }
 
+  /** The connection is gone, and nothing was sent over it. */
+  unsent(): void {
+    if (this.#asked !== null && this.#call !== null) this.#fail(fault("upstream.refused", this.#home.end));
+  }
+
   /** Makes of the answer what one of HTTP/1.1 would have been. */
   #concludeTunnel(head: ResponseHead): void {
     if (head.status >= 300) {
@@ -423,21 +432,5 @@ const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455 §1.3
 
 const acceptOf = (key: string): string => createHash("sha1").update(`${key}${GUID}`, "latin1").digest("base64");
 
-const NAMES: readonly string[] = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED",
-];
 /** The name of an error code (RFC 9113 §7). */
-const nameOf = (code: number): string => NAMES[code] ?? `error ${code}`;
+const nameOf = (code: number): string => ERROR_NAMES[code] ?? `error ${code}`;

@@ -1,6 +1,7 @@
 // One connection to an HTTP/2 server, which carries many requests at a time.
 import { turnTime } from "../core/clock.ts";
 import type { Fault } from "../core/faults.ts";
+import { spent } from "../core/spent.ts";
 import { Timer, type TimerWheel } from "../core/timers.ts";
 import { ERROR } from "../http/h2/frames.ts";
 import { CLIENT_DEFAULTS, H2Session, type SessionOptions, type SessionOwner } from "../http/h2/session.ts";
@@ -66,6 +67,7 @@ const sessionOptions = (streamsMax: number): SessionOptions => ({
 /** Heads of answers, for all connections of the thread: a burst needs no more, and the rest is for the collector. */
 const HEADS_MAX = 256;
 const heads: ResponseHead[] = [];
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class H2Client implements ConnectionHandler, SessionOwner, CallHome {
   readonly connection: Connection;
@@ -236,17 +238,19 @@ export class H2Client implements ConnectionHandler, SessionOwner, CallHome {
     return heads.pop() ?? new ResponseHead();
   }
   giveHead(head: ResponseHead): void {
-    if (heads.length < HEADS_MAX) heads.push(head);
+    if (heads.length >= HEADS_MAX) return;
+    head.headers.bytes = NO_BYTES; // large ones would stay with it
+    heads.push(head);
   }
 
-  onStreamGone({ handler }: H2Stream): void {
+  onStreamGone({ handler, remoteEnded }: H2Stream): void {
     if (handler instanceof H2Call) handler.gone();
-    else if (handler instanceof H2Tunnel) this.#tunnelGone(handler);
+    else if (handler instanceof H2Tunnel) this.#tunnelGone(handler, remoteEnded);
   }
 
-  #tunnelGone(tunnel: H2Tunnel): void {
+  #tunnelGone(tunnel: H2Tunnel, isWhole: boolean): void {
     this.#tunnels.delete(tunnel);
-    tunnel.gone();
+    if (isWhole) tunnel.gone(); // else it hears of a reset
     this.#rest();
     this.#owner.roomier(this);
   }
@@ -277,7 +281,7 @@ export class H2Client implements ConnectionHandler, SessionOwner, CallHome {
     this.heard += 1;
     this.#heardAt = this.#wheel.now;
     if (this.#pingedAt !== 0) this.#isThere(chunk.length === PONG_BYTES);
-    this.session.receive(chunk, turnTime());
+    if (!this.session.receive(chunk, turnTime())) spent(chunk);
   }
 
   #isThere(saidNothing: boolean): void {
@@ -349,7 +353,7 @@ export class H2Client implements ConnectionHandler, SessionOwner, CallHome {
     else this.connection.close();
     this.session.lost();
     for (const call of this.#free.splice(0)) call.dispose();
-    this.#awaiting.length = 0;
+    for (const call of this.#awaiting.splice(0)) call.unsent();
     this.#owner.http2.connections.add(-1);
     this.#owner.gone(this);
   }

@@ -28,6 +28,18 @@ describe("connects", () => {
     expect(shares(rig)).toEqual([["/0", "/1"], ["/2", "/3"], ["/4"]]);
   });
 
+  test("a server that has allowed more than a session dares to ask for before it is told so", async () => {
+    const rig = new SharedRig({ limits: { streamsPerConnection: 200 } }).serverOptions({ concurrentStreams: 200 });
+    rig.ask("/first");
+    const server = await rig.connect();
+    server.session.goaway(0);
+    await server.answer("/first");
+    const all = paths(150).map((path) => rig.ask(path));
+    await rig.connect();
+    expect(all.filter(({ fate }) => fate !== "")).toEqual([]);
+    expect(rig.servers[1]!.paths.length).toBe(150);
+  });
+
   test("one at a time while it is not known whether it can be shared", async () => {
     const rig = new SharedRig({}, Number.POSITIVE_INFINITY);
     for (const path of paths(500)) rig.ask(path);

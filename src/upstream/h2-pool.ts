@@ -66,7 +66,7 @@ export class SharedConnections<W extends SharingWant> implements H2Owner {
   #opened = 0;
   /** How many requests a connection that is being opened will take, going by the last one. */
   #expected: number;
-  /** What the server allowed on the last connection. Before its SETTINGS come, most allow 100 (RFC 9113 §6.5.2). */
+  /** What the server allowed on the last connection, as far as a session goes before its SETTINGS come. */
   #streamsAtFirst: number = STREAMS_BEFORE_SETTINGS;
   #retired = false;
 
@@ -237,7 +237,7 @@ export class SharedConnections<W extends SharingWant> implements H2Owner {
 
   roomier(client: H2Client): void {
     const { peer } = client.session;
-    if (peer.received) this.#streamsAtFirst = Math.max(1, peer.maxConcurrentStreams);
+    if (peer.received) this.#streamsAtFirst = Math.max(1, Math.min(peer.maxConcurrentStreams, STREAMS_BEFORE_SETTINGS));
     this.#expected = Math.max(1, client.limit);
     if (this.#waiting.length > 0) this.serve();
   }

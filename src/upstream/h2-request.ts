@@ -24,8 +24,8 @@ const WEBSOCKET = "websocket";
 /** Says that a client speaks HTTP/1.1, where it has a meaning; over HTTP/2 it has none (RFC 8441 §5.1). */
 export const WEBSOCKET_KEY = "sec-websocket-key";
 
-/** Whether the request is for a tunnel that HTTP/2 can carry. Other upgrades are offers that a server may pass over. */
-export const isForTunnel = (request: RequestHead): boolean => request.upgrade === WEBSOCKET;
+/** Whether the request is for a tunnel that HTTP/2 can carry. Others, and one with content, a server may pass over. */
+export const isForTunnel = ({ upgrade, body }: RequestHead): boolean => upgrade === WEBSOCKET && body === "none";
 
 /**
  * Sends the head. `host` replaces the client's authority; null preserves it. `scheme` is that of the connection: what

@@ -79,3 +79,14 @@ test("property: it sends what was added, and can do so again", () => {
     }),
   );
 });
+
+test("a small part of a large chunk does not keep all of it", () => {
+  const chunk = Buffer.from(new ArrayBuffer(65_536)).fill("x");
+  const buffer = new ReplayBuffer(100_000);
+  buffer.add(chunk, 0, 5, false);
+  buffer.add(chunk, 0, 20_000, false);
+  const kept: Buffer[] = [];
+  buffer.sendTo({ sendData: (bytes: Buffer) => void kept.push(bytes) } as unknown as H1Client);
+  expect(kept.map((bytes) => bytes.buffer === chunk.buffer)).toEqual([false, true]);
+  expect(replayed(buffer)).toBe("x".repeat(20_005));
+});

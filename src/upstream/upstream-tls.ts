@@ -1,7 +1,9 @@
 // How the servers of an upstream are reached over TLS: what the configuration says, with its files read.
 import { readFileSync, statSync } from "node:fs";
+import { reasonOf } from "../config/expand.ts";
 import type { UpstreamConfig } from "../config/schema.ts";
 import { TlsClient } from "../transport/tls-client.ts";
+import { checkCa } from "../transport/tls-context.ts";
 
 /** What is offered to servers, best first (RFC 7301). */
 export type Offer = readonly ("h2" | "http/1.1")[];
@@ -9,8 +11,8 @@ export type Offer = readonly ("h2" | "http/1.1")[];
 export const NO_OFFER: Offer = [];
 
 /**
- * What connections to a server at `host` begin with. Throws an Error that names the file when one cannot be read, and
- * the runtime's error for one that is damaged.
+ * What connections to a server at `host` begin with. Throws an Error that names the file when one cannot be read or has
+ * no CA in it, and the runtime's error for one that is damaged.
  */
 export function tlsClientFor({ tls }: UpstreamConfig, host: string, alpn: Offer): TlsClient {
   const { serverName = host, verify = true, ca, cert, key, minVersion } = tls ?? {};
@@ -18,7 +20,7 @@ export function tlsClientFor({ tls }: UpstreamConfig, host: string, alpn: Offer)
     serverName,
     verify,
     ...(minVersion === undefined ? {} : { minVersion }),
-    ...(ca === undefined ? {} : { ca: readTlsFile(ca) }),
+    ...(ca === undefined ? {} : { ca: readCa(ca) }),
     ...(cert === undefined ? {} : { cert: readTlsFile(cert) }),
     ...(key === undefined ? {} : { key: readTlsFile(key) }),
     alpn,
@@ -77,8 +79,16 @@ export function readTlsFile(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new Error(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`, {
-      cause: error,
-    });
+    throw new Error(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
+}
+
+function readCa(path: string): string {
+  const pem = readTlsFile(path);
+  try {
+    checkCa(pem);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+  return pem;
 }

@@ -1,6 +1,8 @@
 // Server, proxy and client of gRPC, each speaking HTTP/2 to the next; and calls that no library would make.
 import { GrpcClient, GrpcServer } from "./grpc.ts";
-import { type Answer, type Fields, H2Peer } from "./h2.ts";
+import type { Fields } from "./h2-hpack.ts";
+import { H2Peer } from "./h2-peer.ts";
+import { lastData, post } from "./h2-wire.ts";
 import { MARKER, type ProxyUnderTest, startProxy, type TestProxy } from "./proxy.ts";
 import { Pki } from "./tls.ts";
 
@@ -53,9 +55,10 @@ export class Rig implements AsyncDisposable {
     return new Rig(server, proxy, new GrpcClient(proxy.port, pki.caFile), pki);
   }
 
-  /** A call frame by frame. */
-  async raw(path: string, message: string, more: Fields = []): Promise<RawCall> {
-    return RawCall.start(this.proxy.port, path, message, more);
+  /** A call of one message on stream 1, frame by frame: its client would never end it by itself. */
+  async raw(path: string, message: string, more: Fields = []): Promise<H2Peer> {
+    const peer = await H2Peer.connect(this.proxy.port);
+    return peer.send(callHead(path, more), lastData(1, framed(message)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,34 +77,6 @@ export function framed(message: string): Buffer {
   return frame;
 }
 
-export const callFields = (path: string): Fields => [
-  [":method", "POST"],
-  [":scheme", "http"],
-  [":authority", "localhost"],
-  [":path", path],
-  ["te", "trailers"],
-  ["content-type", "application/grpc"],
-];
-
-/** A call of one message that its client would never end by itself. */
-export class RawCall implements AsyncDisposable {
-  readonly peer: H2Peer;
-  readonly id: number;
-
-  private constructor(peer: H2Peer, id: number) {
-    this.peer = peer;
-    this.id = id;
-  }
-  static async start(port: number, path: string, message: string, more: Fields): Promise<RawCall> {
-    const peer = await H2Peer.connect(port, { window: "auto" });
-    const id = peer.open([...callFields(path), ...more], false);
-    peer.data(id, framed(message), true);
-    return new RawCall(peer, id);
-  }
-  answered(): Promise<Answer> {
-    return this.peer.finished(this.id);
-  }
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.peer[Symbol.asyncDispose]();
-  }
-}
+/** The head of a call on stream 1. */
+export const callHead = (path: string, more: Fields = []): Buffer =>
+  post(1, path, [["te", "trailers"], ["content-type", "application/grpc"], ...more]);

@@ -1,11 +1,6 @@
 // gRPC peers of @grpc/grpc-js, each a process of Node.js of its own: HTTP/2 as others speak it.
+import { NodeScript } from "./node-script.ts";
 import { DEADLINE_MS } from "./wait.ts";
-
-function start(file: URL, args: readonly string[]): Bun.Subprocess<"pipe", "pipe", "inherit"> {
-  const node = Bun.which("node");
-  if (node === null) throw new Error("this test needs Node.js in PATH");
-  return Bun.spawn([node, file.pathname, ...args], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
-}
 
 /** What a server has seen so far. */
 export interface Seen {
@@ -34,22 +29,20 @@ export interface GrpcServerOptions {
 /** The server of grpc-server.mjs. */
 export class GrpcServer implements AsyncDisposable {
   readonly port: number;
-  readonly #child: ReturnType<typeof start>;
+  readonly #script: NodeScript;
 
-  private constructor(child: ReturnType<typeof start>, port: number) {
-    this.#child = child;
+  private constructor(script: NodeScript, port: number) {
+    this.#script = script;
     this.port = port;
   }
   static async start(options: GrpcServerOptions = {}): Promise<GrpcServer> {
-    const child = start(new URL("./grpc-server.mjs", import.meta.url), [JSON.stringify(options)]);
-    const { value } = await child.stdout.getReader().read();
-    return new GrpcServer(child, Number(new TextDecoder().decode(value)));
+    const script = new NodeScript(new URL("./grpc-server.mjs", import.meta.url), JSON.stringify(options));
+    return new GrpcServer(script, await script.port());
   }
 
   /** Ends it at once, with its connections. */
   async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.exited;
+    await this.#script.kill();
   }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
@@ -87,30 +80,21 @@ export interface Called {
 
 /** The client of grpc-client.mjs. */
 export class GrpcClient implements AsyncDisposable {
-  readonly #child: ReturnType<typeof start>;
+  readonly #script: NodeScript;
   readonly #waiting = new Map<number, (answer: never) => void>();
   #id = 0;
 
   constructor(port: number, caFile?: string) {
-    this.#child = start(new URL("./grpc-client.mjs", import.meta.url), [
-      `127.0.0.1:${port}`,
-      ...(caFile === undefined ? [] : [caFile]),
-    ]);
+    const caFiles = caFile === undefined ? [] : [caFile];
+    this.#script = new NodeScript(new URL("./grpc-client.mjs", import.meta.url), `127.0.0.1:${port}`, ...caFiles);
     void this.#read();
   }
 
   async #read(): Promise<void> {
-    const decoder = new TextDecoder();
-    let text = "";
-    for await (const chunk of this.#child.stdout) {
-      text += decoder.decode(chunk, { stream: true });
-      const lines = text.split("\n");
-      text = lines.pop()!;
-      for (const line of lines) {
-        const { id, ...answer } = JSON.parse(line);
-        this.#waiting.get(id)?.(answer as never);
-        this.#waiting.delete(id);
-      }
+    for await (const said of this.#script.said()) {
+      const { id, ...answer } = said as { readonly id: number };
+      this.#waiting.get(id)?.(answer as never);
+      this.#waiting.delete(id);
     }
   }
 
@@ -122,8 +106,7 @@ export class GrpcClient implements AsyncDisposable {
       clearTimeout(timer);
       resolve(answer);
     });
-    this.#child.stdin.write(`${JSON.stringify({ id: this.#id, ...question })}\n`);
-    this.#child.stdin.flush();
+    this.#script.say({ id: this.#id, ...question });
     return promise;
   }
 
@@ -146,7 +129,6 @@ export class GrpcClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.exited;
+    await this.#script.kill();
   }
 }

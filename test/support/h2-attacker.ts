@@ -1,8 +1,9 @@
 // An attacker in a process of its own (`bun h2-attacker.ts PLAN`): connections that play one attack as fast as they can,
 // and begin again when they are cut off. Ends when its standard input does, and then prints an AttackReport. With a plan
 // of `null` it is the server that attackers ask: `/held` is not answered, and the answer to `/big` is.
+import { ERROR_NAMES } from "../../src/http/h2/frames.ts";
 import { ATTACKS, type Attack } from "./h2-attacks.ts";
-import { ERRORS, firstFrame, PREFACE, SETTINGS_ACK, settings } from "./h2-wire.ts";
+import { firstFrame, PREFACE, SETTINGS_ACK, settings } from "./h2-wire.ts";
 import { answer } from "./message.ts";
 
 export interface AttackPlan {
@@ -122,7 +123,7 @@ class Attacker {
     client.unread = Buffer.concat([client.unread, chunk]);
     for (let next = firstFrame(client.unread); next !== null; next = firstFrame(client.unread)) {
       client.unread = client.unread.subarray(9 + next.payload.length);
-      if (next.type === "GOAWAY") client.goaway = String(ERRORS[next.payload.readUInt32BE(4)]);
+      if (next.type === "GOAWAY") client.goaway = String(ERROR_NAMES[next.payload.readUInt32BE(4)]);
     }
   }
 

@@ -1,11 +1,11 @@
 // One end of an HTTP/2 connection on frames: a client, or a server that does as its script says. It checks nothing and
 // sends whatever it is given, so that it can be wrong in every way.
+import { ERROR_NAMES } from "../../src/http/h2/frames.ts";
 import { type Decoded, type Fields, HeaderReader } from "./h2-hpack.ts";
 import {
   ACK,
   END_HEADERS,
   END_STREAM,
-  ERRORS,
   type ErrorName,
   type Frame,
   firstFrame,
@@ -30,7 +30,7 @@ import { RawBackend } from "./raw-backend.ts";
 /** Longer than anything on loopback takes; a test that waits longer than five seconds takes its proxy with it. */
 const PATIENCE_MS = 4000;
 
-const nameOf = (code: number): ErrorName | number => ERRORS[code] ?? code;
+const nameOf = (code: number): ErrorName | number => ERROR_NAMES[code] ?? code;
 
 /** What has come on one stream. */
 export class Heard {
@@ -287,27 +287,32 @@ export interface H2Script {
 /** A server that speaks HTTP/2 by prior knowledge, and answers what its script says. */
 export class H2Server implements AsyncDisposable {
   readonly peers: H2Peer[];
+  /** Every request whose head has come, in that order. */
+  readonly requests: H2Request[];
   readonly #backend: RawBackend;
 
-  private constructor(backend: RawBackend, peers: H2Peer[]) {
+  private constructor(backend: RawBackend, peers: H2Peer[], requests: H2Request[]) {
     this.#backend = backend;
     this.peers = peers;
+    this.requests = requests;
   }
 
   static async start({ serve, options }: H2Script): Promise<H2Server> {
     const peers: H2Peer[] = [];
+    const requests: H2Request[] = [];
     const backend = await RawBackend.start(async (connection) => {
       const failed = Promise.withResolvers<void>();
       const peer = new H2Peer(connection, "server", options?.(peers.length));
       peers.push(peer);
       peer.onRequest = (heard) => {
         const request = { peer, stream: heard.id, heard, path: heard.field(":path") ?? "" };
+        requests.push(request);
         void Promise.resolve(serve(request)).catch(failed.reject);
       };
       await Promise.race([connection.when(() => connection.ended, "the end", 2 ** 30), failed.promise]);
       connection.close();
     });
-    return new H2Server(backend, peers);
+    return new H2Server(backend, peers, requests);
   }
 
   get port(): number {

@@ -1,4 +1,5 @@
 // HTTP/2 frames (RFC 9113 §4 and §6) as the tests write and read them, whether they make sense or not.
+import { ERROR_NAMES } from "../../src/http/h2/frames.ts";
 import { encodeFields, type Fields } from "./h2-hpack.ts";
 
 const TYPES = [
@@ -15,24 +16,7 @@ const TYPES = [
 ] as const;
 export type FrameType = (typeof TYPES)[number];
 
-/** Error codes in the order of their numbers (RFC 9113 §7). */
-export const ERRORS = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED",
-] as const;
-export type ErrorName = (typeof ERRORS)[number];
+export type ErrorName = (typeof ERROR_NAMES)[number];
 
 export const END_STREAM = 0x1;
 export const ACK = 0x1;
@@ -108,7 +92,7 @@ export const dependency = (on: number, weight = 15, exclusive = false): Buffer =
 export const priority = (stream: number, on = 0, weight = 15): Buffer =>
   frame("PRIORITY", stream, 0, dependency(on, weight));
 export const rst = (stream: number, code: ErrorName | number = "CANCEL"): Buffer =>
-  frame("RST_STREAM", stream, 0, uint32(typeof code === "number" ? code : ERRORS.indexOf(code)));
+  frame("RST_STREAM", stream, 0, uint32(typeof code === "number" ? code : ERROR_NAMES.indexOf(code)));
 /** Settings in the order they are written; a list may hold one twice, and unknown ones. */
 export function settings(values: Settings | readonly (readonly [id: number, value: number])[] = {}): Buffer {
   const list = Array.isArray(values)
@@ -124,7 +108,11 @@ export const goaway = (last: number, code: ErrorName | number = "NO_ERROR", debu
     "GOAWAY",
     0,
     0,
-    Buffer.concat([uint32(last), uint32(typeof code === "number" ? code : ERRORS.indexOf(code)), Buffer.from(debug)]),
+    Buffer.concat([
+      uint32(last),
+      uint32(typeof code === "number" ? code : ERROR_NAMES.indexOf(code)),
+      Buffer.from(debug),
+    ]),
   );
 export const windowUpdate = (stream: number, increment: number): Buffer =>
   frame("WINDOW_UPDATE", stream, 0, uint32(increment));
@@ -149,7 +137,7 @@ export const respond = (stream: number, status: number | string, more: Fields = 
 
 /** One line about a frame, for messages of tests. */
 export function show({ type, flags, stream, payload }: Frame): string {
-  const code = (at: number) => ERRORS[payload.readUInt32BE(at)] ?? payload.readUInt32BE(at);
+  const code = (at: number) => ERROR_NAMES[payload.readUInt32BE(at)] ?? payload.readUInt32BE(at);
   const detail =
     type === "RST_STREAM"
       ? code(0)

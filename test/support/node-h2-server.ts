@@ -1,4 +1,5 @@
 // The HTTP/2 server of Node.js itself, in a process of its own: the runtime of the tests has another one.
+import { NodeScript } from "./node-script.ts";
 import { until } from "./wait.ts";
 
 /** What it says of its work: see h2-server.mjs. */
@@ -35,36 +36,23 @@ export interface Echoed {
 
 export class NodeH2Server implements AsyncDisposable {
   readonly said: ServerSaid[] = [];
-  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #script: NodeScript;
 
-  private constructor(child: Bun.Subprocess<"pipe", "pipe", "inherit">) {
-    this.#child = child;
+  private constructor(script: NodeScript) {
+    this.#script = script;
     void this.#read();
   }
 
   static async start(options: NodeH2ServerOptions = {}): Promise<NodeH2Server> {
-    const node = Bun.which("node");
-    if (node === null) throw new Error("node is not installed");
-    const script = new URL("./h2-server.mjs", import.meta.url).pathname;
-    const child = Bun.spawn([node, script, JSON.stringify(options)], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    const server = new NodeH2Server(child);
+    const server = new NodeH2Server(
+      new NodeScript(new URL("./h2-server.mjs", import.meta.url), JSON.stringify(options)),
+    );
     await until(() => server.said.length > 0, "the server to listen");
     return server;
   }
 
   async #read(): Promise<void> {
-    const decoder = new TextDecoder();
-    let unread = "";
-    for await (const chunk of this.#child.stdout) {
-      unread += decoder.decode(chunk, { stream: true });
-      const lines = unread.split("\n");
-      unread = lines.pop()!;
-      for (const line of lines) this.said.push(JSON.parse(line) as ServerSaid);
-    }
+    for await (const said of this.#script.said()) this.said.push(said as ServerSaid);
   }
 
   get port(): number {
@@ -73,8 +61,7 @@ export class NodeH2Server implements AsyncDisposable {
   /** Reads all that it has to say so far. */
   async settled(): Promise<void> {
     const before = this.#settled();
-    this.#child.stdin.write("?");
-    this.#child.stdin.flush();
+    this.#script.say("?");
     await until(() => this.#settled() > before, "the server to be read");
   }
   #settled(): number {
@@ -94,7 +81,6 @@ export class NodeH2Server implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.exited;
+    await this.#script.kill();
   }
 }

@@ -1,4 +1,5 @@
 // The HTTP/2 client of Node.js itself, in a process of its own: the runtime of the tests has another one.
+import { NodeScript } from "./node-script.ts";
 import { until } from "./wait.ts";
 
 export interface NodeRequest {
@@ -19,21 +20,18 @@ type Said = { readonly kind: string } & Partial<NodeAnswer> & { readonly code?: 
 export class NodeH2 implements AsyncDisposable {
   /** Everything but answers, in order: `connected`, `goaway`, `closed`. */
   readonly events: Said[] = [];
-  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #script: NodeScript;
   readonly #waiting = new Map<number, (answer: NodeAnswer) => void>();
   #asked = 0;
 
-  private constructor(child: Bun.Subprocess<"pipe", "pipe", "inherit">) {
-    this.#child = child;
+  private constructor(script: NodeScript) {
+    this.#script = script;
     void this.#read();
   }
 
   /** Connects to an origin such as `https://localhost:8443`; certificates are not looked at. */
   static async connect(origin: string): Promise<NodeH2> {
-    const node = Bun.which("node");
-    if (node === null) throw new Error("node is not installed");
-    const script = new URL("./h2-client.mjs", import.meta.url).pathname;
-    const client = new NodeH2(Bun.spawn([node, script, origin], { stdin: "pipe", stdout: "pipe", stderr: "inherit" }));
+    const client = new NodeH2(new NodeScript(new URL("./h2-client.mjs", import.meta.url), origin));
     await until(() => client.events.length > 0, `a connection to ${origin}`);
     if (client.events[0]!.kind !== "connected")
       throw new Error(`no connection to ${origin}: ${client.events[0]!.text}`);
@@ -41,14 +39,7 @@ export class NodeH2 implements AsyncDisposable {
   }
 
   async #read(): Promise<void> {
-    const decoder = new TextDecoder();
-    let unread = "";
-    for await (const chunk of this.#child.stdout) {
-      unread += decoder.decode(chunk, { stream: true });
-      const lines = unread.split("\n");
-      unread = lines.pop()!;
-      for (const line of lines) this.#take(JSON.parse(line) as Said);
-    }
+    for await (const said of this.#script.said()) this.#take(said as Said);
   }
 
   #take(said: Said): void {
@@ -64,13 +55,11 @@ export class NodeH2 implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<NodeAnswer>();
     const id = (this.#asked += 1);
     this.#waiting.set(id, resolve);
-    this.#child.stdin.write(`${JSON.stringify({ id, path, method, body, fields })}\n`);
-    this.#child.stdin.flush();
+    this.#script.say({ id, path, method, body, fields });
     return promise;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.exited;
+    await this.#script.kill();
   }
 }

@@ -158,6 +158,15 @@ export class Peer implements AsyncDisposable {
     await this.when(() => this.ended, "the other side's end", ms);
   }
 
+  /** Sends as much as the other side takes, until that ends the connection. */
+  async sendEndlessly(): Promise<void> {
+    const piece = "x".repeat(65_536);
+    const feed = setInterval(() => {
+      while (this.socket.writable && this.socket.writableLength < 1_000_000) this.send(piece);
+    }, 1);
+    await this.end().finally(() => clearInterval(feed));
+  }
+
   /** Closes the sending side; reading goes on. */
   finish(): void {
     this.socket.end();

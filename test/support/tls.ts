@@ -35,6 +35,12 @@ export class Pki implements Disposable {
     return { cert: this.folder.write(`${name}.crt`, certPem), key: this.folder.write(`${name}.key`, keyPem) };
   }
 
+  /** Issues a certificate as text. */
+  async pems(kind: Kind): Promise<{ readonly cert: string; readonly key: string }> {
+    const { certPem, keyPem } = await this.ca.issue(kind);
+    return { cert: certPem, key: keyPem };
+  }
+
   /** Puts another certificate where one was, as tools do: each file is renamed over the old one. */
   async replace(name: string, kind: Kind): Promise<void> {
     const { certPem, keyPem } = await this.ca.issue(kind);

@@ -1,4 +1,4 @@
-// Proxies in front of HTTP/2 servers of Node.js.
+// Proxies in front of HTTP/2 servers.
 import type { Message } from "./message.ts";
 import { type Echoed, NodeH2Server, type NodeH2ServerOptions } from "./node-h2-server.ts";
 import { type ProxyUnderTest, proxyTo, type TestProxy } from "./proxy.ts";
@@ -12,7 +12,7 @@ export const proxyFor = (servers: readonly string[], app: App = {}): Promise<Tes
     listener: { h2c: true },
     upstreams: { app: { servers: [...servers], outlier: false, ...app } as App & object },
   });
-export const plain = (server: NodeH2Server): string => `h2c://127.0.0.1:${server.port}`;
+export const plain = (server: { readonly port: number }): string => `h2c://127.0.0.1:${server.port}`;
 export const secured = (server: NodeH2Server): string => `https://127.0.0.1:${server.port}`;
 /** What an upstream needs to trust servers of these certificates. */
 export const trusting = (pki: Pki): App => ({ tls: { ca: pki.caFile } });

@@ -25,24 +25,26 @@ export class ByteQueue {
   /** The last piece is a block of our own with room behind it. */
   #ownTail = false;
 
-  push(bytes: Buffer, from: number, to: number): void {
+  /** Returns whether the bytes are kept where they lie. */
+  push(bytes: Buffer, from: number, to: number): boolean {
     const size = to - from;
     this.length += size;
     if (size >= SMALL_BYTES && size * SHARE_MIN >= bytes.length) {
       this.#pieces.push({ bytes, from, to });
       this.#ownTail = false;
-      return;
+      return true;
     }
     const last = this.#pieces[this.#pieces.length - 1];
     if (this.#ownTail && last !== undefined && last.bytes.length - last.to >= size) {
       bytes.copy(last.bytes, last.to, from, to);
       last.to += size;
-      return;
+      return false;
     }
     const block = Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, size));
     bytes.copy(block, 0, from, to);
     this.#pieces.push({ bytes: block, from: 0, to: size });
     this.#ownTail = true;
+    return false;
   }
 
   /** The first piece; empty when nothing waits. What has been taken out of it stays as it is. */

@@ -18,6 +18,8 @@ const CARRY_BYTES_MIN = 4096;
 const requests = new RequestHeadBuilder();
 const responses = new ResponseHeadBuilder();
 
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
 /** Takes fields that nobody wants: the decoder's table must hear of them all the same. */
 const NOWHERE: FieldSink = {
   buffer: Buffer.alloc(0),
@@ -148,6 +150,12 @@ export class FieldBlocks {
     return head;
   }
 
+  /** The next head may have it. The bytes of a large one are not kept for that. */
+  #spares(head: RequestHead | ResponseHead): void {
+    head.headers.bytes = NO_BYTES;
+    this.#spare = head;
+  }
+
   // ——— the server's role
 
   #request(id: number, bytes: Buffer, from: number, to: number): void {
@@ -166,7 +174,7 @@ export class FieldBlocks {
     const { fault } = requests;
     if (!this.#isSane(requests.size)) return;
     if (requests.malformed !== "" || this.#isOwnParent) {
-      this.#spare = head;
+      this.#spares(head);
       core.refuse(id, ERROR.protocol, "error");
       return;
     }
@@ -205,14 +213,14 @@ export class FieldBlocks {
     responses.finish(end, stream.method);
     if (!this.#isSane(responses.size)) return;
     if (responses.malformed !== "" || responses.fault !== null) {
-      this.#spare = head;
+      this.#spares(head);
       core.streamError(stream, responses.malformed !== "" ? ERROR.protocol : ERROR.enhanceYourCalm);
       return;
     }
     if (head.status < 200) {
       stream.interims += 1;
       if (stream.interims > INTERIMS_MAX) {
-        this.#spare = head;
+        this.#spares(head);
         core.streamError(stream, ERROR.enhanceYourCalm);
       } else stream.handler.onHead(head);
       return;
@@ -241,5 +249,6 @@ export class FieldBlocks {
       core.streamError(stream, ERROR.protocol);
     else if (builder.fault !== null) core.streamError(stream, ERROR.enhanceYourCalm);
     else core.remoteEnd(stream, trailers);
+    builder.letGo();
   }
 }

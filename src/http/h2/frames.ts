@@ -34,6 +34,23 @@ export const ERROR = {
   inadequateSecurity: 0xc,
   http11Required: 0xd,
 } as const;
+/** What RFC 9113 §7 calls them, by number. */
+export const ERROR_NAMES = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+  "INADEQUATE_SECURITY",
+  "HTTP_1_1_REQUIRED",
+] as const;
 
 /** Settings (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1). */
 export const SETTING = {

@@ -245,6 +245,6 @@ describe("budgets", () => {
       while (!glitches.count(kind, 0)) count += 1;
       return count;
     };
-    expect([counts("reset"), counts("window")]).toEqual([200, 5000]);
+    expect([counts("reset"), counts("window")]).toEqual([200, 11_000]);
   });
 });

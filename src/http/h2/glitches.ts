@@ -29,12 +29,14 @@ export const BUDGETS = {
   // Keep-alives come once in a while. gRPC clients measure the round trip with one PING for each that brings data.
   ping: { per: SECOND, base: 100, perUse: 1, usual: true, text: "too_many_pings" },
   settings: { per: SECOND, base: 100, perUse: 0, usual: true, text: "too many SETTINGS" },
-  // DATA without content, HEADERS and CONTINUATION without a byte: work for us, and nothing from the peer.
-  empty: { per: TEN_SECONDS, base: 100, perUse: 0, usual: false, text: "too many empty frames" },
+  // DATA without content, HEADERS and CONTINUATION without a byte: work for us, and nothing from the peer. One for each
+  // answer comes from servers that flush before they have anything to say.
+  empty: { per: TEN_SECONDS, base: 100, perUse: 1, usual: false, text: "too many empty frames" },
   // Clients of RFC 7540 send a few for each request; browsers reprioritise images in view.
   priority: { per: TEN_SECONDS, base: 100, perUse: 4, usual: true, text: "too many priority changes" },
-  // Two for each DATA frame that we have sent is what eager clients do. A byte at a time buys frames that do not count.
-  window: { per: TEN_SECONDS, base: 1000, perUse: 4, usual: true, text: "too many WINDOW_UPDATE" },
+  // Two for each DATA frame that we have sent is usual. Go's client sends two for every 4 KB that a program with
+  // a small buffer reads, so eight. A byte at a time buys frames that do not count.
+  window: { per: TEN_SECONDS, base: 1000, perUse: 10, usual: true, text: "too many WINDOW_UPDATE" },
   // Extension frames (RFC 9113 §5.5) are ignored; browsers send one now and then to keep servers honest.
   unknown: { per: TEN_SECONDS, base: 100, perUse: 1, usual: false, text: "too many unknown frames" },
   // What was on its way to a stream that we reset: an upload of a full window in small frames.

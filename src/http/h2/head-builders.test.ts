@@ -234,6 +234,8 @@ describe("malformed requests", () => {
     ["8.5", "CONNECT with a scheme", [...CONNECT, SCHEME]],
     ["8.5", "CONNECT without a port", [method("CONNECT"), AUTHORITY]],
     ["8.5", "CONNECT to nowhere", [method("CONNECT")]],
+    ["8.5", "CONNECT with content", [...CONNECT, ["content-length", "5"]]],
+    ["8.5", "extended CONNECT with content", [...WEBSOCKET, ["content-length", "5"]]],
     ["8441 4", ":protocol without CONNECT", [[":protocol", "websocket"], ...GET]],
     ["8441 4", "an empty :protocol", [[":protocol", ""], method("CONNECT"), SCHEME, AUTHORITY, path("/")]],
     ["8441 4", "no :path", [[":protocol", "websocket"], method("CONNECT"), SCHEME, AUTHORITY]],

@@ -1,4 +1,5 @@
 // What the peer's frames do (RFC 9113 §5, §6): every rule about them that needs no look into a field block.
+import { cameBack, lend, SPENT_MIN } from "../../core/spent.ts";
 import { FieldBlocks } from "./field-blocks.ts";
 import { ReceiveWindow } from "./flow.ts";
 import type { FrameSink } from "./frame-reader.ts";
@@ -11,6 +12,30 @@ import type { H2Stream } from "./stream.ts";
 
 /** A warning, the last stream, and an error (RFC 9113 §6.8). */
 const GOAWAYS_FREE = 3;
+
+/**
+ * Pieces up to this of a large chunk are copied. Whoever keeps one of them, for another try of its request, would keep
+ * all of the chunk.
+ */
+const SMALL_BYTES = 1024;
+const SMALL_BLOCK_BYTES = 4096;
+
+/** Where they are copied to, one behind the other and never over one another; they may be kept. */
+let small: Buffer = Buffer.alloc(0);
+let smallAt = 0;
+
+/** Copies into `small`; returns where the copy begins. */
+function copySmall(bytes: Buffer, from: number, to: number): number {
+  const size = to - from;
+  if (small.length - smallAt < size) {
+    small = Buffer.allocUnsafeSlow(SMALL_BLOCK_BYTES);
+    smallAt = 0;
+  }
+  const at = smallAt;
+  bytes.copy(small, at, from, to);
+  smallAt += size;
+  return at;
+}
 
 export class Receiver implements FrameSink {
   readonly #core: SessionCore;
@@ -156,12 +181,20 @@ export class Receiver implements FrameSink {
     if (core.broken) return;
     const stream = this.#stream;
     if (stream === null || stream.closed) return core.giveBack(null, to - from);
-    core.passedOn = true;
     if (stream.paused || (stream.held !== null && stream.held.length > 0)) {
       return core.hold(stream, bytes, from, to);
     }
-    stream.handler.onData(bytes, from, to);
-    core.giveBack(stream, to - from);
+    const size = to - from;
+    if (bytes.length < SPENT_MIN) stream.handler.onData(bytes, from, to);
+    else if (size <= SMALL_BYTES) {
+      const at = copySmall(bytes, from, to);
+      stream.handler.onData(small, at, at + size);
+    } else {
+      const before = lend(bytes);
+      stream.handler.onData(bytes, from, to, true);
+      if (!cameBack(before)) core.passedOn = true;
+    }
+    core.giveBack(stream, size);
   }
 
   onDataEnd(): void {

@@ -90,7 +90,10 @@ function fieldsOf(rng: Rng): Field[] {
     [":path", mostly(rng, PATHS)],
   ];
   if (!rng.oneIn(6)) fields.push([":authority", mostly(rng, AUTHORITIES)]);
-  if (rng.oneIn(12)) fields.push([":protocol", "websocket"]);
+  if (rng.oneIn(6)) {
+    fields.push([":protocol", "websocket"]);
+    if (!rng.oneIn(4)) fields[0] = [":method", "CONNECT"];
+  }
   if (rng.oneIn(20)) fields.splice(rng.below(fields.length), 1);
   for (let count = rng.below(6); count > 0; count -= 1)
     fields.push(

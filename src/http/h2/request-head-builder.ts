@@ -77,9 +77,10 @@ export class RequestHeadBuilder extends SectionBuilder {
     const { head } = this;
     if (!this.spoiled) {
       if (head.authority === "") this.bad("neither :authority nor Host");
-      else if (end) {
+      else if (end || head.upgrade !== "" || head.method === "CONNECT") {
+        // A server of HTTP/1.1 would wait for it, and take the bytes of a tunnel or the next request for it.
         if (this.contentLength > 0) this.bad("Content-Length without content");
-      } else if (head.upgrade === "" && head.method !== "CONNECT") {
+      } else {
         head.length = Math.max(0, this.contentLength);
         head.body = this.contentLength < 0 ? "chunked" : this.contentLength > 0 ? "length" : "none";
       }

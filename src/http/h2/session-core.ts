@@ -63,7 +63,7 @@ export class SessionCore implements StreamHost, SenderHost {
   peer: PeerSettings = DEFAULT_PEER;
   /** The time of the bytes that are being read. */
   now = 0;
-  /** Content in them has been passed on, and may be kept. */
+  /** Somebody may have kept content that lies in them. */
   passedOn = false;
   draining = false;
   broken = false;
@@ -317,7 +317,7 @@ export class SessionCore implements StreamHost, SenderHost {
   /** Keeps content for a handler that is paused, or that has not got what came before. */
   hold(stream: H2Stream, bytes: Buffer, from: number, to: number): void {
     stream.held ??= new ByteQueue();
-    stream.held.push(bytes, from, to);
+    if (stream.held.push(bytes, from, to)) this.passedOn = true;
     this.#held += to - from;
     const { receiveWindow } = this;
     if (this.#held * 2 < receiveWindow.size || this.broken) return;

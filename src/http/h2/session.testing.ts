@@ -222,17 +222,21 @@ export class SessionRig implements SessionOwner {
 
   /** A rig whose connection has begun on both sides; what was written for that is forgotten. */
   static begun(role: "server" | "client", options: Partial<SessionOptions> = {}): SessionRig {
-    const rig = new SessionRig(role, options);
-    rig.session.start();
-    rig.feed(
-      role === "server" ? PREFACE : Buffer.alloc(0),
+    return new SessionRig(role, options).begin();
+  }
+
+  /** Both sides begin; what was written for that is forgotten. */
+  begin(): this {
+    this.session.start();
+    this.feed(
+      this.session.role === "server" ? PREFACE : Buffer.alloc(0),
       frame(TYPE.settings, 0, 0),
       frame(TYPE.settings, FLAG.ack, 0),
     );
-    rig.written();
-    rig.heard.length = 0;
-    rig.glitches.length = 0;
-    return rig;
+    this.written();
+    this.heard.length = 0;
+    this.glitches.length = 0;
+    return this;
   }
 
   feed(...frames: readonly Buffer[]): void {

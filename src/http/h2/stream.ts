@@ -13,8 +13,11 @@ export interface StreamHandler {
    * `stream.remoteEnded` is already set, and `onEnd(null)` follows.
    */
   onHead(head: ResponseHead): void;
-  /** Content, as it arrives. The bytes may be kept. */
-  onData(bytes: Buffer, from: number, to: number): void;
+  /**
+   * Content, as it arrives. The bytes may be kept. `given`: who has not kept them may say that they are spent
+   * (core/spent.ts), before the call is over.
+   */
+  onData(bytes: Buffer, from: number, to: number, given?: boolean): void;
   /**
    * The message is complete and valid. `trailers` is valid during this call only. Not called for a request that ended
    * with its head: `stream.remoteEnded` is set when `onRequest` is called.

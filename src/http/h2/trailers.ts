@@ -13,6 +13,8 @@ const FORBIDDEN_TOO = actionTable([]);
 /** Dropped where no other rule forbids the field altogether. */
 const ACTIONS = actionTable(DROPPED).map((action, id) => (FORBIDDEN_TOO[id] === 2 ? 2 : action));
 
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
 export class TrailerBuilder extends SectionBuilder {
   readonly #fields: HeaderBlock = new HeaderBlock();
 
@@ -31,6 +33,12 @@ export class TrailerBuilder extends SectionBuilder {
   finish(): HeaderBlock | null {
     this.endSection();
     return this.#fields.count === 0 ? null : this.#fields;
+  }
+
+  /** Nobody needs the fields any more: the bytes that they lie in are not kept for the next section. */
+  letGo(): void {
+    this.#fields.bytes = NO_BYTES;
+    this.buffer = NO_BYTES;
   }
 
   protected pseudo(): void {

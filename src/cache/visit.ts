@@ -1,0 +1,84 @@
+// One request on its way through the cache, from the moment that a server has to be asked.
+import type { RequestDirectives } from "../engines/cache/cache-control.ts";
+import type { ForwardReason } from "../engines/cache/cache-status.ts";
+import type { Exchange, RequestSink } from "../pipeline/exchange.ts";
+import type { ForwardEnvironment } from "../upstream/forward-environment.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import type { Entry } from "./entry.ts";
+import type { RouteCache } from "./route-cache.ts";
+
+/** What the cache needs from those around it. */
+export interface CacheEnvironment extends ForwardEnvironment {
+  /** Forwards a request to an upstream. `env` hears what becomes of it. */
+  forward(x: Exchange, upstream: Upstream, env: ForwardEnvironment): void;
+}
+
+/** What is known of a request's place in the cache. */
+export interface Place {
+  /** The key of its address, and the rest of its key. */
+  readonly address: string;
+  readonly extra: string;
+  /** What the server is asked for. */
+  readonly target: string;
+}
+
+/** Who is told of a client that does not wait any more. */
+export interface Host {
+  leave(visit: Visit): void;
+}
+
+export class Visit implements RequestSink {
+  readonly x: Exchange;
+  readonly env: CacheEnvironment;
+  readonly upstream: Upstream;
+  readonly rules: RouteCache;
+  readonly place: Place;
+  readonly wants: RequestDirectives;
+  readonly reason: ForwardReason;
+  /** What is stored for it and may not be used without asking. */
+  readonly stale: Entry | null;
+  /** The server is to be asked without a condition: its answer to one was about something else. */
+  unconditional = false;
+  /** Another worker has been asked for it. */
+  asked = false;
+  /** How often it has waited for the request of another. */
+  waits = 0;
+  host: Host | null = null;
+
+  constructor(
+    x: Exchange,
+    env: CacheEnvironment,
+    upstream: Upstream,
+    rules: RouteCache,
+    place: Place,
+    wants: RequestDirectives,
+    reason: ForwardReason,
+    stale: Entry | null,
+  ) {
+    this.x = x;
+    this.env = env;
+    this.upstream = upstream;
+    this.rules = rules;
+    this.place = place;
+    this.wants = wants;
+    this.reason = reason;
+    this.stale = stale;
+  }
+
+  /** Waits: from now on it hears when its client leaves. */
+  waitAt(host: Host): void {
+    const { x } = this;
+    this.host = host;
+    x.sink = this;
+    x.downstream.readBody(this);
+  }
+
+  // Requests that the cache takes have no body.
+  onRequestData(): void {}
+  onRequestEnd(): void {}
+  onDownstreamDrain(): void {}
+  onDownstreamGone(): void {
+    this.host?.leave(this);
+    this.host = null;
+  }
+}
