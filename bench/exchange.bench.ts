@@ -103,6 +103,7 @@ const wire = new Wire(
     trustedProxies: null,
     requests: metrics.requests(["route-1"]),
     caches: [],
+    cacheKeys: [],
     cache: null,
   },
   wheel,

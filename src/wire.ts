@@ -9,6 +9,7 @@ import { turnTime } from "./core/clock.ts";
 import { type Fault, fault } from "./core/faults.ts";
 import type { CidrSet } from "./core/ip.ts";
 import type { TimerWheel } from "./core/timers.ts";
+import type { KeyRule } from "./engines/cache/key.ts";
 import { NO_GRPC, receivedKind } from "./http/grpc.ts";
 import { ID } from "./http/header-names.ts";
 import { ResponseHead } from "./http/message.ts";
@@ -41,6 +42,8 @@ export interface WirePlan {
   readonly requests: RequestMetrics;
   /** By route; null for those without. */
   readonly caches: readonly (RouteCache | null)[];
+  /** One key for each way in which these count a query. */
+  readonly cacheKeys: readonly KeyRule[];
   /** What the thread has stored; null where no route has a cache. */
   readonly cache: Cache | null;
 }
@@ -165,7 +168,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   respond(x: Exchange, waiter: ResponseWaiter): boolean {
     if (x.grpc !== NO_GRPC) noteGrpcHead(x);
     if (x.cacheStatus !== "") x.response.headers.add("Cache-Status", x.cacheStatus);
-    if (this.plan.cache !== null && x.request.method !== "GET") this.plan.cache.invalidate(x);
+    if (this.plan.cache !== null && x.request.method !== "GET") this.plan.cache.onAnswer(x, this.plan.cacheKeys);
     const filters = x.route!.responseFilters;
     return filters.length === 0 || this.#filterResponse(x, filters, 0, waiter);
   }

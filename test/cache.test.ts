@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ConfigInput } from "../src/index.ts";
 import { answer, chunks, type Message, request } from "./support/message.ts";
+import { NodeH2 } from "./support/node-h2.ts";
 import { exchange, Peer } from "./support/peer.ts";
 import { startProxy, type TestProxy } from "./support/proxy.ts";
 import { RawBackend } from "./support/raw-backend.ts";
@@ -251,6 +252,21 @@ describe("stale answers", () => {
     expect([status(third), third.field("x-version"), third.body]).toEqual(["sluice; hit", "2", "hello"]);
   });
 
+  test("stay when the server confirms them to a client with credentials", async () => {
+    await using app = await RawBackend.answering((got) =>
+      got.field("if-none-match") === null
+        ? answer(200, "hello", [NEVER_FRESH, 'ETag: "a"'])
+        : 'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nCache-Control: max-age=60\r\n\r\n',
+    );
+    await using proxy = await start(app);
+    await get(proxy, "/a");
+    expect((await get(proxy, "/a", ["Authorization: Basic YTpi"])).body).toBe("hello");
+    // For this one alone: the others ask for themselves, and then it is fresh for all.
+    expect(status(await get(proxy, "/a"))).toBe("sluice; fwd=stale; fwd-status=304");
+    expect(status(await get(proxy, "/a"))).toBe("sluice; hit");
+    expect(app.requests.map((got) => got.field("if-none-match"))).toEqual([null, '"a"', '"a"']);
+  });
+
   test("are replaced by a new answer", async () => {
     await using app = await RawBackend.answering(() =>
       answer(200, `${app.requests.length}`, [NEVER_FRESH, 'ETag: "a"']),
@@ -302,6 +318,44 @@ describe("stale answers", () => {
     await using proxy = await start(app);
     await get(proxy, "/a");
     expect((await get(proxy, "/a")).status).toBe(503);
+  });
+});
+
+describe("the answer to HEAD", () => {
+  const LIVES = "Cache-Control: max-age=60";
+  const CASES: readonly (readonly [name: string, fields: readonly string[], then: string])[] = [
+    ["freshens what is stored", [LIVES, 'ETag: "a"', "X-Version: 2"], "sluice; hit"],
+    ["ends what is out of date", [LIVES, 'ETag: "b"'], "sluice; fwd=uri-miss; stored"],
+  ];
+  for (const [name, fields, then] of CASES)
+    test(name, async () => {
+      await using app = await RawBackend.answering((got) => {
+        if (got.method === "GET") return answer(200, "hello", [NEVER_FRESH, 'ETag: "a"', "X-Version: 1"]);
+        return `HTTP/1.1 200 OK\r\nContent-Length: 5\r\n${fields.join("\r\n")}\r\n\r\n`;
+      });
+      await using proxy = await start(app);
+      await get(proxy, "/a");
+      expect(status(await get(proxy, "/a", [], "HEAD"))).toBe("sluice; fwd=stale");
+      const got = await get(proxy, "/a");
+      expect([status(got), got.body, got.field("x-version")]).toEqual([
+        then,
+        "hello",
+        then === "sluice; hit" ? "2" : "1",
+      ]);
+    });
+
+  test("is that of the server where nothing is stored, and is not stored", async () => {
+    await using app = await RawBackend.answering((got) =>
+      got.method === "GET"
+        ? answer(200, "hello", [MINUTE])
+        : `HTTP/1.1 200 OK\r\nContent-Length: 5\r\n${MINUTE}\r\n\r\n`,
+    );
+    await using proxy = await start(app);
+    for (let i = 0; i < 2; i += 1) {
+      const head = await get(proxy, "/a", [], "HEAD");
+      expect([status(head), head.field("content-length")]).toEqual(["sluice; fwd=uri-miss", "5"]);
+    }
+    expect((await get(proxy, "/a")).body).toBe("hello");
   });
 });
 
@@ -423,6 +477,14 @@ describe("an unsafe request", () => {
       expect(status(await get(proxy, "/a"))).toBe(want);
     });
 
+  test("with a query that the key writes otherwise", async () => {
+    await using app = await RawBackend.answering((got) => answer(200, got.method, [MINUTE]));
+    await using proxy = await start(app, { key: { query: { ignore: ["utm_*"], sort: true } } });
+    await get(proxy, "/a?x=1&b=2");
+    await get(proxy, "/a?x=1&utm_x=3&b=2", [], "POST");
+    expect(status(await get(proxy, "/a?x=1&b=2"))).toBe("sluice; fwd=uri-miss; stored");
+  });
+
   test("what was fetched before its answer is not stored after it", async () => {
     const go = gate();
     await using app = await RawBackend.answering(async (got) => {
@@ -537,6 +599,24 @@ test("a route stores by its own ttl what servers say nothing of", async () => {
   }
 });
 
+test("over HTTP/2: hits, parts, and an answer that is larger than any window", async () => {
+  const body = "x".repeat(400_000);
+  await using app = await RawBackend.answering((got) => answer(200, got.target === "/big" ? body : "hello", [MINUTE]));
+  await using proxy = await startProxy({ listener: { h2c: true }, routes: [{ cache: true, to: app.url }] });
+  await using client = await NodeH2.connect(proxy.url);
+  for (let round = 0; round < 2; round += 1) {
+    const [small, big, part] = await Promise.all([
+      client.ask({ path: "/a" }),
+      client.ask({ path: "/big" }),
+      client.ask({ path: "/big", fields: { range: "bytes=7-9" } }),
+    ]);
+    expect([small!.status, small!.body]).toEqual([200, "hello"]);
+    expect([big!.status, big!.body === body]).toEqual([200, true]);
+    expect([part!.status, part!.body]).toEqual([206, "xxx"]);
+  }
+  expect(app.requests.length).toBe(2);
+});
+
 test("a slow client does not hold up others, and gets it all", async () => {
   const body = "x".repeat(4_000_000);
   await using app = await RawBackend.answering(() => answer(200, body, [MINUTE]));
@@ -557,4 +637,16 @@ test("content is stored within the memory that there is", async () => {
   for (let at = 0; at < 60; at += 1) await get(proxy, `/${at}`);
   expect(status(await get(proxy, "/0"))).toBe("sluice; fwd=uri-miss; stored");
   expect(status(await get(proxy, "/59"))).toBe("sluice; hit");
+});
+
+test("the cookie of a sticky upstream is in no stored answer, and keeps none from being stored", async () => {
+  await using app = await RawBackend.answering(() => answer(200, "hello", [MINUTE]));
+  await using proxy = await startProxy({
+    upstreams: { app: { servers: [app.url, `${app.url}/`], sticky: { cookie: "server" } } },
+    routes: [{ cache: { setCookie: "store" }, to: "app" }],
+  });
+  for (const expected of ["sluice; fwd=uri-miss; stored", "sluice; hit"]) {
+    const got = await get(proxy, "/a");
+    expect([status(got), got.field("set-cookie")]).toEqual([expected, null]);
+  }
 });

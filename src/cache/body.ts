@@ -42,7 +42,8 @@ export class Body {
   /** Where the next byte goes in the last piece. */
   #used = 0;
   #windowed = false;
-  readonly #readers = new Set<BodyReader>();
+  /** Null while nobody follows: content that is whole needs no set. */
+  #readers: Set<BodyReader> | null = null;
   #source: BodySource | null;
 
   constructor(total: number, source: BodySource | null) {
@@ -131,6 +132,7 @@ export class Body {
 
   announce(): void {
     this.#tell();
+    if (!this.#windowed) this.#readers = null;
   }
 
   /** The last piece gives back what it does not need, where that is worth a copy. */
@@ -150,13 +152,17 @@ export class Body {
   }
 
   #tell(): void {
-    for (const reader of this.#readers) reader.onMore();
+    if (this.#readers !== null) for (const reader of this.#readers) reader.onMore();
+  }
+
+  get #isAlone(): boolean {
+    return this.#readers === null || this.#readers.size === 0;
   }
 
   /** From now on nothing is kept that every reader has had. Without a reader there is nobody to fetch it for. */
   openWindow(): void {
     this.#windowed = true;
-    if (this.#readers.size === 0) this.#left();
+    if (this.#isAlone) this.#left();
     else this.#letGo();
   }
   get windowed(): boolean {
@@ -170,7 +176,7 @@ export class Body {
 
   #slowest(): number {
     let least = this.length;
-    for (const { offset } of this.#readers) if (offset < least) least = offset;
+    for (const { offset } of this.#readers ?? []) if (offset < least) least = offset;
     return least;
   }
 
@@ -186,6 +192,7 @@ export class Body {
   // ——— the side of the readers
 
   follow(reader: BodyReader): void {
+    this.#readers ??= new Set();
     this.#readers.add(reader);
   }
 
@@ -197,8 +204,8 @@ export class Body {
   }
 
   leave(reader: BodyReader): void {
-    if (!this.#readers.delete(reader) || !this.#windowed) return;
-    if (this.#readers.size === 0) this.#left();
+    if (this.#readers?.delete(reader) !== true || !this.#windowed) return;
+    if (this.#isAlone) this.#left();
     else this.taken();
   }
 

@@ -4,26 +4,27 @@ import { PLAIN_REQUEST, type RequestDirectives } from "../engines/cache/cache-co
 import { type ForwardReason, forwardedStatus, HIT_STATUS } from "../engines/cache/cache-status.ts";
 import { isForServer } from "../engines/cache/conditional.ts";
 import { invalidated } from "../engines/cache/invalidation.ts";
-import { addressKey, type KeyRule, keyedTarget, requestKey } from "../engines/cache/key.ts";
+import type { KeyRule } from "../engines/cache/key.ts";
 import { reuse, wantsOf } from "../engines/cache/reuse.ts";
+import { freshen, headSays } from "../engines/cache/validation.ts";
 import { MemoryStore } from "../engines/storage/memory-store.ts";
 import { TagIndex } from "../engines/storage/tag-index.ts";
-import { NO_GRPC } from "../http/grpc.ts";
 import { removeNamedFields } from "../http/h1/framing.ts";
 import { ID } from "../http/header-names.ts";
-import { RequestHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { Changes, Stamp } from "./changes.ts";
+import { copiedResponse } from "./copied-head.ts";
 import { deliver, deliverPlain, isPlain } from "./delivery.ts";
 import { Address, Entry } from "./entry.ts";
 import { Fill, type FillOwner } from "./fill.ts";
 import { MissMarks } from "./miss-marks.ts";
 import { PeerFetch, type PeerFetchOwner } from "./peer-fetch.ts";
 import type { PeerMessage, Peers, SharedAnswer } from "./peers.ts";
-import { keyPrefix, type Purge, type PurgeAddress, purgeAddress } from "./purge.ts";
+import { isUnsuitable, keyOfTarget, keyOfUrl, type Place, placeOf } from "./place.ts";
+import { keyPrefix, type Purge, purgeAddress } from "./purge.ts";
 import type { RouteCache } from "./route-cache.ts";
-import { type CacheEnvironment, type Place, Visit } from "./visit.ts";
+import { type CacheEnvironment, Visit } from "./visit.ts";
 import { WallTime } from "./wall-time.ts";
 
 /** Fetches may hold this part of the store's memory beside what it holds. */
@@ -41,13 +42,13 @@ export class Cache implements FillOwner, PeerFetchOwner {
   readonly #time: WallTime;
   readonly #fills = new Map<string, Fill[]>();
   readonly #marks = new MissMarks();
+  /** Requests with HEAD whose answers may tell something of a stale answer. */
+  readonly #heads = new WeakMap<Exchange, { readonly visit: Visit; readonly askedAt: number }>();
   /** What other workers are asked for, by key. */
   readonly #asking = new Map<string, PeerFetch>();
   /** Other workers that want what is being fetched. */
   readonly #wanted = new Map<Fill, { readonly from: number; readonly question: number }[]>();
   readonly #peers: Peers | null;
-  /** To work out what a rewritten target is stored under. */
-  readonly #scratch = new RequestHead();
   readonly #changes: Changes;
   readonly #tags = new TagIndex(TIES_MAX);
   #bytesMax: number;
@@ -85,7 +86,7 @@ export class Cache implements FillOwner, PeerFetchOwner {
     // The server will not see them, so they must not count.
     if (x.request.connectionNamesFields) removeNamedFields(headers);
     if (isUnsuitable(x) || isForServer(headers)) return bypass(x, upstream, env, "bypass");
-    const place = this.#placeOf(x, upstream, rules);
+    const place = placeOf(x, upstream, rules);
     if (place === null) return bypass(x, upstream, env, "bypass");
     const wants = wantsOf(headers, rules.policy);
     const stored = this.store.get(place.address);
@@ -111,29 +112,6 @@ export class Cache implements FillOwner, PeerFetchOwner {
     if (isPlain(x, entry)) return deliverPlain(x, entry, now);
     x.cacheStatus = HIT_STATUS;
     deliver(x, env, entry, true, now);
-  }
-
-  /** Where the answer is stored; null where it is not to be. */
-  #placeOf(x: Exchange, upstream: Upstream, rules: RouteCache): Place | null {
-    const { request, scheme, rewrittenTarget } = x;
-    const { key } = rules;
-    const target = keyedTarget(request, key);
-    const whole = requestKey(scheme, request, target, key);
-    if (whole === null) return null;
-    const address = rules.hasExtras ? addressKey(scheme, request.authority, target) : whole;
-    let extra = rules.mark(upstream);
-    if (rules.hasExtras) extra += whole.slice(address.length);
-    if (rewrittenTarget === "") return { address, extra, target };
-    const asked = this.#keyed(rewrittenTarget, rules);
-    return { address, extra: `${extra}${asked}\n`, target: asked };
-  }
-
-  /** What counts of a target that a filter wrote. */
-  #keyed(target: string, { key }: RouteCache): string {
-    const head = this.#scratch;
-    head.target = target;
-    head.queryAt = target.indexOf("?");
-    return head.path === null ? target : keyedTarget(head, key);
   }
 
   #miss(
@@ -163,6 +141,7 @@ export class Cache implements FillOwner, PeerFetchOwner {
   #fetch(visit: Visit): void {
     const { x } = visit;
     // An answer to HEAD has nothing to store, and a client that forbids to store should not be waited for.
+    if (x.request.method === "HEAD" && visit.stale !== null) this.#heads.set(x, { visit, askedAt: this.now });
     if (x.request.method === "HEAD" || visit.wants.noStore) return this.pass(visit);
     x.cacheResult = visit.stale === null ? "miss" : "expired";
     if (this.#join(visit) || this.#askPeer(visit)) return;
@@ -380,14 +359,40 @@ export class Cache implements FillOwner, PeerFetchOwner {
 
   // ——— what makes answers invalid
 
-  /** A server has answered a request that may have changed something (RFC 9111 §4.4). All workers see it at once. */
-  invalidate(x: Exchange): void {
+  /**
+   * A server has answered a request that is not GET: it may have changed something (RFC 9111 §4.4), which all workers
+   * see at once, or say what has become of a stored answer. `keys` are the ways in which routes count a query.
+   */
+  onAnswer(x: Exchange, keys: readonly KeyRule[]): void {
     const { request, response, scheme } = x;
+    if (request.method === "HEAD") return this.#onHead(x);
     for (const target of invalidated(scheme, request, response.status, response.headers)) {
-      const address = addressKey(scheme, request.authority, target);
-      this.#changes.change(address);
-      if (this.store.peek(address) !== undefined) this.#forget(address);
+      for (const key of keys) {
+        const address = keyOfTarget(scheme, request.authority, target, key);
+        this.#changes.change(address);
+        if (this.store.peek(address) !== undefined) this.#forget(address);
+      }
     }
+  }
+
+  /** RFC 9111 §4.3.5: the answer to HEAD freshens what is stored for GET, or shows that it is out of date. */
+  #onHead(x: Exchange): void {
+    const asked = this.#heads.get(x);
+    if (asked === undefined) return;
+    const { place, stale, rules } = asked.visit;
+    const stored = this.store.peek(place.address);
+    const answer = copiedResponse(x.response);
+    answer.headers.added = null; // what is for this client, such as a cookie of a sticky upstream
+    const { length } = stale!.body;
+    const says = headSays(stale!.validators, length, answer);
+    if (says === "nothing" || stored?.remove(stale!) !== true) return;
+    const news = freshen(x.request, stale!.stored, answer, length, asked.askedAt, this.now, rules.policy);
+    const { admission, head } = news;
+    if (says === "update" && !("refusal" in admission)) {
+      const { extra, tags, stamp, body } = stale!;
+      this.#put(place.address, new Entry(extra, stale!, tags, stamp, admission.times, head, body));
+    } else if (stored.variants.length === 0) this.#forget(place.address);
+    else this.#update(place.address, stored);
   }
 
   #forget(address: string): void {
@@ -458,29 +463,8 @@ export class Cache implements FillOwner, PeerFetchOwner {
   }
 }
 
-/** The key of an address that an operator names, as this rule makes it. */
-function keyOfUrl({ scheme, authority, path, query }: PurgeAddress, rule: KeyRule): string {
-  const head = new RequestHead();
-  head.target = path + query;
-  head.queryAt = query === "" ? -1 : path.length;
-  return addressKey(scheme, authority, keyedTarget(head, rule));
-}
-
 const sharedOf = (entry: Entry): SharedAnswer => entry.share();
 const keyOf = ({ place }: Visit): string => place.address + place.extra;
-
-/** Whether the request is one whose answer depends on more than a key can tell. */
-function isUnsuitable(x: Exchange): boolean {
-  const { request } = x;
-  return (
-    request.body !== "none" ||
-    request.upgrade !== "" ||
-    request.expectContinue ||
-    request.authority === "" ||
-    request.path === null ||
-    x.grpc !== NO_GRPC
-  );
-}
 
 const isNeverFresh = (entry: Entry | null): boolean => entry !== null && entry.times.freshUntil <= entry.times.bornAt;
 

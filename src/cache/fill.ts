@@ -198,6 +198,7 @@ export class Fill implements Downstream, BodySource, Host {
   head(head: ResponseHead): void {
     this.#answered = true;
     this.#dropTimer();
+    head.headers.added = null; // the cookie of a sticky upstream, for nobody in particular
     const { status } = head;
     if (status === 304 && this.#asked.length > 0) return this.#onNotModified(head);
     const now = this.#owner.now;
@@ -301,7 +302,8 @@ export class Fill implements Downstream, BodySource, Host {
         this.#owner.replace(this, before, after);
       } else {
         if (index === 0) once = after;
-        this.#owner.remove(this, before);
+        // What comes of one client's cookies or credentials says nothing of what is stored.
+        if (isAdmitted || !OF_THE_CLIENT.has(admission.refusal)) this.#owner.remove(this, before);
       }
     }
     this.#owner.closed(this);

@@ -1,7 +1,8 @@
 // Requests of one key that wait for what another worker fetches or has stored.
 import { Timer } from "../core/timers.ts";
 import type { Peers, PeerWaiter, SharedAnswer } from "./peers.ts";
-import type { CacheEnvironment, Host, Place, Visit } from "./visit.ts";
+import type { Place } from "./place.ts";
+import type { CacheEnvironment, Host, Visit } from "./visit.ts";
 
 /** A worker answers within a millisecond what it has; what it fetches may take as long as others wait for a fetch. */
 const WAIT_MS = 5000;

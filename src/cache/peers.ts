@@ -1,6 +1,6 @@
-// What the workers of a process do for each other: one of them fetches an answer, and the others ask that one for it. Who
-// it is stands in a directory in shared memory, which is a hint: whoever is asked in vain says so, and the other fetches
-// by itself. Content is handed over as shared memory, so that it exists once.
+// What the workers of a process do for each other: one of them fetches an answer, and the others ask that one for it.
+// Who it is stands in a directory in shared memory, which is a hint: whoever is asked in vain says so, and the other
+// fetches by itself. Content is handed over as shared memory, so that it exists once.
 import type { UseTimes } from "../engines/cache/freshness.ts";
 import type { VaryRule } from "../engines/cache/vary.ts";
 import { Directory, NOBODY } from "../engines/storage/directory.ts";

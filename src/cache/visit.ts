@@ -5,21 +5,13 @@ import type { Exchange, RequestSink } from "../pipeline/exchange.ts";
 import type { ForwardEnvironment } from "../upstream/forward-environment.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { Entry } from "./entry.ts";
+import type { Place } from "./place.ts";
 import type { RouteCache } from "./route-cache.ts";
 
 /** What the cache needs from those around it. */
 export interface CacheEnvironment extends ForwardEnvironment {
   /** Forwards a request to an upstream. `env` hears what becomes of it. */
   forward(x: Exchange, upstream: Upstream, env: ForwardEnvironment): void;
-}
-
-/** What is known of a request's place in the cache. */
-export interface Place {
-  /** The key of its address, and the rest of its key. */
-  readonly address: string;
-  readonly extra: string;
-  /** What the server is asked for. */
-  readonly target: string;
 }
 
 /** Who is told of a client that does not wait any more. */

@@ -6,6 +6,7 @@ import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
 import { type Problem, problem, showPath } from "../config/diagnostic.ts";
 import type { Config, ListenerConfig, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
+import type { KeyRule } from "../engines/cache/key.ts";
 import { FileServer } from "../files/file-server.ts";
 import { Site } from "../files/site.ts";
 import type { Policies } from "../filters/definition.ts";
@@ -32,6 +33,8 @@ export interface Plan {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   /** By route; null for those without. */
   readonly caches: readonly (RouteCache | null)[];
+  /** One key for each way in which these count a query. */
+  readonly cacheKeys: readonly KeyRule[];
   /** Bytes for stored answers, over all workers; 0 where no route has a cache. */
   readonly cacheBytes: number;
 }
@@ -80,7 +83,15 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
   if (problems.size > 0) throw new PlanError([...problems.values()]);
   const routes = sources.map((source) => source.value);
   const cacheBytes = Math.max(0, ...config.routes.map((route) => cacheOf(config, route)?.memory ?? 0));
-  return { table: compileRoutes(sources), routes, sources, targets, upstreams, caches, cacheBytes };
+  const cacheKeys = keysByQuery(caches);
+  return { table: compileRoutes(sources), routes, sources, targets, upstreams, caches, cacheKeys, cacheBytes };
+}
+
+/** Of the keys that count a query alike, one. */
+function keysByQuery(caches: readonly (RouteCache | null)[]): readonly KeyRule[] {
+  const keys = new Map<string, KeyRule>();
+  for (const rules of caches) if (rules !== null) keys.set(JSON.stringify(rules.key.query), rules.key);
+  return [...keys.values()];
 }
 
 /** The cache of a route. A default means those that ask servers; a route that has it for nothing is told. */

@@ -279,6 +279,7 @@ export class DataPlane {
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
       caches: plan.caches,
+      cacheKeys: plan.cacheKeys,
       cache: this.#cacheFor(plan),
     };
     this.#wire.plan = wirePlan;
@@ -287,10 +288,18 @@ export class DataPlane {
 
   #cacheFor({ cacheBytes }: Plan): Cache | null {
     const share = Math.floor(cacheBytes / this.#options.threads);
-    if (share === 0) this.#cache = null;
+    if (share === 0) this.#dropCache();
     else if (this.#cache === null) this.#cache = new Cache(share, this.#changes, this.#peers);
     else this.#cache.resize(share);
     return this.#cache;
+  }
+
+  #dropCache(): void {
+    if (this.#cache === null) return;
+    this.#cache = null;
+    const { peers } = this.#options;
+    if (peers !== null) Peers.forget(peers.memory, peers.worker);
+    for (const gauge of ["bytes", "addresses"] as const) this.#cacheMetrics?.[gauge].set(0);
   }
 
   #environment(resolver: Resolver): UpstreamEnvironment {
@@ -392,14 +401,14 @@ export class DataPlane {
 
   /** Forgets stored answers in this thread; resolves to how many these were. */
   async purge(purge: Purge): Promise<number> {
-    const { cache, caches } = this.#wire.plan;
-    const keys = caches.flatMap((rules) => (rules === null ? [] : [rules.key]));
-    return cache === null ? 0 : cache.purge(purge, keys);
+    const { cache, cacheKeys } = this.#wire.plan;
+    return cache === null ? 0 : cache.purge(purge, cacheKeys);
   }
 
   /** A message of another thread about what is stored. */
   onPeer(from: number, message: PeerMessage): void {
-    this.#cache?.onPeer(from, message);
+    if (this.#cache !== null) this.#cache.onPeer(from, message);
+    else if (message.kind === "want") this.#peers?.answer(from, message.question, []);
   }
 
   /** What is stored in this thread. */
@@ -454,6 +463,7 @@ function compilePlanless(metrics: Metrics): WirePlan {
     trustedProxies: null,
     requests: metrics.requests([]),
     caches: [],
+    cacheKeys: [],
     cache: null,
   };
 }

@@ -1,8 +1,8 @@
 // The one list of filters. Its order is the order of the request phase, and, for those with a response phase, of that.
 import { within } from "../config/compile-error.ts";
 import type { Filter } from "../pipeline/exchange.ts";
-import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
 import { compress, compressAsked } from "./compress/filter.ts";
+import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
 import { grpcWeb } from "./grpc-web/filter.ts";
 import { plugins } from "./plugins/filter.ts";
 import { redirect } from "./redirect/filter.ts";
