@@ -109,6 +109,7 @@ const BAD: readonly (readonly [label: string, value: string, message: string])[]
   ["routes.a.stripPrefix", "/a", "a route needs a host or a path"],
   ["routes.__proto__.path", "/a", '"__proto__" is not a name for a route'],
   ["health.path", "/a b", '"/a b" is not a path'],
+  ["health.path", "/#", '"/#" is not a path'],
   ["network", "other", 'it is not in the network "other"'],
 ];
 for (const [label, value, message] of BAD) {

@@ -121,8 +121,8 @@ class LabelReader {
 
   /** A path without anything that could change the request line. */
   #path(key: string, value: string | undefined): string | null {
-    if (value === undefined || /^\/[\x21-\x7e]*$/.test(value)) return value ?? null;
-    this.fail(PREFIX + key, `"${value}" is not a path`, "a path starts with / and has no spaces");
+    if (value === undefined || /^\/[!"$-~]*$/.test(value)) return value ?? null;
+    this.fail(PREFIX + key, `"${value}" is not a path`, "a path starts with / and has neither spaces nor #");
     return null;
   }
 
