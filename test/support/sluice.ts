@@ -154,7 +154,8 @@ export async function runConfig(
   folder: Folder,
   config: Readonly<Record<string, unknown>>,
   args: readonly string[] = [],
+  options: StartOptions = {},
 ): Promise<SluiceProcess> {
   const file = folder.write("sluice.json", { admin: { address: "127.0.0.1:0" }, ...config });
-  return SluiceProcess.start(["run", "-c", file, ...args]);
+  return SluiceProcess.start(["run", "-c", file, ...args], options);
 }
