@@ -124,6 +124,15 @@ export class SluiceProcess implements AsyncDisposable {
     );
   }
 
+  /** Waits for a sample of /metrics: what is counted, is counted behind the answer that the client has already. */
+  async counted(sample: string, value: number): Promise<void> {
+    let seen: number | undefined;
+    const isThere = async (): Promise<boolean> => (seen = (await this.metrics()).get(sample)) === value;
+    await until(isThere, `${sample} to be ${value}`).catch((error: Error) => {
+      throw new Error(`${error.message}; it is ${seen}`);
+    });
+  }
+
   /** Waits for a line of its log. */
   async said(text: string | RegExp, ms: number = DEADLINE_MS): Promise<void> {
     const matches = (): boolean => (typeof text === "string" ? this.err.includes(text) : text.test(this.err));
