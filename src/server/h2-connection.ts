@@ -12,6 +12,7 @@ import type { ClientHttp2Metrics, ResetCause } from "../observe/metrics.ts";
 import { ClientInfo } from "../pipeline/client-info.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER } from "../transport/connection.ts";
 import { OutputBatch } from "../transport/output-batch.ts";
+import { ExchangeList } from "./exchange-list.ts";
 import { type ExchangeOwner, H2Exchange } from "./h2-exchange.ts";
 import type { AltSvc, ListenerContext } from "./listener.ts";
 
@@ -52,7 +53,7 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
   readonly #output: OutputBatch;
   readonly #timer: Timer;
   /** Those whose exchange or stream goes on. */
-  readonly #exchanges = new Set<H2Exchange>();
+  readonly #exchanges = new ExchangeList();
   /**
    * Requests of the bytes that are being read. They begin behind these: one that its client takes back at once (rapid
    * reset, CVE-2023-44487) costs its head and nothing more.

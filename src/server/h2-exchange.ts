@@ -44,6 +44,10 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export class H2Exchange implements Downstream, StreamHandler {
   readonly stream: ExchangeStream;
+  // Its place among those of its connection (ExchangeList).
+  next: H2Exchange | null = null;
+  previous: H2Exchange | null = null;
+  isListed = false;
   readonly #owner: ExchangeOwner;
   readonly #x: Exchange;
   #sink: RequestSink | null = null;

@@ -1,4 +1,5 @@
 // The connections to one server: kept for reuse, opened when needed, and told when the server is given up.
+import { isIP } from "node:net";
 import type { Address } from "../config/address.ts";
 import type { UpstreamConfig } from "../config/schema.ts";
 import { type Fault, FaultError, fault } from "../core/faults.ts";
@@ -82,6 +83,8 @@ export class Server implements ServerRef, ClientOwner, SharingHome<ConnectionWan
   /** One request is finding out whether it can be reached again. */
   probed = false;
   readonly #owner: ServerOwner;
+  /** What it points to may change while connections are open; "" where the address is one. */
+  readonly #hostName: string;
   readonly #resolver: Resolver;
   readonly #wheel: TimerWheel;
   /** Open connections, those under way not among them. */
@@ -102,6 +105,7 @@ export class Server implements ServerRef, ClientOwner, SharingHome<ConnectionWan
   constructor(member: Member, owner: ServerOwner, resolver: Resolver, wheel: TimerWheel) {
     this.name = member.id;
     this.address = member.address;
+    this.#hostName = member.address.kind === "unix" || isIP(member.address.host) !== 0 ? "" : member.address.host;
     this.member = member;
     this.#owner = owner;
     this.#resolver = resolver;
@@ -326,9 +330,10 @@ export class Server implements ServerRef, ClientOwner, SharingHome<ConnectionWan
   }
 
   /** The name does not point to this connection's address any more. */
-  hasMoved({ remoteAddress }: Connection): boolean {
-    if (this.address.kind === "unix" || this.address.host === remoteAddress) return false;
-    const known = this.#resolver.lookup(this.address.host);
+  hasMoved(connection: Connection): boolean {
+    if (this.#hostName === "") return false;
+    const { remoteAddress } = connection;
+    const known = this.#resolver.lookup(this.#hostName);
     if (!Array.isArray(known)) {
       (known as Promise<unknown>).catch(() => {});
       return false;
