@@ -14,6 +14,7 @@ import { H2Connection, type H2ListenerContext } from "../server/h2-connection.ts
 import { type H2cOwner, H2cPreface } from "../server/h2c-preface.ts";
 import { H3Connection, type H3ListenerContext } from "../server/h3-connection.ts";
 import { type AltSvc, type ExchangeHandler, headLimitsOf } from "../server/listener.ts";
+import { Offenders } from "../server/offenders.ts";
 import { RedirectingHandler } from "../server/redirecting-handler.ts";
 import { acceptBySni, type HelloEnd, type SniOwner, SniTable } from "../server/sni-router.ts";
 import { type TcpContext, TcpSession } from "../server/tcp-session.ts";
@@ -25,6 +26,7 @@ import type { QuicConnection, QuicConnectionHandler } from "../transport/quic-co
 import { listenOn, type SocketListener } from "../transport/socket.ts";
 import { listenTls, type TlsListener } from "../transport/tls.ts";
 import { type TlsTakeover, takeOverTls } from "../transport/tls-takeover.ts";
+import type { ListenerGate } from "./listener-gate.ts";
 import { altSvcOf, ListenerQuic, type QuicOwner } from "./listener-quic.ts";
 import type { ListenerTls } from "./listener-tls.ts";
 import { StreamTarget } from "./stream-target.ts";
@@ -53,6 +55,8 @@ export class ActiveListener
   readonly #answers: ChallengeAnswers;
   readonly wheel: TimerWheel;
   draining = false;
+  /** Who may connect; null for everybody. */
+  gate: ListenerGate | null = null;
   readonly connections: Set<Client> = new Set();
   readonly #streams: Streams;
   /** Null without TLS. */
@@ -67,6 +71,7 @@ export class ActiveListener
   readonly #perAddress = new Map<string, number>();
   readonly #gauge: Gauge;
   readonly http2: ClientHttp2Metrics;
+  readonly offenders = new Offenders();
   readonly #http3Metrics: () => ClientHttp2Metrics;
   #http3: ClientHttp2Metrics | null = null;
   /** Null without HTTP/3, and in all threads but the one that has its port. */
@@ -181,6 +186,7 @@ export class ActiveListener
   }
 
   acceptQuic(connection: QuicConnection): QuicConnectionHandler | null {
+    if (this.gate?.admits(connection.remoteAddress) === false) return null;
     const client = this.#counted(connection, () => new H3Connection(connection, this));
     return client instanceof H3Connection ? client : null;
   }
@@ -260,6 +266,8 @@ export class ActiveListener
 
   /** Looks at the name that a TLS client asks for, where that decides. */
   #afterProxy(connection: Connection): ConnectionHandler | null {
+    const { gate } = this;
+    if (gate !== null && !gate.admits(connection.remoteAddress)) return gate.drop(connection);
     if (this.#takeover === null && this.#sni === null) return this.#begin(connection, null);
     this.#arriving.add(connection);
     if (!this.#serving) connection.pause();
@@ -391,8 +399,18 @@ export class ActiveListener
 }
 
 /** Whether something is read of a connection before TLS begins: whose it is, or the name that it asks for. */
-export const looksFirst = ({ sni, proxyProtocol, tls }: ListenerConfig): boolean =>
-  sni !== undefined || proxyProtocol !== undefined || looksAtHosts({ tls });
+const looksFirst = ({ sni, proxyProtocol, access, tls }: ListenerConfig): boolean =>
+  sni !== undefined || proxyProtocol !== undefined || access !== undefined || looksAtHosts({ tls });
+
+/** What a listener's socket is opened for: another kind takes another socket. */
+export const kindOf = (options: ListenerConfig): string => {
+  const { tls, udp } = options;
+  if (udp !== undefined) return "udp";
+  if (tls === undefined) return "plain";
+  const looks = looksFirst(options);
+  const quic = options.http3 === false ? "" : ", quic";
+  return `${looks ? "looked into" : "tls"}${quic}${tls.keyLog === undefined ? "" : `, keys to ${tls.keyLog}`}`;
+};
 
 /** Whether the terms of TLS differ by host. */
 const looksAtHosts = ({ tls }: Pick<ListenerConfig, "tls">): boolean => tls !== undefined && tls.policies.length > 0;

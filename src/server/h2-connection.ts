@@ -11,14 +11,17 @@ import { RequestHead } from "../http/message.ts";
 import type { ClientHttp2Metrics, ResetCause } from "../observe/metrics.ts";
 import { ClientInfo } from "../pipeline/client-info.ts";
 import { type Connection, type ConnectionHandler, HIGH_WATER } from "../transport/connection.ts";
+import { beginTurn, endTurn } from "../transport/outbox.ts";
 import { OutputBatch } from "../transport/output-batch.ts";
 import { ExchangeList } from "./exchange-list.ts";
 import { type ExchangeOwner, H2Exchange } from "./h2-exchange.ts";
 import type { AltSvc, ListenerContext } from "./listener.ts";
+import type { Offenders } from "./offenders.ts";
 
 /** What a listener has beside for its HTTP/2 connections. */
 export interface H2ListenerContext extends ListenerContext {
   readonly http2: ClientHttp2Metrics;
+  readonly offenders: Offenders;
 }
 
 // Where a connection stands.
@@ -39,6 +42,11 @@ const HALF_CLOSED_MS = 1000;
 const QUEUED_MAX = 4 * HIGH_WATER;
 /** Heads kept for the next request that needs one. */
 const HEADS_KEPT = 256;
+/**
+ * Requests of one connection that begin in one turn. A hundred that each open a connection to a server take 10 ms, for
+ * which everybody else would have to wait.
+ */
+const BEGIN_AT_ONCE = 32;
 const NEVER = Number.POSITIVE_INFINITY;
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -61,6 +69,8 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
   readonly #fresh: H2Exchange[] = [];
   /** Those whose client is to be told to stop sending once it has got all of its answer. */
   readonly #stopping = new Set<H2Exchange>();
+  /** There are more than begin in one turn. */
+  #isBeginning = false;
   #state = OPEN;
   #inSession = false; // a call of ours into the session has not returned yet
   #dropsLeft = NEVER; // bytes that are still read and dropped at the end
@@ -82,7 +92,7 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
     this.client = new ClientInfo(connection.remoteAddress, connection, connection.tls === null ? "http" : "https");
     this.#timer = new Timer(() => this.#onTimer());
     this.#output = new OutputBatch(connection);
-    this.#session = new H2Session("server", sessionOptions(listener), this.#output, this);
+    this.#session = new H2Session("server", sessionOptions(listener, this.client.address), this.#output, this);
     this.#lookIn(listener.options.timeouts.header);
     this.#settingsBy = this.#lookAt;
     this.#session.start();
@@ -128,8 +138,25 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
 
   #beginFresh(): void {
     const fresh = this.#fresh;
-    for (let i = 0; i < fresh.length; i += 1) fresh[i]!.begin();
-    fresh.length = 0;
+    if (fresh.length <= BEGIN_AT_ONCE) {
+      for (let i = 0; i < fresh.length; i += 1) fresh[i]!.begin();
+      fresh.length = 0;
+      return;
+    }
+    for (const exchange of fresh.splice(0, BEGIN_AT_ONCE)) exchange.begin();
+    if (this.#isBeginning) return;
+    this.#isBeginning = true;
+    setImmediate(() => this.#beginMore());
+  }
+
+  #beginMore(): void {
+    beginTurn();
+    this.#isBeginning = false;
+    this.#inSession = true;
+    this.#beginFresh();
+    this.#inSession = false;
+    this.#settle();
+    endTurn();
   }
 
   #awaitHead(): void {
@@ -224,7 +251,10 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
   onGoaway(): void {}
 
   onBroken(cause: Fault): void {
-    if (cause.code === "h2.abuse") this.#dropsLeft = DROPPED_OF_ABUSE;
+    if (cause.code === "h2.abuse") {
+      this.#dropsLeft = DROPPED_OF_ABUSE;
+      this.listener.offenders.note(this.client.address, this.listener.wheel.now);
+    }
     this.listener.http2.goaways(cause.code).add(1);
     this.#linger();
   }
@@ -356,11 +386,17 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
   }
 }
 
-function sessionOptions({ headLimits, options }: ListenerContext): SessionOptions {
+/** Those who share an address with an attacker can still load a page with so many streams. */
+const STREAMS_OF_OFFENDERS = 16;
+const PATIENCE_WITH_OFFENDERS = 0.25;
+
+function sessionOptions({ headLimits, options, offenders, wheel }: H2ListenerContext, address: string): SessionOptions {
+  const { streams } = options.limits;
+  const common = { ...SERVER_DEFAULTS, head: headLimits, dropUnderscores: !options.underscoreHeaders };
+  if (!offenders.knows(address, wheel.now)) return { ...common, concurrentStreams: streams };
   return {
-    ...SERVER_DEFAULTS,
-    head: headLimits,
-    concurrentStreams: options.limits.streams,
-    dropUnderscores: !options.underscoreHeaders,
+    ...common,
+    concurrentStreams: Math.min(streams, STREAMS_OF_OFFENDERS),
+    patience: PATIENCE_WITH_OFFENDERS,
   };
 }

@@ -57,6 +57,12 @@ export class Glitches {
   /** Answers begun so far, and DATA frames with content in both directions. */
   answers = 0;
   dataFrames = 0;
+  readonly #patience: number;
+
+  /** `patience`: the part of what is free that this peer has, above 0 and up to 1. */
+  constructor(patience = 1) {
+    this.#patience = patience;
+  }
 
   /** Counts one more. Returns whether that is over the budget. `now` in milliseconds. */
   count(kind: GlitchKind, now: number): boolean {
@@ -76,6 +82,6 @@ export class Glitches {
     }
     const count = counts[index]! + 1;
     counts[index] = count;
-    return count > budget.base + budget.perUse * (uses - counts[KINDS + index]!);
+    return count > budget.base * this.#patience + budget.perUse * (uses - counts[KINDS + index]!);
   }
 }

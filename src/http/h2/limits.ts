@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly dropUnderscores: boolean;
   /** Offer extended CONNECT (RFC 8441); server role only. */
   readonly connectProtocol: boolean;
+  /** The part of each budget of abuse (glitches.ts) that the peer has: 1 for those of whom nothing bad is known. */
+  readonly patience: number;
   /** Bytes that a stream's peer may send ahead, at first and at most. */
   readonly streamWindow: number;
   readonly streamWindowMax: number;
@@ -31,6 +33,7 @@ export const SERVER_DEFAULTS: SessionOptions = {
   concurrentStreams: 128, // RFC 9113 §6.5.2 recommends at least 100
   dropUnderscores: true,
   connectProtocol: true,
+  patience: 1,
   ...WINDOWS,
 };
 
@@ -39,6 +42,7 @@ export const CLIENT_DEFAULTS: SessionOptions = {
   concurrentStreams: 0, // servers push nothing to us
   dropUnderscores: false,
   connectProtocol: false,
+  patience: 1,
   ...WINDOWS,
 };
 

@@ -57,7 +57,7 @@ export class SessionCore implements StreamHost, SenderHost {
   readonly out: H2Output;
   readonly sender: Sender;
   readonly table: StreamTable = new StreamTable();
-  readonly glitches: Glitches = new Glitches();
+  readonly glitches: Glitches;
   /** What the peer may send on the whole connection. */
   readonly receiveWindow: ReceiveWindow;
   peer: PeerSettings = DEFAULT_PEER;
@@ -95,6 +95,7 @@ export class SessionCore implements StreamHost, SenderHost {
     this.options = options;
     this.out = out;
     this.owner = owner;
+    this.glitches = new Glitches(options.patience);
     this.sender = new Sender(out, this);
     this.receiveWindow = new ReceiveWindow(options.connectionWindow, options.connectionWindowMax, 0);
   }
