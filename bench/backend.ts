@@ -15,6 +15,8 @@ export interface Backend {
   readonly port: number;
   /** Speaks HTTP/2 without TLS, and answers calls of gRPC. */
   readonly grpcPort: number;
+  /** How many requests it has had so far, this question among them. */
+  requests(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -26,10 +28,14 @@ export async function startBackend(directory: string, core: number): Promise<Bac
   writeFileSync(join(home, "files", "10k"), "x".repeat(10 * 1024));
   writeFileSync(join(home, "files", "1m"), "x".repeat(1024 * 1024));
   writeFileSync(join(home, "files", "json"), JSON_BODY);
+  mkdirSync(join(home, "files", "cached"));
+  writeFileSync(join(home, "files", "cached", "1k"), "x".repeat(1024));
+  writeFileSync(join(home, "files", "cached", "50k"), "x".repeat(50 * 1024));
+  writeFileSync(join(home, "files", "cached", "json"), JSON_BODY);
   writeFileSync(join(home, "nginx.conf"), backendConfig(home, port, grpcPort));
   const child: Child = startChild("backend", nginxCommand(home), { core, directory: home });
   await waitUntilServing(child, "the backend (nginx)", `http://127.0.0.1:${port}/small`);
-  return { port, grpcPort, stop: () => child.stop() };
+  return { port, grpcPort, requests: () => requestsOf(port), stop: () => child.stop() };
 }
 
 /**
@@ -46,9 +52,27 @@ export async function forwardingProblem(port: number): Promise<string | null> {
   return response.status === 200 && seen === wanted ? null : `the backend saw ${seen.trim()}, not ${wanted.trim()}`;
 }
 
+async function requestsOf(port: number): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/requests`, { keepalive: false });
+  // accepted, handled and served, below a line of words
+  return Number(/(\d+)\s*\nReading/.exec(await response.text())?.[1]);
+}
+
+/** Asks a proxy twice for an answer that may be stored. The backend marks each of its answers. Returns what is wrong, or null. */
+export async function cachingProblem(port: number, path: string): Promise<string | null> {
+  const marks: (string | null)[] = [];
+  for (let asked = 0; asked < 2; asked += 1) {
+    const headers = { Host: HOST, "accept-encoding": "gzip" };
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { keepalive: false, headers });
+    await response.arrayBuffer();
+    marks.push(response.headers.get("x-answer"));
+  }
+  return marks[0] !== null && marks[0] === marks[1] ? null : `answered anew: ${marks.join(", then ")}`;
+}
+
 /** Asks a proxy for the JSON: one that does not compress it must not be compared. Returns what is wrong, or null. */
-export async function compressionProblem(port: number): Promise<string | null> {
-  const response = await fetch(`http://127.0.0.1:${port}/json`, {
+export async function compressionProblem(port: number, path: string): Promise<string | null> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     keepalive: false,
     headers: { "accept-encoding": "gzip" },
   });
@@ -76,6 +100,16 @@ function backendConfig(home: string, port: number, grpcPort: number): string {
     location = /small { return 200 "${small}"; }
     location = /post { return 200 "${small}"; }
     location = /json { default_type application/json; }
+    location /cached/ {
+      default_type application/json;
+      add_header Cache-Control "public, max-age=3600";
+      add_header X-Answer $request_id;
+    }
+    location /scan/ {
+      add_header Cache-Control "public, max-age=3600";
+      return 200 "${"x".repeat(1024)}";
+    }
+    location = /requests { stub_status; }
     location = /fields {
       return 200 "for=$http_x_forwarded_for proto=$http_x_forwarded_proto forwarded-host=$http_x_forwarded_host host=$http_host\\n";
     }

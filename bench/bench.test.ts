@@ -42,11 +42,14 @@ describe("scenarios", () => {
     ["small", "sluice nginx haproxy caddy fastify-http-proxy http-proxy"],
     ["gzip", "sluice nginx haproxy"],
     ["file-100k", "sluice nginx caddy"],
+    ["cache-1k", "sluice nginx haproxy varnish"],
+    ["cache-gzip", "sluice nginx haproxy varnish"],
     ["tls", "sluice nginx haproxy caddy"],
     ["h2", "sluice nginx haproxy caddy"],
     ["grpc", "sluice nginx haproxy"],
     ["h3", "sluice caddy"],
     ["tcp", "sluice nginx haproxy"],
+    ["waf-get", "sluice nginx"],
   ];
   for (const [name, peers] of TAKING_PART)
     test(`who takes part in ${name}`, () => {
@@ -222,7 +225,7 @@ describe("soak", () => {
 });
 
 test("every peer has a name of its own and a version", async () => {
-  expect(new Set(PEERS.map((peer) => peer.name)).size).toBe(6);
+  expect(new Set(PEERS.map((peer) => peer.name)).size).toBe(7);
   const manifest = (await Bun.file(join(import.meta.dir, "../package.json")).json()) as { version: string };
   expect(PEERS[0]!.version()).toBe(`${manifest.version} on Bun ${Bun.version}`);
 });

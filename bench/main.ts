@@ -57,7 +57,11 @@ await runAndCleanUp(async () => {
 /** @returns 0, or 1 when a row is invalid. */
 async function run(options: Options): Promise<number> {
   const isLayer4 = options.scenarios.some((scenario) => scenario.kind === "load" && scenario.layer === 4);
-  const needed = options.peers.flatMap((peer) => [...peer.packages, ...((isLayer4 && peer.layer4) || [])]);
+  const isFirewall = options.scenarios.some((scenario) => scenario.kind === "load" && scenario.waf);
+  const needed = options.peers.flatMap((peer) => [
+    ...[...peer.packages, ...((isLayer4 && peer.layer4) || [])],
+    ...((isFirewall && peer.waf) || []),
+  ]);
   const generators = generatorsOf(options);
   await ensureDebianPackages([...BACKEND_PACKAGES, ...generators.flatMap(({ packages }) => packages), ...needed]);
   raiseFileLimit(FILES_WANTED);

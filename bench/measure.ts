@@ -1,8 +1,9 @@
 // One scenario: all its peers, in alternating rounds.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Backend, compressionProblem, forwardingProblem } from "./backend.ts";
+import { type Backend, cachingProblem, compressionProblem, forwardingProblem } from "./backend.ts";
 import { freePort } from "./child.ts";
+import { firewallProblem } from "./firewall.ts";
 import { affordableConnections, weighIdle } from "./idle.ts";
 import { runLoad } from "./load.ts";
 import { type Peer, type RunningPeer, speaks, writeCertificate } from "./peer.ts";
@@ -27,7 +28,16 @@ interface Collected {
 }
 
 /** What peers are told where a scenario says nothing. */
-const PLAIN: Speech = { layer: 7, tls: false, protocol: "http/1.1", grpc: false, gzip: 0, files: false };
+const PLAIN: Speech = {
+  layer: 7,
+  tls: false,
+  protocol: "http/1.1",
+  grpc: false,
+  gzip: 0,
+  files: false,
+  cache: false,
+  waf: false,
+};
 /** Before the first round: long enough for just-in-time compilers to have done their work. */
 const WARM_UP_SECONDS = 3;
 
@@ -60,11 +70,8 @@ async function measureLoad(
     await attempt(bench, peer, collected, async () => {
       const started = await start(bench, peer, scenario.connections * scenario.streams, scenario);
       running.set(peer, started);
-      const isPlain = scenario.layer === 7 && !scenario.tls && !scenario.grpc && !scenario.files;
-      const problem = isPlain ? await forwardingProblem(started.port) : null;
+      const problem = await problemOf(scenario, started.port);
       if (problem !== null) throw new Error(problem);
-      const flaw = scenario.gzip > 0 ? await compressionProblem(started.port) : null;
-      if (flaw !== null) throw new Error(flaw);
       await runLoad(scenario, started.port, { ...loadOptions(bench), seconds: WARM_UP_SECONDS });
     });
   }
@@ -82,11 +89,28 @@ async function measureLoad(
   await Promise.all([...running.values()].map((peer) => peer.stop()));
 }
 
+/** Whether a peer does the work that is measured; what is wrong, or null. */
+async function problemOf(scenario: LoadScenario, port: number): Promise<string | null> {
+  const { layer, tls, grpc, files, cache, gzip, waf, path } = scenario;
+  if (waf) return firewallProblem(port);
+  if (cache) {
+    const problem = await cachingProblem(port, path);
+    if (problem !== null) return problem;
+  } else if (layer === 7 && !tls && !grpc && !files) {
+    const problem = await forwardingProblem(port);
+    if (problem !== null) return problem;
+  }
+  return gzip > 0 ? compressionProblem(port, path) : null;
+}
+
 async function sampleLoad(bench: Bench, scenario: LoadScenario, peer: RunningPeer): Promise<LoadSample> {
+  const asked = scenario.cache ? await bench.backend.requests() : 0;
   const before = cpuSeconds(peer.pid);
   const load = await runLoad(scenario, peer.port, loadOptions(bench));
   const cpu = cpuSeconds(peer.pid) - before;
   if (load.requests === 0) throw new Error("not one request was answered");
+  const passed = scenario.cache ? (await bench.backend.requests()) - asked - 1 : 0;
+  if (passed > 0) throw new Error(`${passed} requests reached the backend`);
   // The generator counts bytes as they come, so unfinished answers may add to them but never take away.
   const short = load.bytes < load.requests * scenario.answerBytes;
   return {
@@ -150,13 +174,13 @@ async function start(bench: Bench, peer: Peer, connections: number, speech: Spee
   startCount += 1;
   const directory = join(bench.directory, `${peer.name}-${startCount}`);
   mkdirSync(directory);
-  const { layer, tls, protocol, grpc, gzip, files } = speech;
+  const { layer, tls, protocol, grpc, gzip, files, cache, waf } = speech;
   const { backend, proxyCore: core } = bench;
   const ports = { port: freePort(), backendPort: grpc ? backend.grpcPort : backend.port };
   if (tls) writeCertificate(directory);
   const publicFolder = files ? folderOfFiles(bench.directory) : "";
-  const context = { ...ports, layer, tls, protocol, grpc, gzip, files, publicFolder, core, directory, connections };
-  return peer.start(context);
+  const own = { ...ports, publicFolder, core, directory, connections };
+  return peer.start({ ...own, layer, tls, protocol, grpc, gzip, files, cache, waf });
 }
 
 function loadOptions(bench: Bench): { core: number; seconds: number; directory: string } {

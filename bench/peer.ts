@@ -19,6 +19,8 @@ export interface PeerContext extends Speech {
   readonly publicFolder: string;
   /** Most clients at a time; for peers whose tables have a fixed size. */
   readonly connections: number;
+  /** Memory of Sluice's cache; its default without. */
+  readonly cacheMegabytes?: number;
 }
 
 export interface RunningPeer {
@@ -44,18 +46,24 @@ export interface Peer {
   readonly gzip: boolean;
   /** Whether the bench knows how to have it serve files. */
   readonly files: boolean;
+  /** Whether the bench knows how to have it cache; "only": it takes part where that is measured, and nowhere else. */
+  readonly cache: boolean | "only";
+  /** Debian packages that it needs besides to be a firewall; null when it cannot. */
+  readonly waf: readonly string[] | null;
   version(): string;
   start(context: PeerContext): Promise<RunningPeer>;
 }
 
 /** Whether a peer can take part in a scenario. */
-export function speaks(peer: Peer, { layer, tls, protocol, grpc, gzip, files }: Speech): boolean {
+export function speaks(peer: Peer, { layer, tls, protocol, grpc, gzip, files, cache, waf }: Speech): boolean {
   return (
     (layer === 7 || peer.layer4 !== null) &&
     (!tls || peer.tls) &&
     (!grpc || peer.grpc) &&
     (gzip === 0 || peer.gzip) &&
     (!files || peer.files) &&
+    (!waf || peer.waf !== null) &&
+    (cache ? peer.cache !== false : peer.cache !== "only") &&
     peer.protocols.includes(protocol)
   );
 }

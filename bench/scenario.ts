@@ -14,6 +14,10 @@ export interface Speech {
   readonly gzip: number;
   /** The peers serve files of their own, in place of proxying. */
   readonly files: boolean;
+  /** The peers answer from their caches, in memory or in files that are in memory. */
+  readonly cache: boolean;
+  /** The peers look at requests with the Core Rule Set of Debian, at its defaults. */
+  readonly waf: boolean;
 }
 
 /** A closed loop of requests over a fixed number of connections. */
@@ -26,6 +30,8 @@ export interface LoadScenario extends Speech {
   readonly path: string;
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly bodyBytes: number;
+  /** What the body is; without it, letters. */
+  readonly body?: string;
   /** Size of the answer's body, which the load generator's byte count is checked against. */
   readonly answerBytes: number;
   readonly connections: number;
@@ -90,6 +96,8 @@ const browse = {
   grpc: false,
   gzip: 0,
   files: false,
+  cache: false,
+  waf: false,
   method: "GET",
   fields: BROWSER_FIELDS,
   bodyBytes: 0,
@@ -116,6 +124,34 @@ export const JSON_BODY = JSON.stringify(
 );
 /** No encoder makes less of it. */
 const JSON_GZIP_BYTES_MIN = 2000;
+
+/** Fewer connections: with more, what takes milliseconds leaves some waiting for longer than a round. */
+const guarded = { ...browse, waf: true, connections: 16 } as const;
+
+const post = (type: string, body: string) =>
+  ({
+    method: "POST",
+    path: "/post",
+    fields: [...BROWSER_FIELDS, ["Content-Type", type]],
+    bodyBytes: body.length,
+    body,
+    answerBytes: 34,
+  }) as const;
+
+/** An order as a shop's page sends it, about 1 KB. */
+const FORM_BODY = new URLSearchParams({
+  name: "Ann Example",
+  email: "ann@example.com",
+  street: "12 Main Street",
+  city: "Springfield",
+  country: "GB",
+  phone: "+44 20 7946 0123",
+  comment: "Please leave the parcel with the neighbours at number 14 when nobody is at home. ".repeat(7).trim(),
+  ...Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`item${index}`, `article-${1000 + index * 37}`])),
+}).toString();
+
+/** About 4 KB of what an application sends to its API. */
+const API_BODY = JSON.stringify({ page: 2, records: JSON.parse(JSON_BODY).slice(0, 32) });
 
 export const SCENARIOS: readonly Scenario[] = [
   { ...browse, name: "small", title: "34-byte body, browser-like request", path: "/small", answerBytes: 34 },
@@ -217,6 +253,43 @@ export const SCENARIOS: readonly Scenario[] = [
     path: "/100m",
     answerBytes: 100 * 1024 * 1024,
     connections: 4, // each of them gets several in the time of a round
+  },
+  { ...browse, cache: true, name: "cache-1k", title: "a cached answer of 1 KB", path: "/cached/1k", answerBytes: 1024 },
+  {
+    ...browse,
+    cache: true,
+    name: "cache-50k",
+    title: "a cached answer of 50 KB",
+    path: "/cached/50k",
+    answerBytes: 50 * 1024,
+  },
+  {
+    ...browse,
+    cache: true,
+    gzip: 5,
+    name: "cache-gzip",
+    title: "a cached answer: JSON of 20 KB for clients that take gzip",
+    path: "/cached/json",
+    answerBytes: JSON_GZIP_BYTES_MIN,
+  },
+  {
+    ...guarded,
+    name: "waf-get",
+    title: "firewall: a browser's GET with 3 arguments",
+    path: "/small?category=shoes&page=2&q=red+running+shoes",
+    answerBytes: 34,
+  },
+  {
+    ...guarded,
+    ...post("application/x-www-form-urlencoded", FORM_BODY),
+    name: "waf-form",
+    title: "firewall: a form of 1 KB",
+  },
+  {
+    ...guarded,
+    ...post("application/json", API_BODY),
+    name: "waf-json",
+    title: "firewall: JSON of 4 KB",
   },
   { kind: "idle", name: "idle", title: "10,000 idle keep-alive connections", connections: 10_000 },
   { kind: "resilience", name: "slow-server", title: "one of four servers is ten times slower" },

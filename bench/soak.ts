@@ -60,7 +60,7 @@ async function soak(): Promise<number> {
   mkdirSync(directory);
   const backend = await startBackend(temporaryDirectory(), loadCore);
   if (scenario.tls) writeCertificate(directory);
-  const { connections, layer, tls, protocol, grpc, gzip, files } = scenario;
+  const { connections, layer, tls, protocol, grpc, gzip, files, cache, waf } = scenario;
   const backendPort = grpc ? backend.grpcPort : backend.port;
   const ports = { port: freePort(), backendPort };
   const running = await peer.start({
@@ -71,6 +71,8 @@ async function soak(): Promise<number> {
     grpc,
     gzip,
     files,
+    cache,
+    waf,
     publicFolder: files ? publicFolder(directory) : "",
     core: proxyCore,
     directory,

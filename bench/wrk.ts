@@ -11,9 +11,19 @@ import type { LoadScenario } from "./scenario.ts";
 const MARK = "sluice-bench ";
 
 /** Runs one scenario against a port. The process ends by itself after the given seconds. */
-export async function runWrk(scenario: LoadScenario, port: number, options: LoadOptions): Promise<Load> {
+export function runWrk(scenario: LoadScenario, port: number, options: LoadOptions): Promise<Load> {
+  return runWrkScript(luaScript(scenario), scenario, port, options);
+}
+
+/** The same with another script, which ends as `luaScript` does. */
+export async function runWrkScript(
+  lua: string,
+  scenario: LoadScenario,
+  port: number,
+  options: LoadOptions,
+): Promise<Load> {
   const script = join(options.directory, `${scenario.name}.lua`);
-  writeFileSync(script, luaScript(scenario));
+  writeFileSync(script, lua);
   const program = findProgram("wrk") ?? "wrk";
   const size = ["-t1", `-c${scenario.connections}`, `-d${options.seconds}s`, "--timeout", "10s"];
   const url = `${scenario.tls ? "https" : "http"}://127.0.0.1:${port}${scenario.path}`;
@@ -38,7 +48,9 @@ export function parseLoad(output: string): Load {
 /** The request stays constant, so wrk formats it once and runs no Lua while it measures. Exported for its test. */
 export function luaScript(scenario: LoadScenario): string {
   const fields = scenario.fields.map(([name, value]) => `wrk.headers[${quote(name)}] = ${quote(value)}`);
-  const body = scenario.bodyBytes > 0 ? [`wrk.body = string.rep("x", ${scenario.bodyBytes})`] : [];
+  const letters = `string.rep("x", ${scenario.bodyBytes})`;
+  const content = scenario.body === undefined ? letters : quote(scenario.body);
+  const body = scenario.bodyBytes > 0 ? [`wrk.body = ${content}`] : [];
   const format = `${MARK}{"requests":%d,"seconds":%f,"bytes":%.0f,"errors":%d,"p50Ms":%f,"p99Ms":%f}`;
   return `
 wrk.method = ${quote(scenario.method)}

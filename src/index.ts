@@ -4,8 +4,10 @@ import { randomBytes } from "node:crypto";
 import { Changes } from "./cache/changes.ts";
 import { checkConfig } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
+import { CacheDisk, type PreparedDisk } from "./control/cache-disk.ts";
 import { Certificates, type PreparedCertificates } from "./control/certificates.ts";
-import { claimAddresses } from "./control/claim.ts";
+import { claimAddresses, claimable } from "./control/claim.ts";
+import { Commons } from "./control/commons.ts";
 import { compilePlan } from "./control/compile.ts";
 import { DataPlane, type Prepared } from "./control/data-plane.ts";
 import { Fleet } from "./control/fleet.ts";
@@ -61,6 +63,8 @@ class EmbeddedProxy implements Proxy {
   readonly #fleet: Fleet;
   readonly #certificates: Certificates;
   readonly #plane: DataPlane;
+  readonly #disk: CacheDisk;
+  readonly #commons: Commons;
   #config: Config;
   #ports: ReadonlyMap<string, number> = new Map();
   /** What is begun is done before the next thing begins. */
@@ -69,6 +73,7 @@ class EmbeddedProxy implements Proxy {
   constructor(config: Config) {
     this.#config = config;
     this.#log = createLog(config.log.level);
+    this.#disk = new CacheDisk(this.#log);
     const memory = Board.memory(1);
     this.#fleet = new Fleet(
       {
@@ -79,6 +84,7 @@ class EmbeddedProxy implements Proxy {
       },
       config,
     );
+    this.#commons = new Commons(this.#log, (name, memory) => this.#plane.setMemory(name, memory));
     this.#certificates = new Certificates({
       log: this.#log,
       now: wallClock,
@@ -98,6 +104,7 @@ class EmbeddedProxy implements Proxy {
       threads: 1,
       cacheChanges: Changes.memory(),
       peers: null,
+      deny: (address, ms, reason) => void this.#commons.denials.deny(address, ms, reason),
       ask: (listener, name) => this.#certificates.answer(listener, name),
       askToken: (token) => this.#certificates.responseTo(token),
     });
@@ -113,7 +120,9 @@ class EmbeddedProxy implements Proxy {
       await this.#use(this.#config, []);
     } catch (error) {
       await this.#plane.drain(0);
+      await this.#disk.close();
       this.#fleet.stop();
+      this.#commons.stop();
       await this.#certificates.stop();
       throw error;
     }
@@ -126,24 +135,29 @@ class EmbeddedProxy implements Proxy {
   }
 
   async #use(config: Config, held: Config["listeners"]): Promise<void> {
-    const addresses = (listeners: Config["listeners"]): string[] =>
-      listeners.flatMap(({ address, udp }) => (udp === undefined ? [address] : []));
-    await claimAddresses(addresses(config.listeners), addresses(held));
-    const fleet = this.#fleet.prepare(config, compilePlan(config).upstreams);
+    await claimAddresses(claimable(config.listeners), claimable(held));
+    const commons = this.#commons.prepare(config, 1);
+    const fleet = this.#fleet.prepare(config, compilePlan(config, undefined, commons.shared).upstreams);
     let certificates: PreparedCertificates | null = null;
+    let disk: PreparedDisk | null = null;
     let prepared: Prepared;
     try {
+      disk = await this.#disk.prepare(compilePlan(config).cacheDisk);
       certificates = this.#certificates.prepare(config);
       const { challenges } = this.#certificates;
-      const knowledge = { memberships: fleet.memberships, certificates: certificates.updates, challenges };
+      const { memories } = commons;
+      const knowledge = { memberships: fleet.memberships, certificates: certificates.updates, challenges, memories };
       prepared = this.#plane.prepare(config, this.#ports, knowledge);
     } catch (error) {
       fleet.discard();
       certificates?.discard();
+      disk?.discard();
       throw error;
     }
     fleet.commit();
+    commons.commit();
     await certificates.commit();
+    await disk.commit((tier) => this.#plane.setDisk(tier.access()));
     this.#plane.commit(prepared);
     // Some may have changed since they were made ready.
     for (const update of this.#certificates.updates) this.#plane.setCertificates(update);
@@ -155,7 +169,9 @@ class EmbeddedProxy implements Proxy {
   async close(): Promise<void> {
     await this.#last;
     await this.#plane.drain(this.#config.shutdown.drain);
+    await this.#disk.close();
     this.#fleet.stop();
+    this.#commons.stop();
     await this.#certificates.stop();
   }
 }

@@ -23,6 +23,8 @@ import { GrpcDeadline } from "./pipeline/grpc-deadline.ts";
 import { grpcReply, noteGrpcHead } from "./pipeline/grpc-reply.ts";
 import { countForwards } from "./pipeline/max-forwards.ts";
 import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
+import { type AddressList, NO_ADDRESSES } from "./pipeline/shared.ts";
+import { openTransforms } from "./pipeline/transforms.ts";
 import { namesThisProxy } from "./pipeline/via.ts";
 import type { RouteTable } from "./routing/table.ts";
 import { accessEntry } from "./server/access-entry.ts";
@@ -54,6 +56,8 @@ export type TunnelCounter = (listener: string, change: 1 | -1) => void;
 export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment {
   plan: WirePlan;
   accessLog: AccessLog = NO_ACCESS_LOG;
+  /** Addresses that are denied at run time, on all routes. */
+  denied: AddressList = NO_ADDRESSES;
   readonly wheel: TimerWheel;
   readonly tunnels: Set<Tunnel> = new Set();
   readonly #log: Log;
@@ -70,6 +74,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   handle(x: Exchange): void {
     const { plan } = this;
     identifyClient(x, plan.trustedProxies);
+    if (this.denied.find(x.ip) > 0) return x.downstream.fail(fault("access.denied", "at run time"));
     if (x.request.headers.received(ID["content-type"])) x.grpc = receivedKind(x.request.headers);
     const refusal = refusalOf(x) ?? (x.grpc === NO_GRPC ? null : GrpcDeadline.start(x, this.wheel));
     if (refusal !== null) return x.downstream.fail(refusal);
@@ -117,7 +122,10 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   #act(x: Exchange, route: Route, plan: WirePlan): void {
     const { action } = route;
     if (action.kind === "reply") return this.#answer(x, action.reply(x));
-    if (action.kind === "serve") return action.serve(x, this);
+    if (action.kind === "serve") {
+      openTransforms(x);
+      return action.serve(x, this);
+    }
     const upstream = plan.upstreams.get(action.pick(x));
     if (upstream === undefined) return x.downstream.fail(fault("upstream.none", `no upstream for route ${route.name}`));
     const { cache } = plan;
@@ -127,6 +135,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   }
 
   forward(x: Exchange, upstream: Upstream, env: ForwardEnvironment): void {
+    openTransforms(x);
     const { mirror } = x.route!;
     const copy = mirror === null ? null : this.#mirror(x, mirror);
     x.copy = copy;
@@ -243,8 +252,21 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     // The route may be one of a plan that a reload has replaced since.
     if (x.route === null) requests.record(-1, method, x.status, ms);
     else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);
+    if (x.limit !== "") requests.countLimited(x.route!.name, x.limit);
+    if (x.route !== null && x.route.finishFilters.length > 0) this.#tellFilters(x, x.route);
+    for (let held = x.held; held !== null; held = held.next) held.leave();
     if (x.fault !== null) this.#tellFault(x, x.fault);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
+  }
+
+  #tellFilters(x: Exchange, { finishFilters }: Route): void {
+    for (const filter of finishFilters) {
+      try {
+        filter.finished!(x);
+      } catch (error) {
+        this.#log.error("a filter failed", { filter: filter.name, error: String(error) });
+      }
+    }
   }
 
   tunnelOpened(tunnel: Tunnel, x: Exchange): void {

@@ -116,3 +116,158 @@ test("a worker that ends takes nobody along", async () => {
   for (const target of targets)
     for (let i = 0; i < 4; i += 1) expect((await exchange(proxy.port(), request(target))).body).toBe("hello");
 }, 20_000);
+
+/** A server that sends a head, at once or when it is told to, and pieces of its content whenever it is told to. */
+async function streaming(pieces: number, piece: string, head: Promise<void> = Promise.resolve()) {
+  const gates = Array.from({ length: pieces }, gate);
+  const length = `Content-Length: ${pieces * piece.length}`;
+  const app = await RawBackend.answering(async ({ target }, peer) => {
+    if (target === "/marker") return answer(200);
+    await head;
+    peer.send(`HTTP/1.1 200 OK\r\n${length}\r\n${MINUTE}\r\n\r\n`);
+    for (const each of gates) {
+      await each.opened;
+      peer.send(piece);
+    }
+    return null;
+  });
+  return { app, gates, [Symbol.asyncDispose]: () => app[Symbol.asyncDispose]() };
+}
+
+const SAID = ["sluice; fwd=uri-miss; collapsed", "sluice; fwd=uri-miss; stored"];
+
+test("clients of all workers follow an answer as it comes, however long that takes", async () => {
+  using folder = new Folder();
+  const piece = "x".repeat(700_000);
+  await using server = await streaming(3, piece);
+  const { app, gates } = server;
+  await using proxy = await run(folder, app);
+  const clients = await ask(proxy, 40);
+  await until(() => busy(proxy), "both workers to have clients");
+  const said = new Set<string | null>();
+  for (const client of clients) said.add((await client.head()).field("cache-status"));
+  expect([...said].sort()).toEqual(SAID);
+  // The pieces come while the answer is still open, in each worker.
+  gates[0]!.open();
+  for (const client of clients) expect((await client.bytes(piece.length)).length).toBe(piece.length);
+  // Who comes later gets all of it, without another question.
+  const late = await ask(proxy, 20);
+  for (const client of late) expect((await client.head()).field("cache-status")).toBe(SAID[0]!);
+  for (const client of late) expect(await client.bytes(piece.length)).toBe(piece);
+  await Bun.sleep(5500); // longer than anybody waits for a head
+  for (const each of gates) each.open();
+  for (const client of [...clients, ...late]) {
+    expect((await client.bytes(2 * piece.length)).length).toBe(2 * piece.length);
+    client.close();
+  }
+  for (let i = 0; i < 8; i += 1)
+    expect((await exchange(proxy.port(), request("/a"))).field("cache-status")).toBe("sluice; hit");
+  expect(app.requests.length).toBe(1);
+}, 30_000);
+
+test("what is too large to be stored is still asked for once by those who wait, and held up by the slowest", async () => {
+  using folder = new Folder();
+  const piece = "x".repeat(1_000_000);
+  const head = gate();
+  await using server = await streaming(40, piece, head.opened);
+  const { app, gates } = server;
+  await using proxy = await run(folder, app, { cache: { memory: "8MB" } });
+  const clients = await ask(proxy, 12);
+  await until(() => busy(proxy), "both workers to have clients");
+  // What was sent before this has been read: who comes after the head asks for itself.
+  for (let i = 0; i < 16; i += 1) await exchange(proxy.port(), request("/marker"));
+  head.open();
+  for (const client of clients) {
+    await client.head();
+    client.discarding = true;
+  }
+  const slow = clients[7]!;
+  slow.socket.pause();
+  for (const each of gates) each.open();
+  await until(() => clients[0]!.bytesIn > 500_000, "the first bytes");
+  // Sockets and windows take some; the rest waits in the server.
+  const peer = await app.peer(0);
+  await until(() => peer.socket.writableLength > 0, "the server to be held up");
+  slow.socket.resume();
+  for (const client of clients) {
+    await client.when(() => client.bytesIn > 40 * piece.length, "all of it", 15_000);
+    client.close();
+  }
+  expect(app.requests.filter(({ target }) => target === "/a").length).toBe(1);
+}, 30_000);
+
+test("an answer that breaks off breaks off for the clients of all workers", async () => {
+  using folder = new Folder();
+  const piece = "x".repeat(100_000);
+  await using server = await streaming(2, piece);
+  const { app, gates } = server;
+  await using proxy = await run(folder, app);
+  const clients = await ask(proxy, 20);
+  await until(() => busy(proxy), "both workers to have clients");
+  for (const client of clients) await client.head();
+  gates[0]!.open();
+  for (const client of clients) await client.bytes(piece.length);
+  (await app.peer(0)).reset();
+  for (const client of clients) {
+    await client.end();
+    client.close();
+  }
+  expect(app.requests.length).toBe(1);
+}, 20_000);
+
+test("the end of the worker that fetches ends it for those who follow elsewhere, and nobody waits for it", async () => {
+  using folder = new Folder();
+  const piece = "x".repeat(100_000);
+  await using server = await streaming(2, piece);
+  const { app, gates } = server;
+  await using proxy = await run(folder, app);
+  const clients = await ask(proxy, 20);
+  await until(() => busy(proxy), "both workers to have clients");
+  for (const client of clients) await client.head();
+  gates[0]!.open();
+  for (const client of clients) await client.bytes(piece.length);
+  let id = -1;
+  await until(async () => {
+    const { workers } = (await proxy.admin("GET", "/api/cache")).body as { workers: { filling: number }[] };
+    id = workers.findIndex(({ filling }) => filling > 0);
+    return id >= 0;
+  }, "the worker that fetches");
+  await proxy.admin("POST", `/api/workers/${id}/restart`);
+  for (const client of clients) {
+    await client.end();
+    client.close();
+  }
+  for (const each of gates) each.open();
+  const again = await ask(proxy, 1);
+  expect((await again[0]!.response()).body.length).toBe(2 * piece.length);
+  again[0]!.close();
+}, 20_000);
+
+test("a stale answer is validated once for all workers, and not at once again when that fails", async () => {
+  using folder = new Folder();
+  let down = false;
+  const STALE = "Cache-Control: max-age=1, stale-if-error=60";
+  await using app = await RawBackend.answering(async (got) => {
+    if (got.field("if-none-match") === null) return answer(200, "hello", [STALE, 'ETag: "a"']);
+    await Bun.sleep(50);
+    return down ? answer(503, "down") : `HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n${STALE}\r\n\r\n`;
+  });
+  await using proxy = await run(folder, app);
+  for (let i = 0; i < 16; i += 1) await exchange(proxy.port(), request("/a"));
+  expect(app.requests.length).toBe(1);
+  await Bun.sleep(1500);
+  const validated = await ask(proxy, 50);
+  for (const client of validated) expect((await client.response()).body).toBe("hello");
+  expect(app.requests.length).toBe(2);
+  down = true;
+  await Bun.sleep(1500);
+  const stale = await ask(proxy, 50);
+  for (const client of stale) {
+    const got = await client.response();
+    expect([got.status, got.body]).toEqual([200, "hello"]);
+    expect(got.field("cache-status")).toContain("detail=stale-if-error");
+  }
+  for (let i = 0; i < 16; i += 1) expect((await exchange(proxy.port(), request("/a"))).body).toBe("hello");
+  expect(app.requests.length).toBe(3);
+  for (const client of [...validated, ...stale]) client.close();
+}, 20_000);

@@ -218,6 +218,38 @@ describe("what is not stored", () => {
     }
   });
 
+  test("parts of what is too large are stored, put together, and given out in parts", async () => {
+    const content = Array.from({ length: 20_000 }, (_, at) => `${at}`.padStart(10)).join("");
+    await using app = await RawBackend.answering((got) => {
+      const range = /^bytes=(\d+)-(\d+)$/.exec(got.field("range") ?? "");
+      if (range === null) return answer(200, content, [MINUTE, 'ETag: "a"']);
+      const [first, last] = [Number(range[1]), Number(range[2])];
+      const fields = [MINUTE, 'ETag: "a"', `Content-Range: bytes ${first}-${last}/${content.length}`];
+      return answer(206, content.slice(first, last + 1), fields);
+    });
+    await using proxy = await start(app, { maxSize: "100KB" });
+    expect((await get(proxy, "/a")).body).toBe(content);
+    const part = async (first: number, last: number): Promise<string | null> => {
+      const got = await get(proxy, "/a", [`Range: bytes=${first}-${last}`]);
+      expect([got.status, got.body]).toEqual([206, content.slice(first, last + 1)]);
+      expect(got.field("content-range")).toBe(`bytes ${first}-${last}/${content.length}`);
+      return status(got);
+    };
+    expect(await part(1000, 1999)).toBe("sluice; fwd=vary-miss; stored".replace("vary", "uri"));
+    expect(await part(1000, 1999)).toBe("sluice; hit");
+    expect(await part(1500, 1600)).toBe("sluice; hit");
+    expect(await part(2000, 2999)).toContain("stored");
+    expect(await part(1200, 2800)).toBe("sluice; hit"); // of both
+    expect(await part(500, 1100)).toContain("stored");
+    expect(await part(500, 2999)).toBe("sluice; hit");
+    const unchanged = await get(proxy, "/a", ["Range: bytes=500-600", 'If-None-Match: "a"']);
+    expect([unchanged.status, status(unchanged)]).toEqual([304, "sluice; hit"]);
+    expect(app.requests.length).toBe(4);
+    // A change ends the parts as well.
+    await get(proxy, "/a", [], "POST");
+    expect(await part(500, 600)).toContain("stored");
+  });
+
   test("a part of what is too large is asked for by itself", async () => {
     await using app = await RawBackend.answering((got) =>
       got.field("range") === null
@@ -296,19 +328,25 @@ describe("stale answers", () => {
 
   test("stand in for errors and for servers that are gone, for as long as they may", async () => {
     const fields = ["Cache-Control: max-age=0, stale-if-error=60", 'ETag: "a"'];
-    await using app = await RawBackend.answering((_, peer) => {
-      if (app.requests.length === 1) return answer(200, "old", fields);
-      if (app.requests.length === 2) return answer(503, "down");
+    await using app = await RawBackend.answering((got, peer) => {
+      if (got.field("if-none-match") === null) return answer(200, "old", fields);
+      if (got.target === "/error") return answer(503, "down");
       peer.reset();
       return null;
     });
     await using proxy = await startProxy({ routes: [{ cache: true, retry: false, to: app.url }] });
-    await get(proxy, "/a");
-    const failed = await get(proxy, "/a");
-    expect([failed.status, failed.body]).toEqual([200, "old"]);
-    expect(status(failed)).toBe("sluice; fwd=stale; fwd-status=503; detail=stale-if-error");
-    const gone = await get(proxy, "/a");
-    expect([gone.status, gone.body, status(gone)]).toEqual([200, "old", "sluice; fwd=stale; detail=stale-if-error"]);
+    for (const [target, said] of [
+      ["/error", "sluice; fwd=stale; fwd-status=503; detail=stale-if-error"],
+      ["/gone", "sluice; fwd=stale; detail=stale-if-error"],
+    ] as const) {
+      await get(proxy, target);
+      const failed = await get(proxy, target);
+      expect([failed.status, failed.body, status(failed)]).toEqual([200, "old", said]);
+      // A server in trouble is not asked for every one of its clients.
+      const again = await get(proxy, target);
+      expect([again.status, again.body, status(again)]).toEqual([200, "old", "sluice; hit; detail=stale-if-error"]);
+    }
+    expect(app.requests.length).toBe(4);
   });
 
   test("do not where nothing says so", async () => {

@@ -236,9 +236,10 @@ describe("the body of a request that is tried again", () => {
     });
     await using good = await RawBackend.answering((got) => answer(200, got.body));
     await using proxy = await start([hasty, good], { balance: { hash: "path" } });
-    for (const target of ["/1", "/2", "/3", "/4", "/5", "/6"]) {
+    // Which of the two is first depends on the path, and on their ports.
+    for (let turn = 1; turn <= 6 || (hasty.peers.length === 0 && turn <= 60); turn += 1) {
       await using client = await Peer.connect(proxy.port);
-      const text = request(target, [], "PUT", body);
+      const text = request(`/${turn}`, [], "PUT", body);
       client.send(text.slice(0, -8000));
       await until(() => hasty.peers.some(({ bytesIn }) => bytesIn > 1000) || good.peers.length > 0, "the first half");
       client.send(text.slice(-8000));

@@ -1,7 +1,7 @@
 // Defects that a review of the data path found, each by its name.
 import { describe, expect, test } from "bun:test";
 import { UPSTREAM_DEFAULTS } from "../src/config/defaults.ts";
-import { listenerSchema } from "../src/config/schema.ts";
+import { listenerSchema } from "../src/config/schema-listeners.ts";
 import { fault } from "../src/core/faults.ts";
 import { TimerWheel } from "../src/core/timers.ts";
 import { listMembers } from "../src/http/grammar.ts";

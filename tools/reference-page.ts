@@ -19,6 +19,7 @@ All keys of the configuration. YAML, JSON and TypeScript say the same thing, and
 | size | \`512B\`, \`64KB\`, \`10MB\`, \`1GB\`; powers of 1024 |
 | data rate | a size for each second, minute, hour or day: \`64KB/s\`, \`10MB/m\` |
 | share | \`10%\` |
+| rate | \`100/s\`, \`1000/m\`, \`10000/h\`, \`50000/d\` |
 
 In every text, also in the middle of one, these are filled in before anything else is looked at:
 

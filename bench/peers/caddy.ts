@@ -13,6 +13,8 @@ export const caddy: Peer = {
   grpc: false,
   gzip: false,
   files: true,
+  cache: false,
+  waf: null,
   version: () => printedVersion([program(), "version"]),
   async start(context) {
     const file = join(context.directory, "Caddyfile");

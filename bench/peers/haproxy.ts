@@ -13,6 +13,8 @@ export const haproxy: Peer = {
   grpc: true,
   gzip: true,
   files: false,
+  cache: true,
+  waf: null,
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const file = join(context.directory, "haproxy.cfg");
@@ -23,7 +25,7 @@ export const haproxy: Peer = {
 
 /** It asks for two files per client, though idle ones need one: without strict limits it starts with fewer. */
 function config(context: PeerContext): string {
-  const { port, backendPort, connections, layer, tls, grpc, gzip } = context;
+  const { port, backendPort, connections, layer, tls, grpc, gzip, cache } = context;
   return `
 global
   nbthread 1
@@ -40,9 +42,9 @@ frontend clients
   bind 127.0.0.1:${port} backlog 4096${bindOptions(context)}
   maxconn ${connections + 1024}
 ${layer === 4 ? "" : httpFields(tls ? "https" : "http")}  default_backend servers
-
+${cache ? CACHE : ""}
 backend servers
-${layer === 4 ? "" : "  http-reuse always\n"}${gzip > 0 ? GZIP : ""}\
+${layer === 4 ? "" : "  http-reuse always\n"}${cache ? USE_CACHE : ""}${gzip > 0 ? GZIP : ""}\
   server backend 127.0.0.1:${backendPort}${grpc ? " proto h2" : ""}
 `;
 }
@@ -52,6 +54,16 @@ function bindOptions({ tls, grpc, protocol, directory }: PeerContext): string {
   return tls ? ` ssl crt ${join(directory, "server.both")}${protocol === "h2" ? " alpn h2,http/1.1" : ""}` : "";
 }
 
+/** An answer of 50 KB would not be stored by default. */
+const CACHE = `
+cache bench
+  total-max-size 256
+  max-object-size 1000000
+  max-age 3600
+`;
+const USE_CACHE = `  http-request cache-use bench
+  http-response cache-store bench
+`;
 const GZIP = `  compression algo gzip
   compression type application/json
 `;

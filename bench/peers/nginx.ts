@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../../tools/debian.ts";
+import { MODSECURITY_RULES, RULE_PACKAGE } from "../firewall.ts";
 import { type Peer, type PeerContext, printedVersion, startPeer } from "../peer.ts";
 
 /** nginx with one worker, kept-alive upstream connections, and the forwarding fields that the others set too. */
@@ -13,11 +14,14 @@ export const nginx: Peer = {
   grpc: true,
   gzip: true,
   files: true,
+  cache: true,
+  waf: ["libnginx-mod-http-modsecurity", RULE_PACKAGE],
   version: () => printedVersion([program(), "-v"]),
   async start(context) {
     const config =
       context.layer === 4 ? streamConfig(context) : nginxConfig(context, context.grpc ? GRPC_PASS : HTTP_PASS);
     writeFileSync(join(context.directory, "nginx.conf"), config);
+    if (context.waf) writeFileSync(join(context.directory, "modsecurity.conf"), MODSECURITY_RULES);
     return startPeer("nginx", nginxCommand(context.directory), context);
   },
 };
@@ -89,6 +93,16 @@ const filesLines = (folder: string): string => `root ${folder};
       sendfile on;
       tcp_nopush on;`;
 
+/** Its files lie in the run's folder: in memory, where that is. */
+const cachePath = (directory: string): string => `  proxy_cache_path ${directory}/cache keys_zone=bench:10m;
+  sendfile on;
+  tcp_nopush on;
+`;
+
+const wafLines = (directory: string): string => `  modsecurity on;
+  modsecurity_rules_file ${directory}/modsecurity.conf;
+`;
+
 const HTTP_PASS = `proxy_pass http://backend;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -108,10 +122,13 @@ function nginxConfig(context: PeerContext, pass: string): string {
   const options = [...(context.tls ? ["ssl"] : []), ...(context.protocol === "h2" ? ["http2"] : [])];
   return nginxFrame(context.directory, {
     connections: context.connections + 1024,
+    ...(context.waf ? { module: "http_modsecurity" } : {}),
     http: `
   keepalive_timeout 75s;
   keepalive_requests 1000000000;
-  upstream backend {
+${context.waf ? wafLines(context.directory) : ""}${
+  context.cache ? cachePath(context.directory) : ""
+}  upstream backend {
     server 127.0.0.1:${context.backendPort};
     keepalive 256;
     keepalive_requests 1000000000;
@@ -119,7 +136,7 @@ function nginxConfig(context: PeerContext, pass: string): string {
   server {
     listen 127.0.0.1:${context.port}${options.map((option) => ` ${option}`).join("")} backlog=4096;
 ${context.tls ? TLS_LINES : ""}${context.gzip > 0 ? gzipLines(context.gzip) : ""}    location / {
-      ${context.files ? filesLines(context.publicFolder) : pass}
+      ${context.cache ? "proxy_cache bench;\n      " : ""}${context.files ? filesLines(context.publicFolder) : pass}
     }
   }`,
   });

@@ -18,6 +18,8 @@ function nodePeer(name: string, dependency: string, script: string): Peer {
     grpc: false,
     gzip: false,
     files: false,
+    cache: false,
+    waf: null,
     version() {
       const manifest = join(import.meta.dir, "../../node_modules", dependency, "package.json");
       const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };

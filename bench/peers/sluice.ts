@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { RULE_FOLDER, RULE_PACKAGE } from "../firewall.ts";
 import { type Peer, type PeerContext, startPeer } from "../peer.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -14,6 +15,8 @@ export const sluice: Peer = {
   grpc: true,
   gzip: true,
   files: true,
+  cache: true,
+  waf: [RULE_PACKAGE],
   version() {
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
     return `${version} on Bun ${Bun.version}`;
@@ -28,7 +31,10 @@ export const sluice: Peer = {
   },
 };
 
-function forwarding({ layer, tls, protocol, grpc, gzip, files, ...rest }: PeerContext): string[] {
+const cacheOf = (megabytes: number | undefined): string =>
+  megabytes === undefined ? "true" : `{ memory: ${megabytes}MB }`;
+
+function forwarding({ layer, tls, protocol, grpc, gzip, files, cache, waf, ...rest }: PeerContext): string[] {
   const { port, backendPort, publicFolder } = rest;
   const address = `127.0.0.1:${port}`;
   const backend = `127.0.0.1:${backendPort}`;
@@ -37,5 +43,9 @@ function forwarding({ layer, tls, protocol, grpc, gzip, files, ...rest }: PeerCo
   const more = protocol === "h3" ? ", http3: true" : grpc ? ", h2c: true" : "";
   const compress = gzip > 0 ? `compress: { algorithms: [gzip], levels: { gzip: ${gzip} } }, ` : "";
   const to = files ? `files: { root: ${publicFolder} }` : `to: "${grpc ? "h2c" : "http"}://${backend}"`;
-  return [`listeners: [{ address: "${address}"${secured}${more} }]`, `routes: [{ ${compress}${to} }]`];
+  const guarded = waf ? `waf: { crs: ${RULE_FOLDER} }, ` : "";
+  return [
+    `listeners: [{ address: "${address}"${secured}${more} }]`,
+    `routes: [{ ${guarded}${cache ? `cache: ${cacheOf(rest.cacheMegabytes)}, ` : ""}${compress}${to} }]`,
+  ];
 }

@@ -1,30 +1,39 @@
 // The cache of one worker: what is stored, what is being fetched, and what becomes of each request.
 import { fault } from "../core/faults.ts";
 import { PLAIN_REQUEST, type RequestDirectives } from "../engines/cache/cache-control.ts";
-import { type ForwardReason, forwardedStatus, HIT_STATUS } from "../engines/cache/cache-status.ts";
+import { forwardedStatus } from "../engines/cache/cache-status.ts";
 import { isForServer } from "../engines/cache/conditional.ts";
 import { invalidated } from "../engines/cache/invalidation.ts";
 import type { KeyRule } from "../engines/cache/key.ts";
-import { reuse, wantsOf } from "../engines/cache/reuse.ts";
-import { freshen, headSays } from "../engines/cache/validation.ts";
-import { MemoryStore } from "../engines/storage/memory-store.ts";
+import { searchRule } from "../engines/cache/no-vary-search.ts";
+import { mayStandIn, reuse, wantsOf } from "../engines/cache/reuse.ts";
 import { TagIndex } from "../engines/storage/tag-index.ts";
 import { removeNamedFields } from "../http/h1/framing.ts";
-import { ID } from "../http/header-names.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import { Answers } from "./answers.ts";
+import { bypass, givePart, standIn } from "./bypass.ts";
 import type { Changes, Stamp } from "./changes.ts";
-import { copiedResponse } from "./copied-head.ts";
-import { deliver, deliverPlain, isPlain } from "./delivery.ts";
-import { Address, Entry } from "./entry.ts";
+import { deliver } from "./delivery.ts";
+import { type DiskCache, type Found, RECORD_BODY_MAX } from "./disk-cache.ts";
+import { Encoder, type EncoderOwner } from "./encoded.ts";
+import { Address, Entry, isSameAnswer } from "./entry.ts";
+import type { Failure } from "./failures.ts";
 import { Fill, type FillOwner } from "./fill.ts";
-import { MissMarks } from "./miss-marks.ts";
-import { PeerFetch, type PeerFetchOwner } from "./peer-fetch.ts";
-import type { PeerMessage, Peers, SharedAnswer } from "./peers.ts";
-import { isUnsuitable, keyOfTarget, keyOfUrl, type Place, placeOf } from "./place.ts";
-import { keyPrefix, type Purge, purgeAddress } from "./purge.ts";
+import { Fills } from "./fills.ts";
+import { HeadAnswers, type HeadAnswersOwner } from "./head-answers.ts";
+import { deliverHit } from "./hit.ts";
+import { Known } from "./known.ts";
+import type { LargeWriting } from "./large-file.ts";
+import { Neighbours, type NeighboursOwner } from "./neighbours.ts";
+import { findPart, joinedPart, PART, wantedRange } from "./parts.ts";
+import type { Lack, PeerMessage, Peers, SharedAnswer } from "./peers.ts";
+import { isUnsuitable, keyOfTarget, type Place, placeOf } from "./place.ts";
+import type { Purge } from "./purge.ts";
+import { purgeStored } from "./purging.ts";
 import type { RouteCache } from "./route-cache.ts";
-import { type CacheEnvironment, Visit } from "./visit.ts";
+import { pathOf, Searches } from "./searches.ts";
+import { type CacheEnvironment, type Host, Visit } from "./visit.ts";
 import { WallTime } from "./wall-time.ts";
 
 /** Fetches may hold this part of the store's memory beside what it holds. */
@@ -33,34 +42,32 @@ const FILL_SHARE = 1 / 4;
 const WAITS_MAX = 2;
 /** Ties of stored answers to tags: at 64 bytes each, 16 MB at most. */
 const TIES_MAX = 262_144;
-/** Addresses that a purge looks at before others have their turn: some tenths of a millisecond. */
-const SWEEP_STEP = 1000;
-const FEW = "\u0001"; // ends the mark that holds for requests with credentials alone
+const NOBODY: Host = { leave() {} };
 
-export class Cache implements FillOwner, PeerFetchOwner {
-  readonly store: MemoryStore<Address>;
+export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnswersOwner {
+  readonly store: Answers;
   readonly #time: WallTime;
-  readonly #fills = new Map<string, Fill[]>();
-  readonly #marks = new MissMarks();
+  readonly #fills = new Fills();
+  readonly #known = new Known();
   /** Requests with HEAD whose answers may tell something of a stale answer. */
-  readonly #heads = new WeakMap<Exchange, { readonly visit: Visit; readonly askedAt: number }>();
-  /** What other workers are asked for, by key. */
-  readonly #asking = new Map<string, PeerFetch>();
-  /** Other workers that want what is being fetched. */
-  readonly #wanted = new Map<Fill, { readonly from: number; readonly question: number }[]>();
-  readonly #peers: Peers | null;
+  readonly #heads = new HeadAnswers(this);
+  readonly #searches = new Searches();
+  readonly #neighbours: Neighbours | null;
   readonly #changes: Changes;
   readonly #tags = new TagIndex(TIES_MAX);
+  readonly #encoder = new Encoder(this);
+  /** What routes with `disk` store beyond the memory; null without one. */
+  #disk: DiskCache | null = null;
   #bytesMax: number;
   #holding = 0;
 
   /** `changes` are what all workers know of requests that change something; `peers` are null without other workers. */
   constructor(bytesMax: number, changes: Changes, peers: Peers | null, time: WallTime = new WallTime()) {
-    this.#peers = peers;
+    this.#neighbours = peers === null ? null : new Neighbours(this, peers);
     this.#bytesMax = bytesMax;
     this.#changes = changes;
     this.#time = time;
-    this.store = new MemoryStore<Address>(bytesMax, (address, stored) => this.#left(address, stored));
+    this.store = new Answers(bytesMax, (address, extras) => this.#left(address, extras));
   }
 
   /** Sets how much memory it may take. */
@@ -69,14 +76,23 @@ export class Cache implements FillOwner, PeerFetchOwner {
     this.store.resize(bytesMax);
   }
 
+  /** Gives its memory back. Nothing may be asked of it any more. */
+  close(): void {
+    this.store.close();
+  }
+
+  /** The disk tier is another one from now on. */
+  useDisk(disk: DiskCache | null): void {
+    this.#disk = disk;
+    disk?.remember(this.#bytesMax);
+  }
+
   get now(): number {
     return this.#time.now();
   }
   /** Fetches under way. */
   get filling(): number {
-    let count = 0;
-    for (const fills of this.#fills.values()) count += fills.length;
-    return count;
+    return this.#fills.size;
   }
 
   /** Answers a request of a route with a cache, which would go to this upstream. */
@@ -89,112 +105,139 @@ export class Cache implements FillOwner, PeerFetchOwner {
     const place = placeOf(x, upstream, rules);
     if (place === null) return bypass(x, upstream, env, "bypass");
     const wants = wantsOf(headers, rules.policy);
-    const stored = this.store.get(place.address);
+    let { address } = place;
+    let stored = this.store.get(address);
+    if (stored === undefined && this.#searches.size > 0) {
+      address = this.#searches.addressFor(address, this.#changes);
+      stored = this.store.get(address);
+    }
     const found = stored === undefined ? null : stored.select(place.extra, headers);
     const entry = found !== null && this.#changes.holds(found.stamp) ? found : null;
-    if (entry === null) {
-      return this.#miss(x, upstream, rules, env, place, wants, stored === undefined ? "uri-miss" : "vary-miss");
-    }
-    const now = this.#time.now();
-    const verdict = reuse(entry.times, wants, now);
-    if (verdict === "hit") return this.#hit(x, env, entry, now, "hit");
-    if (verdict === "stale") return this.#hit(x, env, entry, now, "stale");
-    if (verdict === "refresh") {
-      this.#refresh(new Visit(x, env, upstream, rules, place, PLAIN_REQUEST, "stale", entry));
-      return this.#hit(x, env, entry, now, "stale");
-    }
-    if (verdict === "unavailable") return x.downstream.fail(fault("cache.not_stored"));
-    this.#fetch(new Visit(x, env, upstream, rules, place, wants, verdict === "asked" ? "request" : "stale", entry));
+    if (entry !== null) return this.#use(x, upstream, rules, env, place, wants, address, entry);
+    const reason = stored === undefined ? "uri-miss" : "vary-miss";
+    const visit = new Visit(x, env, upstream, rules, place, wants, reason, null, this.#encoder);
+    if (!this.#lookOnDisk(visit)) this.#miss(visit);
   }
 
-  #hit(x: Exchange, env: CacheEnvironment, entry: Entry, now: number, result: "hit" | "stale"): void {
-    x.cacheResult = result;
-    if (isPlain(x, entry)) return deliverPlain(x, entry, now);
-    x.cacheStatus = HIT_STATUS;
-    deliver(x, env, entry, true, now);
-  }
-
-  #miss(
+  /** Does with a stored answer what it is good for. */
+  #use(
     x: Exchange,
     upstream: Upstream,
     rules: RouteCache,
     env: CacheEnvironment,
     place: Place,
     wants: RequestDirectives,
-    reason: ForwardReason,
+    address: string,
+    entry: Entry,
   ): void {
+    const now = this.#time.now();
+    const verdict = reuse(entry.times, wants, now);
+    if (verdict === "hit" || verdict === "stale") {
+      x.cacheResult = verdict;
+      return deliverHit(x, env, rules, this.#encoder, address, entry, now);
+    }
+    const failure = this.#known.failure(place.address + place.extra, now);
+    if (verdict === "refresh") {
+      if (failure === null)
+        this.refresh(new Visit(x, env, upstream, rules, place, PLAIN_REQUEST, "stale", entry, this.#encoder));
+      x.cacheResult = "stale";
+      return deliverHit(x, env, rules, this.#encoder, address, entry, now);
+    }
+    if (failure !== null && verdict === "validate" && mayStandIn(entry.times, wants, failure, now)) {
+      return standIn(x, env, entry, now, this.#encoder.offer(x, rules, address, entry));
+    }
+    entry.body.rest();
+    if (verdict === "unavailable") return x.downstream.fail(fault("cache.not_stored"));
+    this.#fetch(
+      new Visit(x, env, upstream, rules, place, wants, verdict === "asked" ? "request" : "stale", entry, this.#encoder),
+    );
+  }
+
+  /** Whether the disk tier has an answer for a request for which the memory has none, or has to be waited for. */
+  #lookOnDisk(visit: Visit): boolean {
+    const { x, rules, place } = visit;
+    if (this.#disk === null || !rules.disk || this.#isMarked(x, place)) return false;
+    const found = this.#disk.find(place, x.request.headers, this.#changes.stamp(place.address));
+    if (found === null) return false;
+    if (found instanceof Promise) {
+      visit.waitAt(NOBODY);
+      void found.then((each) => this.#onFound(visit, each));
+    } else this.#onFound(visit, found);
+    return true;
+  }
+
+  #onFound(visit: Visit, found: Found | null): void {
+    const { x, upstream, rules, env, place, wants } = visit;
+    if (x.over) return found?.entry.body.rest();
+    if (found === null) return this.#miss(visit);
+    const { entry, stays } = found;
+    if (stays) this.#put(place.address, entry);
+    this.#use(x, upstream, rules, env, place, wants, place.address, entry);
+  }
+
+  /** Where an answer lies that goes for an address that is purged, which the disk tier has to know of too. */
+  #alikeOf(address: string, ends: boolean): string {
+    const alike = this.#searches.addressFor(address, this.#changes);
+    if (ends && alike !== address) this.#changes.kept?.change(alike);
+    return alike;
+  }
+
+  #miss(visit: Visit): void {
+    const { x, upstream, env, place, wants } = visit;
     if (wants.onlyIfCached) return x.downstream.fail(fault("cache.not_stored"));
-    if (this.#isMarked(x, place)) return bypass(x, upstream, env, "bypass");
-    this.#fetch(new Visit(x, env, upstream, rules, place, wants, reason, null));
+    if (!this.#isMarked(x, place)) return this.#fetch(visit);
+    if (!this.#givePart(visit)) bypass(x, upstream, env, "bypass");
+  }
+
+  /** Whether a request gets a part of what is too long to be stored, or will. */
+  #givePart(asked: Visit): boolean {
+    const { x, env, place, wants } = asked;
+    const { address, extra } = place;
+    const now = this.#time.now();
+    const range = this.#known.isLong(address + extra, now) ? wantedRange(x.request) : "";
+    if (range === "" || wants !== PLAIN_REQUEST) return false;
+    const part = findPart(this.store.get(address), extra, x.request, now, ({ stamp }) => this.#changes.holds(stamp));
+    if (part !== null) {
+      givePart(x, env, part, now);
+      return true;
+    }
+    const visit = asked.ofPart({ ...place, extra: extra + PART }, range);
+    if (this.#isMarked(x, visit.place)) return false;
+    this.#fetch(visit);
+    return true;
   }
 
   #isMarked({ request }: Exchange, { address, extra }: Place): boolean {
-    if (this.#marks.size === 0) return false;
-    const now = this.#time.now();
-    if (this.#marks.has(address + extra, now)) return true;
-    const { headers } = request;
-    const isFew = headers.received(ID.cookie) || headers.received(ID.authorization);
-    return isFew && this.#marks.has(address + extra + FEW, now);
+    return this.#known.isRefused(address + extra, request.headers, this.#time.now());
   }
 
   /** Gets the answer of the server: of one that is asked already, or by asking. */
   #fetch(visit: Visit): void {
     const { x } = visit;
     // An answer to HEAD has nothing to store, and a client that forbids to store should not be waited for.
-    if (x.request.method === "HEAD" && visit.stale !== null) this.#heads.set(x, { visit, askedAt: this.now });
+    if (x.request.method === "HEAD" && visit.stale !== null) this.#heads.expect(visit, visit.stale);
     if (x.request.method === "HEAD" || visit.wants.noStore) return this.pass(visit);
+    if (this.#fills.isFarFrom(keyOf(visit), visit)) return this.pass(visit);
     x.cacheResult = visit.stale === null ? "miss" : "expired";
-    if (this.#join(visit) || this.#askPeer(visit)) return;
+    // Answers that are never fresh are of no use to those who wait for them.
+    if (!visit.isNeverFresh) {
+      if (this.#fills.join(keyOf(visit), visit, this.#time.now())) return;
+      if (this.#neighbours?.ask(visit) === true) return;
+    }
     const fill = this.#begin(visit);
     fill.wait(visit);
     fill.start();
   }
 
-  /** Whether another worker is asked: one that has it, or fetches it. Stale answers are each worker's own matter. */
-  #askPeer(visit: Visit): boolean {
-    const peers = this.#peers;
-    if (peers === null || visit.asked || visit.stale !== null) return false;
-    const key = keyOf(visit);
-    let fetch = this.#asking.get(key);
-    if (fetch === undefined) {
-      const worker = peers.claim(key);
-      if (worker < 0) return false;
-      fetch = new PeerFetch(this, peers, worker, visit);
-      this.#asking.set(key, fetch);
-    }
-    fetch.wait(visit);
-    return true;
-  }
-
-  #join(visit: Visit): boolean {
-    const fills = this.#fills.get(keyOf(visit));
-    // Answers that are never fresh are of no use to those who wait for them.
-    if (fills === undefined || isNeverFresh(visit.stale)) return false;
-    const now = this.#time.now();
-    for (const fill of fills) {
-      if (fill.isOpen && !visit.unconditional) {
-        fill.wait(visit);
-        return true;
-      }
-      if (fill.entry === null || !fill.suits(visit, now)) continue;
-      fill.follow(visit, fill.entry);
-      return true;
-    }
-    return false;
-  }
-
   /** Fetches an answer anew that is given out stale meanwhile, unless somebody does so already. */
-  #refresh(visit: Visit): void {
+  refresh(visit: Visit): void {
     if (this.#fills.has(keyOf(visit)) || visit.x.request.method === "HEAD") return;
-    this.#begin(visit).start();
+    if (this.#neighbours?.askBehind(visit) !== true) this.#begin(visit).start();
   }
 
   #begin(visit: Visit): Fill {
     const fill = new Fill(this, visit, visit.unconditional ? [] : this.#askAbout(visit));
-    const key = keyOf(visit);
-    const fills = this.#fills.get(key);
-    if (fills === undefined) this.#fills.set(key, [fill]);
-    else fills.push(fill);
+    this.#fills.add(keyOf(visit), fill);
     return fill;
   }
 
@@ -202,20 +245,24 @@ export class Cache implements FillOwner, PeerFetchOwner {
   #askAbout({ place, stale }: Visit): readonly Entry[] {
     if (stale === null) return [];
     const variants = this.store.peek(place.address)?.of(place.extra) ?? [];
-    return [stale, ...variants.filter((entry) => entry !== stale)];
+    return [stale, ...variants.filter((entry) => !isSameAnswer(entry, stale))];
   }
 
   // ——— FillOwner
 
-  stamp({ place }: Visit): Stamp {
-    return this.#changes.stamp(place.address);
+  stamp(address: string): Stamp {
+    return this.#changes.stamp(address);
   }
   holds(stamp: Stamp): boolean {
     return this.#changes.holds(stamp);
   }
 
   bodyMax({ rules, place }: Visit): number {
-    return Math.min(rules.bodyMax, this.store.valueBytesMax(place.address.length));
+    const most = Math.min(rules.bodyMax, this.store.valueBytesMax(place.address.length));
+    return rules.disk && this.#disk?.isReady === true ? Math.min(most, RECORD_BODY_MAX) : most;
+  }
+  beginFile({ rules, range }: Visit, length: number): LargeWriting | null {
+    return range === "" && rules.disk && length <= rules.bodyMax ? (this.#disk?.begin(length) ?? null) : null;
   }
   mayHold(bytes: number): boolean {
     return this.#holding + bytes <= this.#bytesMax * FILL_SHARE;
@@ -226,24 +273,65 @@ export class Cache implements FillOwner, PeerFetchOwner {
 
   keep(fill: Fill, entry: Entry): void {
     const { address, extra } = fill.visit.place;
-    this.#marks.delete(address + extra);
-    this.#put(address, entry);
-    this.#peers?.held(address + extra);
-    this.#tellPeers(fill, [entry]);
+    this.#known.stored(address + extra);
+    if (entry.part !== null)
+      return this.#put(address, joinedPart(this.store.peek(address), entry, this.bodyMax(fill.visit)));
+    this.#store(fill.visit.rules, address, entry);
+    if (fill.search !== null) this.#searches.add(address, fill.search, fill.pathStamp);
   }
 
-  replace({ visit }: Fill, before: Entry, after: Entry): void {
-    const { address } = visit.place;
+  async keepFile({ visit }: Fill, entry: Entry, writing: LargeWriting): Promise<void> {
+    const { address, extra } = visit.place;
+    this.#known.stored(address + extra);
+    const stored = this.store.peek(address);
+    if (stored?.removeLike(entry) === true) this.#changed(address, stored);
+    await this.#disk?.putLarge(address, entry, writing, this.now);
+  }
+
+  began(fill: Fill, entry: Entry): void {
+    this.#neighbours?.began(fill, entry);
+  }
+
+  failed({ visit }: Fill, failure: Failure): void {
+    this.#known.failed(keyOf(visit), failure, this.now);
+  }
+
+  replace({ visit, pathStamp }: Fill, before: Entry, after: Entry): void {
+    const { address, extra } = visit.place;
+    this.#known.answered(address + extra);
     this.store.peek(address)?.remove(before);
-    this.#put(address, after);
+    this.#store(visit.rules, address, after);
+    const rule = this.#searches.size > 0 ? searchRule(after.stored.headers) : null;
+    if (rule !== null) this.#searches.add(address, rule, pathStamp);
   }
 
   remove({ visit }: Fill, entry: Entry): void {
-    const { address } = visit.place;
+    this.drop(visit, entry);
+  }
+
+  drop({ rules, place }: Visit, entry: Entry): boolean {
+    const { address } = place;
     const stored = this.store.peek(address);
-    if (stored?.remove(entry) !== true) return;
+    const isThere = stored?.remove(entry) === true;
+    if (isThere) this.#changed(address, stored!);
+    if (!isThere && entry.body.backing === null) return false;
+    if (rules.disk) this.#disk?.remove(address, entry, this.now);
+    return true;
+  }
+  renew({ rules, place }: Visit, entry: Entry): void {
+    this.#store(rules, place.address, entry);
+  }
+
+  /** An answer of an address has been removed. */
+  #changed(address: string, stored: Address): void {
     if (stored.variants.length === 0) this.#forget(address);
     else this.#update(address, stored);
+  }
+
+  /** Stores an answer in memory, and on the disk where the route has that. */
+  #store({ disk }: RouteCache, address: string, entry: Entry): void {
+    if (entry.body.backing === null) this.#put(address, entry);
+    if (disk) this.#disk?.put(address, entry, this.now);
   }
 
   #put(address: string, entry: Entry): void {
@@ -256,31 +344,49 @@ export class Cache implements FillOwner, PeerFetchOwner {
   }
 
   #update(address: string, stored: Address): void {
-    const isStored = this.store.put(address, stored, stored.bytes);
+    const isStored = this.store.put(address, stored);
     const tags = isStored ? stored.variants.flatMap((each) => each.tags) : [];
     // What a purge of its tags would not find is not stored.
     if (!this.#tags.set(address, tags)) this.store.delete(address);
   }
 
   refused({ visit }: Fill, clients: boolean): void {
-    const { address, extra } = visit.place;
-    this.#marks.add(clients ? address + extra + FEW : address + extra, this.#time.now());
+    this.#known.refused(visit.place.address + visit.place.extra, clients, this.now);
+  }
+
+  tooLong({ visit }: Fill): void {
+    this.#known.tooLong(keyOf(visit), this.now);
   }
 
   again(visit: Visit): void {
     if (visit.x.over) return;
     visit.waits += 1;
     if (visit.waits > WAITS_MAX) this.pass(visit);
-    else if (visit.unconditional || !this.#giveFound(visit)) this.#fetch(visit);
+    else if (visit.unconditional || !this.#giveFound(visit)) {
+      // Another worker may have put it there meanwhile.
+      if (visit.asked === 0 || visit.stale !== null || !this.#lookOnDisk(visit)) this.#fetch(visit);
+    }
   }
 
   /** Gives out what is stored by now. */
-  #giveFound({ x, env, place, wants, reason }: Visit): boolean {
+  #giveFound(visit: Visit): boolean {
+    const { x, env, place, wants, reason } = visit;
     const entry = this.store.peek(place.address)?.select(place.extra, x.request.headers) ?? null;
     const now = this.now;
-    if (entry === null || !this.#changes.holds(entry.stamp) || reuse(entry.times, wants, now) !== "hit") return false;
+    if (entry === null || !this.#changes.holds(entry.stamp) || reuse(entry.times, wants, now) !== "hit") {
+      return this.#giveUnasked(visit, now);
+    }
     x.cacheStatus = forwardedStatus({ reason, status: 0, stored: false, collapsed: true, detail: "" });
-    deliver(x, env, entry, true, now);
+    deliver(x, env, entry, true, now, visit.offer(entry));
+    return true;
+  }
+
+  /** Gives out what is stale, where another worker has found out that the server fails. */
+  #giveUnasked(visit: Visit, now: number): boolean {
+    const { x, env, wants, stale } = visit;
+    const failure = stale === null ? null : this.#known.failure(keyOf(visit), now);
+    if (stale === null || failure === null || !mayStandIn(stale.times, wants, failure, now)) return false;
+    standIn(x, env, stale, now, visit.offer(stale));
     return true;
   }
 
@@ -290,71 +396,57 @@ export class Cache implements FillOwner, PeerFetchOwner {
   }
 
   closed(fill: Fill): void {
-    const key = keyOf(fill.visit);
-    const fills = this.#fills.get(key);
-    const at = fills === undefined ? -1 : fills.indexOf(fill);
-    if (at < 0) return;
-    if (this.#peers !== null) {
-      this.#tellPeers(fill, []);
-      if (!this.#has(fill.visit.place)) this.#peers.release(key);
-    }
-    if (fills!.length === 1) this.#fills.delete(key);
-    else fills!.splice(at, 1);
+    if (this.#fills.delete(keyOf(fill.visit), fill)) this.#neighbours?.closed(fill);
   }
 
   // ——— other workers
 
   /** A message of another worker. */
   onPeer(from: number, message: PeerMessage): void {
-    const peers = this.#peers;
-    if (peers === null) return;
-    if (message.kind === "have") return peers.answered(message.question, message.answers);
-    const { question, address, extra } = message;
-    const now = this.now;
-    const entries = this.#entriesOf(address, extra).filter(({ times }) => now < times.freshUntil);
-    const fill = this.#fills.get(address + extra)?.find((each) => !each.isOutdated);
-    if (entries.length > 0 || fill === undefined) return peers.answer(from, question, entries.map(sharedOf));
-    const wanted = this.#wanted.get(fill);
-    if (wanted === undefined) this.#wanted.set(fill, [{ from, question }]);
-    else wanted.push({ from, question });
+    this.#neighbours?.onMessage(from, message);
   }
 
-  #tellPeers(fill: Fill, entries: readonly Entry[]): void {
-    const wanted = this.#wanted.get(fill);
-    if (wanted === undefined) return;
-    this.#wanted.delete(fill);
-    const answers = entries.map(sharedOf);
-    for (const { from, question } of wanted) this.#peers?.answer(from, question, answers);
+  freshOf(address: string, extra: string): readonly Entry[] {
+    const { now } = this;
+    const entries = this.store.peek(address)?.of(extra) ?? [];
+    return entries.filter(({ stamp, times }) => this.#changes.holds(stamp) && now < times.freshUntil);
   }
-
-  #entriesOf(address: string, extra: string): readonly Entry[] {
-    return (this.store.peek(address)?.of(extra) ?? []).filter((entry) => this.#changes.holds(entry.stamp));
-  }
-
-  #has({ address, extra }: Place): boolean {
+  hasAny({ address, extra }: Pick<Place, "address" | "extra">): boolean {
     return (this.store.peek(address)?.of(extra) ?? []).length > 0;
   }
-
-  take({ address, extra }: Place, answers: readonly SharedAnswer[]): void {
-    for (const answer of answers) {
-      const { stamp } = answer;
-      if (this.#changes.holds(stamp) && this.#changes.isUnpurged(stamp))
-        this.#put(address, Entry.shared(extra, answer));
-    }
+  fillOf(key: string): Fill | undefined {
+    return this.#fills.forOthers(key);
   }
 
-  asked({ place }: PeerFetch): void {
-    this.#asking.delete(place.address + place.extra);
+  lackOf(key: string): Lack {
+    return this.#known.lackOf(key, this.now);
+  }
+  lacks({ address, extra }: Place, lack: Lack): void {
+    this.#known.lacks(address + extra, lack, this.now);
+  }
+
+  isCurrent({ stamp }: Pick<SharedAnswer, "stamp">): boolean {
+    return this.#changes.holds(stamp) && this.#changes.isUnpurged(stamp);
+  }
+  take(place: Place, answers: readonly SharedAnswer[]): void {
+    for (const answer of answers) {
+      if (this.isCurrent(answer)) this.keepShared(place, Entry.shared(place.extra, answer));
+    }
+  }
+  keepShared({ address, extra }: Place, entry: Entry): void {
+    this.#known.answered(address + extra);
+    this.#put(address, entry);
   }
 
   /** Others need the room of these answers. */
-  #left(address: string, stored: Address): void {
+  #left(address: string, extras: readonly string[]): void {
     this.#tags.delete(address);
-    this.#releaseAll(address, stored);
+    this.#searches.delete(address);
+    this.#releaseAll(address, extras);
   }
 
-  #releaseAll(address: string, { variants }: Address): void {
-    if (this.#peers !== null) for (const { extra } of variants) this.#peers.release(address + extra);
+  #releaseAll(address: string, extras: readonly string[]): void {
+    if (this.#neighbours !== null) for (const extra of extras) this.#neighbours.release(address + extra);
   }
 
   // ——— what makes answers invalid
@@ -365,112 +457,39 @@ export class Cache implements FillOwner, PeerFetchOwner {
    */
   onAnswer(x: Exchange, keys: readonly KeyRule[]): void {
     const { request, response, scheme } = x;
-    if (request.method === "HEAD") return this.#onHead(x);
+    if (request.method === "HEAD") return this.#heads.onAnswer(x);
     for (const target of invalidated(scheme, request, response.status, response.headers)) {
       for (const key of keys) {
         const address = keyOfTarget(scheme, request.authority, target, key);
         this.#changes.change(address);
-        if (this.store.peek(address) !== undefined) this.#forget(address);
+        this.#changes.change(pathOf(address));
+        if (this.store.has(address)) this.#forget(address);
       }
     }
   }
 
-  /** RFC 9111 §4.3.5: the answer to HEAD freshens what is stored for GET, or shows that it is out of date. */
-  #onHead(x: Exchange): void {
-    const asked = this.#heads.get(x);
-    if (asked === undefined) return;
-    const { place, stale, rules } = asked.visit;
-    const stored = this.store.peek(place.address);
-    const answer = copiedResponse(x.response);
-    answer.headers.added = null; // what is for this client, such as a cookie of a sticky upstream
-    const { length } = stale!.body;
-    const says = headSays(stale!.validators, length, answer);
-    if (says === "nothing" || stored?.remove(stale!) !== true) return;
-    const news = freshen(x.request, stale!.stored, answer, length, asked.askedAt, this.now, rules.policy);
-    const { admission, head } = news;
-    if (says === "update" && !("refusal" in admission)) {
-      const { extra, tags, stamp, body } = stale!;
-      this.#put(place.address, new Entry(extra, stale!, tags, stamp, admission.times, head, body));
-    } else if (stored.variants.length === 0) this.#forget(place.address);
-    else this.#update(place.address, stored);
-  }
-
   #forget(address: string): void {
-    const stored = this.store.peek(address);
-    if (stored !== undefined) this.#releaseAll(address, stored);
+    this.#releaseAll(address, this.store.extras(address));
     this.store.delete(address);
     this.#tags.delete(address);
+    this.#searches.delete(address);
   }
 
   /**
    * Forgets what an operator wants to be forgotten, in this worker; resolves to how many answers these were. `keys` are
    * the rules of all routes: what they leave out of a URL is not in its key. What is fetched meanwhile is not stored.
    */
-  async purge({ kind, value, soft }: Purge, keys: readonly KeyRule[]): Promise<number> {
-    if (kind === "tag") {
-      this.#discardFills("");
-      return this.#purgeAddresses([...this.#tags.keysOf(value)], soft, value);
-    }
-    const parts = kind === "all" ? null : purgeAddress(value);
-    if (kind !== "all" && parts === null) return 0;
-    if (kind === "url") {
-      const addresses = new Set(keys.map((key) => keyOfUrl(parts!, key)));
-      for (const address of addresses) this.#discardFills(address);
-      return this.#purgeAddresses([...addresses], soft, "");
-    }
-    const prefix = parts === null ? "" : keyPrefix(parts);
-    this.#discardFills(prefix);
-    return this.#purgePrefix(prefix, soft);
-  }
-
-  #discardFills(prefix: string): void {
-    for (const [key, fills] of this.#fills) {
-      if (key.startsWith(prefix)) for (const fill of fills) fill.discarded = true;
-    }
-  }
-
-  /** Of a tag, only the answers that have it. */
-  #purgeAddresses(addresses: readonly string[], soft: boolean, tag: string): number {
-    const now = this.now;
-    let count = 0;
-    for (const address of addresses) {
-      const stored = this.store.peek(address);
-      const entries = stored?.variants.filter((entry) => tag === "" || entry.tags.includes(tag)) ?? [];
-      count += entries.length;
-      for (const entry of entries) {
-        if (soft) entry.expire(now);
-        else stored!.remove(entry);
-      }
-      if (stored?.variants.length === 0) this.#forget(address);
-    }
-    return count;
-  }
-
-  /** Walks over all that is stored, in steps: others have their turn in between. */
-  async #purgePrefix(prefix: string, soft: boolean): Promise<number> {
-    const now = this.now;
-    let count = 0;
-    const sweep = this.store.sweep((address, stored) => {
-      const { variants } = stored;
-      if (!address.startsWith(prefix)) return false;
-      count += variants.length;
-      if (soft) for (const entry of variants) entry.expire(now);
-      else this.#left(address, stored);
-      return !soft;
+  purge(purge: Purge, keys: readonly KeyRule[]): Promise<number> {
+    return purgeStored(purge, keys, {
+      store: this.store,
+      tagged: (tag) => [...this.#tags.keysOf(tag)],
+      alike: (address) => this.#alikeOf(address, !purge.soft && purge.kind === "url"),
+      discardFills: (prefix) => this.#fills.discard(prefix),
+      forget: (address) => this.#forget(address),
+      left: (address, extras) => this.#left(address, extras),
+      now: this.now,
     });
-    while (!sweep.step(SWEEP_STEP)) await new Promise<void>((resolve) => setImmediate(resolve));
-    return count;
   }
 }
 
-const sharedOf = (entry: Entry): SharedAnswer => entry.share();
-const keyOf = ({ place }: Visit): string => place.address + place.extra;
-
-const isNeverFresh = (entry: Entry | null): boolean => entry !== null && entry.times.freshUntil <= entry.times.bornAt;
-
-/** Forwards a request as if there were no cache. */
-function bypass(x: Exchange, upstream: Upstream, env: CacheEnvironment, reason: ForwardReason): void {
-  if (x.cacheResult === "") x.cacheResult = "bypass";
-  x.cacheStatus = forwardedStatus({ reason, status: 0, stored: false, collapsed: false, detail: "" });
-  env.forward(x, upstream, env);
-}
+const keyOf = ({ place, range }: Visit): string => place.address + place.extra + range;

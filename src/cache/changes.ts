@@ -17,11 +17,21 @@ export interface Stamp {
   readonly slot: number;
   readonly count: number;
   readonly purges: number;
+  /** How often something had changed behind the address as the disk tier knows it; 0 without one. */
+  readonly disk: number;
+}
+
+/** Where changes are kept beyond the end of the process. */
+export interface KeptChanges {
+  changesOf(address: string): number;
+  change(address: string): void;
 }
 
 export class Changes {
   readonly #counters: Int32Array;
   readonly #hash: KeyHash;
+  /** Null without a disk tier. */
+  kept: KeptChanges | null = null;
 
   /** All threads must have the same memory and seed. */
   constructor(memory: SharedArrayBuffer, seed: bigint) {
@@ -37,7 +47,8 @@ export class Changes {
   stamp(address: string): Stamp {
     const slot = this.#slotOf(address);
     const purges = Atomics.load(this.#counters, PURGES);
-    return { slot, count: Atomics.load(this.#counters, slot), purges };
+    const disk = this.kept?.changesOf(address) ?? 0;
+    return { slot, count: Atomics.load(this.#counters, slot), purges, disk };
   }
 
   /** A purge begins, which reaches one worker after the other. */
@@ -58,6 +69,7 @@ export class Changes {
   /** What is behind the address has changed. */
   change(address: string): void {
     Atomics.add(this.#counters, this.#slotOf(address), 1);
+    this.kept?.change(address);
   }
 
   #slotOf(address: string): number {

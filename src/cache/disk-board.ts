@@ -12,6 +12,10 @@ const OLDEST = 7;
 const MEGABYTES = 8;
 const DAMAGED = 9;
 const GROWING = 10;
+const HITS = 11;
+const PURGES_BEGUN = 12;
+const PURGES_DONE = 13;
+const CHANGED = 14;
 const FIELDS = 16;
 
 const MEGABYTE = 1024 * 1024;
@@ -24,6 +28,8 @@ export interface DiskStats {
   readonly bytes: number;
   readonly queuedBytes: number;
   readonly stored: number;
+  /** Requests that were answered from it. */
+  readonly hits: number;
   /** Entries not stored because too much waited to be written. */
   readonly refused: number;
   readonly evictedSegments: number;
@@ -78,6 +84,33 @@ export class DiskBoard {
     Atomics.add(this.#fields, GROWING, blocks);
   }
 
+  /** A purge begins, which reaches one record after the other. */
+  beginPurge(): void {
+    Atomics.add(this.#fields, PURGES_BEGUN, 1);
+  }
+  endPurge(): void {
+    Atomics.add(this.#fields, PURGES_DONE, 1);
+  }
+  /**
+   * The purges that there have been; -1 while one is under way. Who found the same number before and after reading a
+   * record may put it elsewhere: no purge has passed by meanwhile.
+   */
+  get purges(): number {
+    const begun = Atomics.load(this.#fields, PURGES_BEGUN);
+    return Atomics.load(this.#fields, PURGES_DONE) === begun ? begun : -1;
+  }
+
+  /** Counts what has changed (disk-changes.ts). */
+  countChange(): void {
+    Atomics.add(this.#fields, CHANGED, 1);
+  }
+  get changed(): number {
+    return Atomics.load(this.#fields, CHANGED);
+  }
+
+  countHit(): void {
+    Atomics.add(this.#fields, HITS, 1);
+  }
   countStored(): void {
     Atomics.add(this.#fields, STORED, 1);
   }
@@ -103,6 +136,7 @@ export class DiskBoard {
       bytes: at(MEGABYTES) * MEGABYTE,
       queuedBytes: at(QUEUED),
       stored: at(STORED),
+      hits: at(HITS),
       refused: at(REFUSED),
       evictedSegments: at(EVICTED),
       failed: at(FAILED),

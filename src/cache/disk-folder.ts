@@ -3,17 +3,33 @@
 //   sluice-cache         format and seed of the hashes; says that the folder is ours
 //   lock                 held by the process that writes
 //   index.snapshot       the index as it was a while ago
+//   changes              counters of what has changed since it was stored (disk-changes.ts)
 //   0000000012.segment   records, in the order of their writing
 //   0123456789abcdef.object   a large body
 import { Database } from "bun:sqlite";
 import { randomBytes } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { CHANGES_BYTES } from "./disk-changes.ts";
 
 const FORMAT = 1;
 const MARKER = "sluice-cache";
 const LOCK = "lock";
+/** How far purges of other machines have been carried out, kept by who hears of them (control/shared-purges.ts). */
+export const PURGES_FILE = "purges";
 const SNAPSHOT = "index.snapshot";
+const CHANGES = "changes";
 /** Files are written under such a name, and renamed when they are whole. */
 export const UNFINISHED_ENDING = ".tmp";
 export const LARGE_ENDING = ".object";
@@ -25,6 +41,8 @@ export const FILE_MODE = 0o600;
 
 const segmentName = (number: number): string => `${String(number).padStart(SEGMENT_DIGITS, "0")}${SEGMENT}`;
 export const segmentPath = (folder: string, number: number): string => join(folder, segmentName(number));
+
+export const changesPath = (folder: string): string => join(folder, CHANGES);
 
 export const isLargeName = (name: string): boolean => /^[0-9a-f]{16}\.object$/.test(name);
 
@@ -79,6 +97,26 @@ export class DiskFolder {
     replaceFile(join(this.path, SNAPSHOT), bytes);
   }
 
+  /** The counters of what has changed. Throws the error of the file system. */
+  readChanges(): Buffer {
+    return readFileSync(changesPath(this.path));
+  }
+
+  /** Has the next start begin with an empty folder. Throws the error of the file system. */
+  distrust(): void {
+    rmSync(changesPath(this.path), { force: true });
+  }
+
+  /** Waits until the disk has the counters. Throws the error of the file system. */
+  syncChanges(): void {
+    syncFile(changesPath(this.path));
+  }
+
+  /** Waits until the disk has a segment. Throws the error of the file system. */
+  syncSegment(number: number): void {
+    syncFile(segmentPath(this.path, number));
+  }
+
   /** Lets others have the folder. */
   close(): void {
     this.#lock.close();
@@ -87,7 +125,8 @@ export class DiskFolder {
 
 function isOurs(name: string): boolean {
   const whole = name.endsWith(UNFINISHED_ENDING) ? name.slice(0, -UNFINISHED_ENDING.length) : name;
-  if (whole === MARKER || whole === SNAPSHOT || whole === "lost+found") return true;
+  if (whole === MARKER || whole === SNAPSHOT || whole === CHANGES || whole === PURGES_FILE || whole === "lost+found")
+    return true;
   if (isLargeName(whole)) return true;
   return whole.endsWith(SEGMENT) && segmentName(Number(whole.slice(0, -SEGMENT.length))) === whole;
 }
@@ -113,7 +152,8 @@ function takeLock(file: string, folder: string): Database {
 function readSeed(path: string): bigint | null {
   try {
     const { format, seed } = JSON.parse(readFileSync(join(path, MARKER), "utf8"));
-    return format === FORMAT && /^[0-9a-f]{16}$/.test(seed) ? BigInt(`0x${seed}`) : null;
+    const isWhole = statSync(changesPath(path)).size === CHANGES_BYTES; // else nobody knows what holds
+    return isWhole && format === FORMAT && /^[0-9a-f]{16}$/.test(seed) ? BigInt(`0x${seed}`) : null;
   } catch {
     return null;
   }
@@ -123,9 +163,20 @@ function readSeed(path: string): bigint | null {
 function begin(path: string): bigint {
   for (const name of readdirSync(path))
     if (name.endsWith(SEGMENT) || name.endsWith(LARGE_ENDING) || name === SNAPSHOT) rmSync(join(path, name));
+  // Filled with zeros: a change writes where the disk has its room already.
+  writeFileSync(changesPath(path), Buffer.alloc(CHANGES_BYTES), { mode: FILE_MODE });
   const seed = randomBytes(8).toString("hex");
   replaceFile(join(path, MARKER), Buffer.from(JSON.stringify({ format: FORMAT, seed })));
   return BigInt(`0x${seed}`);
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function replaceFile(path: string, bytes: Buffer): void {

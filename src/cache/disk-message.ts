@@ -10,6 +10,8 @@ export interface DiskShare {
   readonly largeBytesMax: number;
   readonly index: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
+  /** See disk-changes.ts. */
+  readonly changes: SharedArrayBuffer;
 }
 
 /** What the writing thread is started with. */
@@ -19,10 +21,14 @@ export interface DiskSetup {
   readonly segmentBytes: number;
   readonly index: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
+  readonly changes: SharedArrayBuffer;
 }
 
 /** From who started the thread. */
-export type DiskOrder = { readonly kind: "connect"; readonly port: MessagePort } | { readonly kind: "close" };
+export type DiskOrder =
+  | { readonly kind: "connect"; readonly port: MessagePort }
+  | { readonly kind: "resize"; readonly bytesMax: number }
+  | { readonly kind: "close" };
 
 /** To who started the thread. */
 export type DiskNews =
@@ -30,11 +36,15 @@ export type DiskNews =
   | { readonly kind: "refused"; readonly text: string }
   | { readonly kind: "trouble"; readonly text: string };
 
-/** From a thread with a port. `flush` and `sweep` are answered. */
+/** From a thread with a port. `flush`, `sweep` and `sync` are answered. */
 export type DiskTask =
   | { readonly kind: "put"; readonly low: number; readonly high: number; readonly record: Uint8Array }
   | { readonly kind: "delete"; readonly low: number; readonly high: number; readonly record: Uint8Array }
   | { readonly kind: "flush"; readonly number: number }
+  /** What was put, deleted and changed so far is to be on the disk itself. */
+  | { readonly kind: "sync"; readonly number: number }
+  /** Nothing of what is there can be trusted any more. */
+  | { readonly kind: "distrust" }
   | { readonly kind: "sweep"; readonly number: number; readonly rule: SweepRule };
 
 /** The answer to a task with this number: done. `removed` are the entries that a sweep removed. */

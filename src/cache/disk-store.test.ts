@@ -31,13 +31,13 @@ describe("over threads", () => {
         b.delete("k7", 0);
         await b.flushed();
         expect([a.has("k7"), a.get("k7"), a.has("k8")]).toEqual([false, null, true]);
-        expect(await b.sweep({ what: "prefix", value: "k49", upTo: Number.MAX_VALUE })).toBe(11);
+        expect(await b.sweep({ what: "prefix", value: "k49", staleAt: null })).toBe(11);
         expect([a.get("k49"), a.has("k490"), a.has("k48")]).toEqual([null, false, true]);
         expect(tier.stats()).toMatchObject({ entries: 488, queuedBytes: 0, refused: 0, failed: 0, damaged: 0 });
         await tier.close();
         expect([a.get("k8"), b.has("k8")]).toEqual([null, false]);
         await a.flushed(); // nobody answers, and nobody waits
-        expect(await b.sweep({ what: "all", value: "", upTo: 0 })).toBe(0);
+        expect(await b.sweep({ what: "all", value: "", staleAt: null })).toBe(0);
         const again = await started(path);
         await ready(again);
         const c = new DiskStore(again.share, again.connect());

@@ -16,9 +16,12 @@ import {
   TOMBSTONE,
 } from "../engines/storage/record.ts";
 import { DiskBoard } from "./disk-board.ts";
+import { DiskChanges } from "./disk-changes.ts";
+import { changesPath } from "./disk-folder.ts";
 import type { DiskAnswer, DiskShare, DiskTask } from "./disk-message.ts";
 import type { SweepRule } from "./disk-sweep.ts";
-import { decodePointer, encodePointer, LargeBody, type LargePointer, LargeWriting, removeLarge } from "./large-file.ts";
+import { encodePointer, LargeBody, type LargePointer, LargeWriting, removeLarge } from "./large-file.ts";
+import { Seen } from "./seen.ts";
 import { readRecordBytes } from "./segment.ts";
 import { type SegmentFile, SegmentFiles } from "./segment-files.ts";
 
@@ -47,10 +50,14 @@ export class DiskStore {
   readonly #board: DiskBoard;
   readonly #share: DiskShare;
   readonly #hash: KeyHash;
+  readonly #changes: DiskChanges;
   readonly #files: SegmentFiles;
   readonly #port: MessagePort;
   readonly #place = new Place();
   readonly #waiting = new Map<number, (removed: number) => void>();
+  #seen = new Seen(0);
+  /** Whether the key that was looked for last was found here shortly before. */
+  wasSeen = false;
   #asked = 0;
   #isEnded = false;
 
@@ -60,6 +67,7 @@ export class DiskStore {
     this.#index = new DiskIndex(share.index);
     this.#board = new DiskBoard(share.board);
     this.#hash = new KeyHash(share.seed);
+    this.#changes = new DiskChanges(share.changes, share.seed, changesPath(share.path));
     this.#files = new SegmentFiles(share.path);
     this.#port = port;
     port.on("message", ({ number, removed }: DiskAnswer) => {
@@ -78,11 +86,18 @@ export class DiskStore {
   get(key: string): DiskRecord | null | Promise<DiskRecord | null> {
     const place = this.#place;
     this.#hash.of(key);
-    if (!this.#board.isReady || !this.#index.find(this.#hash.low, this.#hash.high, place)) return null;
+    const { low, high } = this.#hash;
+    if (!this.#board.isReady || !this.#index.find(low, high, place)) return null;
+    this.wasSeen = this.#seen.note(low, high);
     const file = this.#files.get(place.segment, this.#board.oldestSegment);
     if (file === null) return null;
     if (place.bytes > SYNC_BYTES_MAX) return this.#getLater(key, file, place.offset, place.bytes, place.slot);
     return this.#checked(key, place.slot, readRecordBytes(file.fd, place.offset, place.bytes));
+  }
+
+  /** Sets how much memory there is for what is found again and again. */
+  remember(bytes: number): void {
+    this.#seen = new Seen(bytes);
   }
 
   /** Whether something seems to be stored under the key: a hint, for one in some billions of keys a wrong one. */
@@ -108,6 +123,36 @@ export class DiskStore {
     return true;
   }
 
+  /** How often something has changed behind an address: an entry holds as long as that stays so. */
+  changesOf(address: string): number {
+    return this.#changes.count(address);
+  }
+
+  /** What is behind an address has changed: from now on, and after a restart, no entry of before holds. */
+  change(address: string): void {
+    this.#board.countChange();
+    if (!this.#changes.change(address)) this.#port.postMessage({ kind: "distrust" } satisfies DiskTask);
+  }
+
+  /** Whether no purge is under way, and which: see `DiskBoard`. */
+  get purges(): number {
+    return this.#board.purges;
+  }
+
+  countHit(): void {
+    this.#board.countHit();
+  }
+
+  /** Whether what was stored before the start can be found, and large bodies can be stored. */
+  get isReady(): boolean {
+    return this.#board.isReady;
+  }
+
+  /** Large bodies may be this long. */
+  get largeBytesMax(): number {
+    return this.#share.largeBytesMax;
+  }
+
   /** Begins the file of a large body, which `putLarge` or `abort` ends; null when it cannot be made, or not yet. */
   beginLarge(): LargeWriting | null {
     if (!this.#board.isReady) return null; // a file without a record would be taken for a leftover
@@ -119,10 +164,10 @@ export class DiskStore {
   }
 
   /**
-   * Stores an entry whose body has been written; the one of `entry` is not looked at. False as with `put`. Who reads
-   * from `writing` may go on until it closes it.
+   * Stores an entry whose body has been written; the one of `entry` is not looked at. Returns where that lies; null as
+   * `put` returns false. Who reads from `writing` may go on until it closes it.
    */
-  putLarge(key: string, entry: DiskEntry, writing: LargeWriting): boolean {
+  putLarge(key: string, entry: DiskEntry, writing: LargeWriting): LargePointer | null {
     this.#hash.of(key);
     let pointer: LargePointer;
     try {
@@ -130,17 +175,21 @@ export class DiskStore {
     } catch {
       writing.abort();
       this.delete(key, entry.storedAt);
-      return false;
+      return null;
     }
-    if (this.#put(LARGE, key, { ...entry, body: encodePointer(pointer) })) return true;
+    if (this.putPointer(key, entry, pointer)) return pointer;
     removeLarge(this.#share.path, pointer.name);
-    return false;
+    return null;
   }
 
-  /** The body that a record of kind LARGE leads to; null when it is gone or damaged. */
-  openLarge(record: DiskRecord): LargeBody | null {
-    const pointer = decodePointer(record.body);
-    return pointer && LargeBody.open(this.#share.path, pointer);
+  /** Stores an entry anew whose body lies in a file already. */
+  putPointer(key: string, entry: DiskEntry, pointer: LargePointer): boolean {
+    return this.#put(LARGE, key, { ...entry, body: encodePointer(pointer) });
+  }
+
+  /** The body that a pointer of a record leads to; null when it is gone or damaged. */
+  openLarge(pointer: LargePointer): LargeBody | null {
+    return LargeBody.open(this.#share.path, pointer);
   }
 
   /** Removes an entry, for other threads a moment later; `flushed` says when. */
@@ -157,9 +206,15 @@ export class DiskStore {
     await this.#ask({ kind: "flush", number }, number);
   }
 
+  /** Resolves once the disk itself has all that threads have put, deleted and changed so far. */
+  async synced(): Promise<void> {
+    const number = this.#next();
+    await this.#ask({ kind: "sync", number }, number);
+  }
+
   /**
-   * Removes what a rule says, and resolves to the number of entries removed. It takes a second for some GB; until it is
-   * over, what is to go may still be found.
+   * Removes what a rule says, or makes it stale, and resolves to the number of entries. It takes a second for some GB;
+   * until it is over, what is to go may still be found.
    */
   sweep(rule: SweepRule): Promise<number> {
     const number = this.#next();
@@ -188,6 +243,7 @@ export class DiskStore {
   /** Closes files and port. Reads under way come to their end. */
   close(): void {
     this.#files.close();
+    this.#changes.close();
     this.#port.close();
   }
 

@@ -2,20 +2,20 @@
 // segments one after the other, each in one step of some 20 ms, so that writing goes on in between.
 import type { RecordHeader } from "../engines/storage/record.ts";
 
-/** What is to go, of all that was stored up to a time. */
+/** What is to go. */
 export interface SweepRule {
   readonly what: "prefix" | "tag" | "all";
   /** The beginning of keys, or a tag; "" for all. */
   readonly value: string;
-  /** Milliseconds since 1970. */
-  readonly upTo: number;
+  /** It stays, and is stale from this time on, in milliseconds since 1970; null: it goes. */
+  readonly staleAt: number | null;
 }
 
 const SPACE = " ";
 
 export class DiskSweep {
   readonly rule: SweepRule;
-  /** Entries removed so far. */
+  /** Entries removed, or made stale, so far. */
   removed = 0;
   /** The last segment that has been gone over. */
   last = 0;
@@ -28,7 +28,6 @@ export class DiskSweep {
 
   /** Whether a record has to go. `front` is its key, tags and what follows. */
   matches(header: RecordHeader, front: Buffer): boolean {
-    if (header.storedAt > this.rule.upTo) return false;
     if (this.rule.what === "tag") {
       const tags = front.toString("utf8", header.keyBytes, header.keyBytes + header.tagsBytes);
       return tags.split(SPACE).includes(this.rule.value);

@@ -44,6 +44,17 @@ class DiskThread {
   connect(port: MessagePort): void {
     this.#ports.push(port);
     port.on("message", (task: DiskTask) => this.#take(task, port));
+    port.on("close", () => this.#left(port));
+  }
+
+  /** A thread has ended, or needs the tier no longer. */
+  #left(port: MessagePort): void {
+    const at = this.#ports.indexOf(port);
+    if (at >= 0) this.#ports.splice(at, 1);
+  }
+
+  resize(bytesMax: number): void {
+    this.#writer.bytesMax = bytesMax;
   }
 
   close(): void {
@@ -61,6 +72,11 @@ class DiskThread {
       this.#sweeps.push({ port, number: task.number, sweep: new DiskSweep(task.rule) });
       if (this.#sweeps.length === 1) setImmediate(this.#sweepOn);
       return;
+    }
+    if (task.kind === "distrust") return this.#writer.distrust();
+    if (task.kind === "sync") {
+      this.#writer.sync();
+      return answer(port, { number: task.number, removed: 0 });
     }
     if (task.kind === "flush") this.#waiting.push({ port, number: task.number });
     else {
@@ -90,10 +106,11 @@ class DiskThread {
   }
 }
 
-function begin({ path, bytesMax, segmentBytes, index, board }: DiskSetup): void {
+function begin({ path, bytesMax, segmentBytes, index, board, changes }: DiskSetup): void {
   let folder: DiskFolder;
   try {
     folder = DiskFolder.open(path);
+    Buffer.from(changes).set(folder.readChanges());
   } catch (error) {
     tell({ kind: "refused", text: error instanceof Error ? error.message : String(error) });
     owner.close();
@@ -102,13 +119,14 @@ function begin({ path, bytesMax, segmentBytes, index, board }: DiskSetup): void 
   const onTrouble = (text: string): void => tell({ kind: "trouble", text });
   const options = { bytesMax, segmentBytes, onTrouble, now: monotonic };
   const writer = new DiskWriter(folder, new DiskIndex(index), new DiskBoard(board), options);
+  tell({ kind: "open", seed: folder.seed }); // others go on while the snapshot is read
   writer.start();
   const thread = new DiskThread(writer);
   owner.on("message", (order: DiskOrder) => {
     if (order.kind === "connect") thread.connect(order.port);
+    else if (order.kind === "resize") thread.resize(order.bytesMax);
     else thread.close();
   });
-  tell({ kind: "open", seed: folder.seed });
 }
 
 begin(workerData as DiskSetup);

@@ -57,13 +57,13 @@ function change(rng: Rng, tier: TestTier, model: Map<string, Known>, step: numbe
 }
 
 function purge(rng: Rng, tier: TestTier, model: Map<string, Known>): void {
-  const rules: readonly Omit<SweepRule, "upTo">[] = [
+  const rules: readonly Omit<SweepRule, "staleAt">[] = [
     { what: "prefix", value: `/${rng.pick(["a", "b", "none"])}/` },
     { what: "tag", value: rng.pick(TAGS) },
     { what: "all", value: "" },
   ];
   const rule = rng.pick(rules);
-  const sweep = new DiskSweep({ ...rule, upTo: STORED_AT });
+  const sweep = new DiskSweep({ ...rule, staleAt: null });
   while (!tier.writer.sweep(sweep));
   let removed = 0;
   for (const [key, { tag }] of model) {

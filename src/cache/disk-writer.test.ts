@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tryLaw } from "../core/fuzz.testing.ts";
+import type { DiskRecord } from "../engines/storage/record.ts";
 import { bytesOf, entryOf, filesOf, inFolder, STORED_AT, TestTier } from "./disk.testing.ts";
 import { QUEUE_BYTES_MAX } from "./disk-store.ts";
 import { DiskSweep, type SweepRule } from "./disk-sweep.ts";
@@ -295,8 +296,9 @@ test("what would wait too long is not stored, and no older entry left behind", (
   }));
 
 describe("a sweep", () => {
-  const swept = (tier: TestTier, rule: Omit<SweepRule, "upTo">, upTo = STORED_AT): number => {
-    const sweep = new DiskSweep({ ...rule, upTo });
+  type What = Omit<SweepRule, "staleAt">;
+  const swept = (tier: TestTier, rule: What, staleAt: number | null = null): number => {
+    const sweep = new DiskSweep({ ...rule, staleAt });
     while (!tier.writer.sweep(sweep));
     return sweep.removed;
   };
@@ -310,7 +312,7 @@ describe("a sweep", () => {
   };
   const left = (tier: TestTier): number => tier.board.stats().entries;
 
-  test.each<[string, Omit<SweepRule, "upTo">, number, string, string]>([
+  test.each<[string, What, number, string, string]>([
     ["a prefix", { what: "prefix", value: "/odd/" }, 25, "/odd/7", "/even/8"],
     ["a key", { what: "prefix", value: "/odd/49" }, 1, "/odd/49", "/odd/7"],
     ["a tag", { what: "tag", value: "t2" }, 10, "/odd/7", "/even/8"],
@@ -330,14 +332,72 @@ describe("a sweep", () => {
     }),
   );
 
-  test("leaves what is newer, and what was replaced since", () =>
+  test("leaves what was replaced since", () =>
     inFolder((path) => {
       const tier = filled(path);
-      expect(swept(tier, { what: "tag", value: "all" }, STORED_AT - 1)).toBe(0);
-      tier.store.put("/odd/7", { ...entryOf("newer"), tags: Buffer.from("t9"), storedAt: STORED_AT + 5 });
-      expect(swept(tier, { what: "prefix", value: "/odd/" })).toBe(24);
-      expect(tier.get("/odd/7")).toBe("newer");
+      tier.store.put("/odd/7", { ...entryOf("newer"), tags: Buffer.from("t9") });
+      expect(swept(tier, { what: "tag", value: "all" })).toBe(49);
+      expect([tier.get("/odd/7"), left(tier)]).toEqual(["newer", 1]);
       tier.close();
+    }));
+
+  const freshUntil = (tier: TestTier, key: string): number => (tier.store.get(key) as DiskRecord).meta.readDoubleLE(0);
+
+  test("that is soft makes them stale, and leaves what is stale earlier; for later starts too", () =>
+    inFolder((path) => {
+      const tier = TestTier.open(path, 1 << 20, 1000);
+      for (let i = 0; i < 20; i += 1) {
+        const meta = Buffer.alloc(20, 7);
+        meta.writeDoubleLE(STORED_AT + i * 1000, 0);
+        tier.store.put(`/${i}`, { ...entryOf(`body ${i}`), meta, tags: Buffer.from(i % 2 === 0 ? "even" : "odd") });
+        tier.writer.flush();
+      }
+      tier.put("/none", "x"); // says nothing of when it is fresh
+      expect(swept(tier, { what: "tag", value: "even" }, STORED_AT + 5000)).toBe(10);
+      expect(swept(tier, { what: "prefix", value: "/none" }, STORED_AT)).toBe(1);
+      const check = (each: TestTier): void => {
+        for (let i = 0; i < 20; i += 1) {
+          expect(freshUntil(each, `/${i}`) - STORED_AT).toBe(i % 2 === 0 ? Math.min(i * 1000, 5000) : i * 1000);
+          expect(each.get(`/${i}`)).toBe(`body ${i}`);
+        }
+        expect(each.get("/none")).toBe("x");
+        expect(each.board.stats().damaged).toBe(0);
+      };
+      check(tier);
+      tier.crash();
+      const again = TestTier.open(path, 1 << 20, 1000);
+      check(again);
+      again.close();
+    }));
+});
+
+describe("what has changed", () => {
+  test("is known to the next start, whether the process ended or was killed", () =>
+    inFolder((path) => {
+      const tier = TestTier.open(path);
+      const before = [tier.store.changesOf("/a"), tier.store.changesOf("/b")];
+      tier.store.change("/a");
+      tier.store.change("/a");
+      expect([tier.store.changesOf("/a"), tier.store.changesOf("/b")]).toEqual([before[0]! + 2, before[1]!]);
+      tier.crash();
+      const again = TestTier.open(path);
+      expect([again.store.changesOf("/a"), again.store.changesOf("/b")]).toEqual([2, 0]);
+      again.close();
+    }));
+
+  test("takes all with it where it cannot be kept", () =>
+    inFolder((path) => {
+      const tier = TestTier.open(path);
+      tier.put("a", "one");
+      tier.writer.distrust();
+      expect(tier.get("a")).toBeNull();
+      tier.put("b", "two");
+      expect([tier.get("b"), tier.troubles.length, filesOf(path, ".segment")]).toEqual([null, 1, []]);
+      tier.crash();
+      const again = TestTier.open(path);
+      again.put("c", "three");
+      expect([again.get("a"), again.get("c")]).toEqual([null, "three"]);
+      again.close();
     }));
 });
 
@@ -372,5 +432,5 @@ describe("a disk that fails", () => {
 });
 
 test("says the same as a map, whatever happens", () => {
-  expect(tryLaw("disk writer", diskWriterLaw, 1, 60)).toBe(60);
+  expect(tryLaw("disk writer", diskWriterLaw, 1, 30)).toBe(30);
 });

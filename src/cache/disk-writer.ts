@@ -5,23 +5,33 @@
 // The index is what the records say, read in the order of their writing. So after a start it is the snapshot, and
 // behind it what was appended later. Until all of that has been read, nobody reads the tier; what is written meanwhile
 // is read last.
-import { closeSync, openSync } from "node:fs";
-import { crc32 } from "node:zlib";
+import { closeSync } from "node:fs";
 import { type DiskIndex, Place } from "../engines/storage/disk-index.ts";
 import { KeyHash } from "../engines/storage/key-hash.ts";
-import { decodeRecord, encodeRecord, LARGE, lengthOf, readRecordHeader, TOMBSTONE } from "../engines/storage/record.ts";
+import {
+  decodeRecord,
+  encodeRecord,
+  LARGE,
+  lengthOf,
+  readRecordHeader,
+  releaseRecord,
+  staleFront,
+  TOMBSTONE,
+} from "../engines/storage/record.ts";
 import { decodeSnapshot, encodeSnapshot, type SegmentState } from "../engines/storage/snapshot.ts";
 import type { DiskBoard } from "./disk-board.ts";
 import type { DiskFolder } from "./disk-folder.ts";
-import { segmentPath } from "./disk-folder.ts";
 import type { DiskSweep } from "./disk-sweep.ts";
+import { DiskSync } from "./disk-sync.ts";
 import { BLOCK_BYTES, decodePointer } from "./large-file.ts";
 import { type LargeEntry, LargeFiles } from "./large-files.ts";
 import {
   createSegment,
   type OnRecord,
   openSegment,
-  readRecordBytes,
+  type Patch,
+  patchSegment,
+  readGoodRecord,
   SEGMENT_HEADER_BYTES,
   type Segment,
   scanSegment,
@@ -77,6 +87,11 @@ export class DiskWriter {
   #last = 0;
   /** The first segment written since the start. */
   #firstOwn = 1;
+  /** What all may take together. */
+  bytesMax: number;
+  /** What has changed cannot be kept: nothing is stored any more. */
+  #distrusted = false;
+  readonly #sync: DiskSync;
   readonly #place = new Place();
   readonly #large: LargeFiles;
   readonly #hash: KeyHash;
@@ -86,6 +101,8 @@ export class DiskWriter {
     this.#index = index;
     this.#board = board;
     this.#options = options;
+    this.bytesMax = options.bytesMax;
+    this.#sync = new DiskSync(folder, board);
     this.#hash = new KeyHash(folder.seed);
     const isNeeded = (entry: LargeEntry): boolean => this.#isNeeded(entry);
     this.#large = new LargeFiles(folder.path, { isNeeded, wasUsed: (entry) => this.#wasUsed(entry) });
@@ -126,11 +143,35 @@ export class DiskWriter {
     this.#large.load();
     this.#large.sweep();
     this.#report();
-    this.#board.setReady(true);
+    this.#board.setReady(!this.#distrusted);
     return true;
   }
 
-  /** Takes a record, which `flush` writes. */
+  /** What has changed could not be written down: all that is stored goes, and nothing is until the next start. */
+  distrust(): void {
+    this.#distrusted = true;
+    this.#options.onTrouble("the disk tier of the cache cannot keep what has changed: it is given up");
+    this.#board.setReady(false);
+    this.#replay = [];
+    try {
+      this.#folder.distrust();
+      this.#clear();
+    } catch (error) {
+      this.#options.onTrouble(`the disk tier of the cache cannot be emptied: ${textOf(error)}`);
+    }
+  }
+
+  /** Writes what waits, and waits for the disk: what was purged stays so even if the system stops. */
+  sync(): void {
+    this.flush();
+    try {
+      this.#sync.all(this.#current?.fd ?? null);
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  /** For `flush` to write. */
   put(low: number, high: number, record: Buffer): void {
     this.#pending.push({ low, high, record, buries: ENTRY_PENDING });
   }
@@ -146,7 +187,7 @@ export class DiskWriter {
   flush(): void {
     const pending = this.#pending;
     this.#pending = [];
-    for (let from = 0; from < pending.length; ) {
+    for (let from = 0; from < pending.length && !this.#distrusted; ) {
       const end = this.#fitting(pending, from);
       if (end === from) {
         if (!this.#roll()) {
@@ -162,7 +203,7 @@ export class DiskWriter {
     }
     for (const { record } of pending) {
       this.#board.dequeue(record.length);
-      release(record);
+      releaseRecord(record);
     }
     this.tick();
   }
@@ -174,12 +215,19 @@ export class DiskWriter {
       this.#makeRoom(0);
     }
     this.#report();
+    if (this.#distrusted) return;
+    try {
+      this.#sync.sometimes(this.#options.now());
+    } catch {
+      this.distrust();
+    }
   }
 
   /** Removes more of what a purge is for; the index has to be complete. True when it is through. */
   sweep(sweep: DiskSweep): boolean {
     this.flush();
-    if (sweep.rule.what === "all") {
+    const { what, staleAt } = sweep.rule;
+    if (what === "all" && staleAt === null) {
       sweep.removed = this.#index.entries;
       this.#clear();
       return true;
@@ -187,6 +235,7 @@ export class DiskWriter {
     const segment = this.#segments.find(({ number }) => number > sweep.last);
     if (segment === undefined) return true;
     sweep.last = segment.number;
+    const stale: Patch[] = [];
     this.#readFronts(segment, SEGMENT_HEADER_BYTES, (header, front, offset) => {
       if (header.kind === TOMBSTONE || !sweep.matches(header, front)) return;
       const key = front.subarray(0, header.keyBytes);
@@ -194,20 +243,36 @@ export class DiskWriter {
       const { low, high } = this.#hash;
       const isThere = this.#index.find(low, high, this.#place);
       if (!isThere || this.#place.segment !== segment.number || this.#place.offset !== offset) return;
-      const tombstone = encodeRecord({ ...NOTHING, key: Buffer.from(key), storedAt: sweep.rule.upTo });
+      sweep.removed += 1;
+      if (staleAt !== null) {
+        const bytes = staleFront(header, front, staleAt);
+        if (bytes !== null) stale.push({ offset, bytes });
+        return;
+      }
+      const tombstone = encodeRecord({ ...NOTHING, key: Buffer.from(key), storedAt: header.storedAt });
       this.#board.enqueue(tombstone.length, Number.POSITIVE_INFINITY);
       this.delete(low, high, tombstone);
-      sweep.removed += 1;
     });
+    this.#makeStale(segment, stale);
     this.flush();
     return false;
+  }
+
+  #makeStale({ number }: Segment, records: readonly Patch[]): void {
+    try {
+      patchSegment(this.#folder.path, number, records);
+    } catch (error) {
+      this.#options.onTrouble(`segment ${number} could not be changed, and is removed: ${textOf(error)}`);
+      this.#drop(number);
+    }
   }
 
   /** Writes what waits and the index, and gives the folder back. */
   close(): void {
     this.flush();
+    const isComplete = this.#board.isReady;
     this.#board.setReady(false);
-    if (this.#replay.length === 0) this.#snapshot();
+    if (isComplete) this.#snapshot();
     this.#seal();
     this.#folder.close();
   }
@@ -221,12 +286,9 @@ export class DiskWriter {
     });
   }
 
-  /** Goes over those records of a segment whose key to head are as they were written. */
   #readFronts(segment: Segment, from: number, onRecord: OnRecord): void {
     try {
-      scanSegment(this.#folder.path, segment.number, from, (header, front, offset) => {
-        if (crc32(front) === header.frontChecksum) onRecord(header, front, offset);
-      });
+      scanSegment(this.#folder.path, segment.number, from, onRecord);
     } catch (error) {
       this.#options.onTrouble(`segment ${segment.number} could not be read: ${textOf(error)}`);
     }
@@ -295,8 +357,8 @@ export class DiskWriter {
 
   /** Evicts until there is room for the segment that is written, and what large bodies take. */
   #makeRoom(chance: number): void {
-    while (this.#size() > this.#options.bytesMax) {
-      const ofLarge = this.#largeBytes() > this.#options.bytesMax * LARGE_SHARE || this.#segments.length <= 1;
+    while (this.#size() > this.bytesMax) {
+      const ofLarge = this.#largeBytes() > this.bytesMax * LARGE_SHARE || this.#segments.length <= 1;
       if (ofLarge && !this.#large.isEmpty) this.#large.evict();
       else if (this.#segments.length > 1) chance -= this.#evict(this.#segments[0]!, chance);
       else return;
@@ -324,7 +386,9 @@ export class DiskWriter {
     const place = this.#place;
     if (!this.#index.find(entry.low, entry.high, place)) return false;
     if (place.segment === entry.segment && place.offset === entry.offset) return true;
-    if (this.#pointerAt(place) !== entry.name) return false;
+    const bytes = readGoodRecord(this.#folder.path, place);
+    const record = bytes && decodeRecord(bytes);
+    if (record?.kind !== LARGE || decodePointer(record.body)?.name !== entry.name) return false;
     entry.segment = place.segment;
     entry.offset = place.offset;
     return true;
@@ -337,30 +401,10 @@ export class DiskWriter {
     return true;
   }
 
-  #pointerAt(place: Place): string | null {
-    const bytes = this.#recordAt(place);
-    const record = bytes && decodeRecord(bytes);
-    return record?.kind === LARGE ? (decodePointer(record.body)?.name ?? null) : null;
-  }
-
-  /** The bytes of a good record; null when it is damaged, or cannot be read: of no use either way. */
-  #recordAt({ segment, offset, bytes }: Place): Buffer | null {
-    try {
-      const fd = openSync(segmentPath(this.#folder.path, segment), "r");
-      try {
-        const record = readRecordBytes(fd, offset, bytes);
-        return record !== null && decodeRecord(record) !== null ? record : null;
-      } finally {
-        closeSync(fd);
-      }
-    } catch {
-      return null;
-    }
-  }
-
   #seal(): void {
     if (this.#current === null) return;
     closeSync(this.#current.fd);
+    this.#sync.sealed(this.#current.segment.number);
     this.#current = null;
     this.#sealed += 1;
     if (this.#sealed % SNAPSHOT_SEGMENTS === 0 && this.#replay.length === 0) this.#snapshot();
@@ -387,7 +431,7 @@ export class DiskWriter {
   #appendAnew(slots: readonly number[]): void {
     for (const slot of slots) {
       this.#index.read(slot, this.#place);
-      const record = this.#recordAt(this.#place);
+      const record = readGoodRecord(this.#folder.path, this.#place);
       if (record === null || this.#current === null || !this.#append([record])) {
         this.#index.clear(slot);
         continue;
@@ -404,6 +448,7 @@ export class DiskWriter {
     if (at < 0) return;
     if (this.#current?.segment.number === number) this.#seal();
     this.#segments.splice(at, 1);
+    this.#sync.gone(number);
     this.#replay = this.#replay.filter(({ segment }) => segment.number !== number);
     for (let slot = 0; slot < this.#index.slots; slot += 1)
       if (this.#index.read(slot, this.#place) && this.#place.segment === number) this.#index.clear(slot);
@@ -414,7 +459,10 @@ export class DiskWriter {
     for (let slot = 0; slot < this.#index.slots; slot += 1) this.#index.clear(slot);
     if (this.#current !== null) closeSync(this.#current.fd);
     this.#current = null;
-    for (const { number } of this.#segments.splice(0)) this.#folder.removeSegment(number);
+    for (const { number } of this.#segments.splice(0)) {
+      this.#sync.gone(number);
+      this.#folder.removeSegment(number);
+    }
     this.#large.sweep();
     this.#report();
   }
@@ -445,12 +493,6 @@ export class DiskWriter {
       this.#segments.reduce((sum, { bytes }) => sum + bytes, this.#large.bytes),
     );
   }
-}
-
-/** Frees a record at once. The collector would come only after many times as much as waits here. */
-function release(record: Buffer): void {
-  const { buffer } = record;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === record.length && !buffer.detached) buffer.transfer(0);
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -6,6 +6,7 @@ import type { MessagePort } from "node:worker_threads";
 import { DiskIndex } from "../engines/storage/disk-index.ts";
 import type { DiskRecord } from "../engines/storage/record.ts";
 import { DiskBoard } from "./disk-board.ts";
+import { DiskChanges } from "./disk-changes.ts";
 import { DiskFolder } from "./disk-folder.ts";
 import type { DiskTask } from "./disk-message.ts";
 import { type DiskEntry, DiskStore } from "./disk-store.ts";
@@ -38,6 +39,7 @@ export class TestTier {
       largeBytesMax: bytesMax / 4,
       index: DiskIndex.memory(ENTRIES),
       board: DiskBoard.memory(),
+      changes: DiskChanges.memory(),
     };
     this.board = new DiskBoard(share.board);
     this.writer = new DiskWriter(this.#folder, new DiskIndex(share.index), this.board, {
@@ -47,6 +49,7 @@ export class TestTier {
       now: () => this.now,
     });
     this.store = new DiskStore(share, this.#port());
+    Buffer.from(share.changes).set(this.#folder.readChanges());
     this.writer.start();
   }
 

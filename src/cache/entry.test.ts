@@ -10,7 +10,7 @@ import { Body } from "./body.ts";
 import { Address, Entry } from "./entry.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
-const STAMP = { slot: 0, count: 0, purges: 0 };
+const STAMP = { slot: 0, count: 0, purges: 0, disk: 0 };
 
 type Fields = readonly (readonly [string, string])[];
 

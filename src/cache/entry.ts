@@ -5,9 +5,12 @@ import { type StoredValidators, validatorsOf } from "../engines/cache/conditiona
 import type { UseTimes } from "../engines/cache/freshness.ts";
 import type { StoredHead } from "../engines/cache/stored-head.ts";
 import { selectVariant, VARIANTS_MAX, type Variant, type VaryRule } from "../engines/cache/vary.ts";
+import type { CodingPolicy } from "../engines/compression/coding-policy.ts";
 import { HeaderBlock } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import { ResponseHead } from "../http/message.ts";
+import type { ContentRange } from "../http/ranges.ts";
+import type { CodedBody } from "../pipeline/exchange.ts";
 import { Body } from "./body.ts";
 import type { Stamp } from "./changes.ts";
 import { pushFields } from "./copied-head.ts";
@@ -24,6 +27,19 @@ const AGE_DIGITS_MAX = 10; // 2^31
  */
 const ENTRY_BYTES = 4096;
 
+/** An answer as it goes out on a route where `compress` alone may change it, ready for `deliverPlain`. */
+export interface Forms {
+  /** For whose routes it was made. */
+  readonly policy: CodingPolicy;
+  /** For clients that take no coding; null where each answer has to be looked at. */
+  readonly plain: Entry | null;
+  /** Whether clients that take a coding get it so. */
+  readonly isCoded: boolean;
+  zstd: Entry | null;
+  br: Entry | null;
+  gzip: Entry | null;
+}
+
 /** One stored answer. */
 export class Entry implements Variant {
   /** What beside the address and Vary tells it from others: the rest of the key. */
@@ -39,6 +55,12 @@ export class Entry implements Variant {
   times: UseTimes;
   readonly validators: StoredValidators;
   readonly body: Body;
+  /** Which bytes of the whole these are; null for all of them. */
+  part: ContentRange | null = null;
+  /** Null while nobody has asked for one. */
+  forms: Forms | null = null;
+  /** Of a form with a coding, what is counted of each answer; else null. */
+  count: CodedBody | null = null;
   /**
    * As it is given out on a hit: all that is stored, Cache-Status and Age. One for all hits, so that a hit makes none;
    * who may change its head takes a copy.
@@ -90,7 +112,19 @@ export class Entry implements Variant {
 
   /** Memory that it takes, in bytes. */
   get bytes(): number {
-    return this.body.bytes + this.#head.headers.bytes.length + ENTRY_BYTES;
+    const { forms } = this;
+    return this.body.bytes + this.#ownBytes + (forms === null ? 0 : this.#formsBytes(forms));
+  }
+
+  get #ownBytes(): number {
+    return this.#head.headers.bytes.length + ENTRY_BYTES;
+  }
+
+  /** Their content is counted with this one's. */
+  #formsBytes({ plain, zstd, br, gzip }: Forms): number {
+    let bytes = plain === null || plain === this ? 0 : plain.#ownBytes;
+    for (const form of [zstd, br, gzip]) if (form !== null) bytes += form.#ownBytes;
+    return bytes;
   }
 
   /** Whether content goes with this status. */
@@ -140,8 +174,8 @@ export class Entry implements Variant {
     return { status: this.#head.status, reason: this.#head.reason, headers };
   }
 
-  /** As another worker can have it. */
-  share(): SharedAnswer {
+  /** As another worker can have it; `pieces` are none where the content is still to come. */
+  share(pieces: readonly SharedArrayBuffer[] = this.body.shared()): SharedAnswer {
     const { headers, status, reason } = this.#head;
     const count = headers.count - OWN_FIELDS;
     return {
@@ -157,13 +191,13 @@ export class Entry implements Variant {
       times: this.times,
       stamp: this.stamp,
       tags: this.tags,
-      pieces: this.body.shared(),
+      pieces,
       length: this.body.length,
     };
   }
 
-  /** What another worker has shared. */
-  static shared(extra: string, answer: SharedAnswer): Entry {
+  /** What another worker has shared, with its own content or one that comes later. */
+  static shared(extra: string, answer: SharedAnswer, content?: Body): Entry {
     const { status, reason, head, marks, ids, rule, key, encoding, language } = answer;
     const headers = new HeaderBlock();
     headers.reset(Buffer.from(head.buffer, head.byteOffset, head.length));
@@ -173,7 +207,7 @@ export class Entry implements Variant {
       headers.push(ids[at]!, marks[m]!, marks[m + 1]!, marks[m + 2]!, marks[m + 3]!, end);
     }
     const variant = { rule, key, encoding, language };
-    const body = Body.of(answer.pieces.map((piece) => Buffer.from(piece)));
+    const body = content ?? Body.of(answer.pieces.map((piece) => Buffer.from(piece)));
     return new Entry(extra, variant, answer.tags, answer.stamp, answer.times, { status, reason, headers }, body);
   }
 
@@ -210,15 +244,21 @@ export class Address {
   /** Puts an answer in place of the one for the same requests. */
   add(entry: Entry): void {
     const { variants } = this;
+    if (!this.removeLike(entry) && variants.length >= VARIANTS_MAX) variants.shift();
+    variants.push(entry);
+  }
+
+  /** Removes the answer for the same requests. Whether there was one. */
+  removeLike(entry: Entry): boolean {
+    const { variants } = this;
     const same = variants.findIndex((each) => each.extra === entry.extra && isSameVariant(each, entry));
     if (same >= 0) variants.splice(same, 1);
-    else if (variants.length >= VARIANTS_MAX) variants.shift();
-    variants.push(entry);
+    return same >= 0;
   }
 
   /** Whether it was there. */
   remove(entry: Entry): boolean {
-    const at = this.variants.indexOf(entry);
+    const at = this.variants.findIndex((each) => isSameAnswer(each, entry));
     if (at >= 0) this.variants.splice(at, 1);
     return at >= 0;
   }
@@ -229,6 +269,10 @@ export class Address {
     return bytes;
   }
 }
+
+/** Whether two are one answer: it may have been packed and unpacked meanwhile. */
+export const isSameAnswer = (a: Entry, b: Entry): boolean =>
+  a === b || (a.extra === b.extra && isSameVariant(a, b) && a.times.bornAt === b.times.bornAt);
 
 /** Whether two answers are for the same requests: the newer one takes the older one's place. */
 function isSameVariant(a: Variant, b: Variant): boolean {

@@ -7,11 +7,12 @@ import { Timer } from "../core/timers.ts";
 import { parseAge } from "../engines/cache/age.ts";
 import { PLAIN_REQUEST } from "../engines/cache/cache-control.ts";
 import { type Forwarded, forwardedStatus, STANDS_IN } from "../engines/cache/cache-status.ts";
+import { type SearchRule, searchRule } from "../engines/cache/no-vary-search.ts";
+import { storablePart } from "../engines/cache/partial.ts";
 import { mayStandIn, reuse } from "../engines/cache/reuse.ts";
 import { isStaleStatus, isProvoked as provoked } from "../engines/cache/statuses.ts";
 import { storedHead } from "../engines/cache/stored-head.ts";
-import { type Admission, admit, type Refusal, type Refused } from "../engines/cache/storing.ts";
-import { confirmed, freshen } from "../engines/cache/validation.ts";
+import { type Admission, admit, type Refused } from "../engines/cache/storing.ts";
 import { selectVariant, variantOf } from "../engines/cache/vary.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
@@ -20,25 +21,31 @@ import type { Downstream, Exchange, RequestSink, TunnelEnd } from "../pipeline/e
 import type { Reply } from "../pipeline/reply.ts";
 import { Body, type BodySource } from "./body.ts";
 import type { Stamp } from "./changes.ts";
+import { giveCollapsed } from "./collapsed.ts";
 import { copiedFields, copiedResponse } from "./copied-head.ts";
 import { deliver, send } from "./delivery.ts";
 import { Entry } from "./entry.ts";
+import type { Failure } from "./failures.ts";
+import { type ContentRoom, FillContent, isFar } from "./fill-content.ts";
 import { exchangeFor, FillEnvironment, setCondition } from "./fill-exchange.ts";
+import type { LargeWriting } from "./large-file.ts";
+import { OF_THE_CLIENT, OF_THIS_ONE, type Why } from "./refusals.ts";
+import { renewals } from "./renewal.ts";
+import { pathOf } from "./searches.ts";
 import type { Host, Visit } from "./visit.ts";
 
 /** What a fetch needs of its cache. */
-export interface FillOwner {
+export interface FillOwner extends ContentRoom {
   readonly now: number;
-  stamp(visit: Visit): Stamp;
+  stamp(address: string): Stamp;
   /** Whether nothing has changed since. */
   holds(stamp: Stamp): boolean;
-  /** The largest content that is stored for these visits, in bytes. */
-  bodyMax(visit: Visit): number;
-  /** Whether so many more bytes may be in fetches that are to be stored. */
-  mayHold(bytes: number): boolean;
-  held(bytes: number): void;
+  /** The head is there, and others may follow the content. */
+  began(fill: Fill, entry: Entry): void;
   /** All of it is there: to be stored. */
   keep(fill: Fill, entry: Entry): void;
+  /** All of the content is in that file. Resolves once that can be found. */
+  keepFile(fill: Fill, entry: Entry, writing: LargeWriting): Promise<void>;
   /** A stored answer holds again, with other fields. */
   replace(fill: Fill, before: Entry, after: Entry): void;
   remove(fill: Fill, entry: Entry): void;
@@ -47,6 +54,10 @@ export interface FillOwner {
    * requests with credentials or cookies.
    */
   refused(fill: Fill, clients: boolean): void;
+  /** There is no room for answers of this address; for parts of them there may be. */
+  tooLong(fill: Fill): void;
+  /** The server has not said what is to become of a stored answer. */
+  failed(fill: Fill, failure: Failure): void;
   /** The visit starts anew. */
   again(visit: Visit): void;
   /** The visit asks the server by itself. */
@@ -58,13 +69,7 @@ export interface FillOwner {
 /** Others wait this long for one head, then one of them asks again. Most servers answer within a second. */
 const WAIT_MS = 5000;
 const GONE = fault("client.gone", "nobody wants the answer");
-/** Why an answer is not stored. */
-type Why = Refusal | "too-large" | "outdated";
 const PART: Refused = { refusal: "status" };
-/** What speaks against storing an answer for the sake of the client who asked for it. */
-const OF_THE_CLIENT: ReadonlySet<Why> = new Set(["authorization", "cookie"]);
-/** What says nothing of the next answer. */
-const OF_THIS_ONE: ReadonlySet<Why> = new Set(["request-no-store", "outdated"]);
 
 export class Fill implements Downstream, BodySource, Host {
   readonly tunnelIdle = 0;
@@ -72,8 +77,12 @@ export class Fill implements Downstream, BodySource, Host {
   discarded = false;
   /** From before the server was asked. */
   readonly stamp: Stamp;
+  /** The same for all addresses of its path. */
+  readonly pathStamp: Stamp;
   /** What is being stored, once its head is there. */
   entry: Entry | null = null;
+  /** For which queries it is as well; null for its own alone. */
+  search: SearchRule | null = null;
   readonly visit: Visit;
   readonly #owner: FillOwner;
   readonly #x: Exchange;
@@ -84,7 +93,8 @@ export class Fill implements Downstream, BodySource, Host {
   readonly #requestTime: number;
   #sink: RequestSink | null = null;
   #body: Body | null = null;
-  #held = 0;
+  /** Where the content goes that is to be stored. */
+  #content: FillContent | null = null;
   #answered = false;
   #late = false;
   #over = false;
@@ -95,9 +105,11 @@ export class Fill implements Downstream, BodySource, Host {
     this.visit = visit;
     this.#owner = owner;
     this.#requestTime = owner.now;
-    this.stamp = owner.stamp(visit);
+    this.stamp = owner.stamp(visit.place.address);
+    this.pathStamp = owner.stamp(pathOf(visit.place.address));
     this.#x = exchangeFor(visit, this);
     this.#asked = setCondition(this.#x.request.headers, asked) ? asked : [];
+    if (visit.range !== "") this.#x.request.headers.add("Range", visit.range);
   }
 
   /** Asks the server. */
@@ -155,18 +167,15 @@ export class Fill implements Downstream, BodySource, Host {
     return reuse(entry.times, visit.wants, now) === "hit";
   }
 
-  /** Gives out what is being stored. */
-  follow(visit: Visit, entry: Entry): void {
-    this.#give(visit, entry, forwarded(visit, 0, false, true), true);
-  }
-
   #give(visit: Visit, entry: Entry, forwarded: Forwarded, aged: boolean): void {
     const { x } = visit;
     visit.host = null;
     if (x.over) return;
     x.cacheStatus = forwardedStatus(forwarded);
     this.#tell(x);
-    deliver(x, visit.env, entry, aged, this.#owner.now);
+    // Of what has just begun to come, nobody knows whether it will be asked for again.
+    const kept = entry.body.done ? visit.offer(entry) : null;
+    deliver(x, visit.env, entry, aged, this.#owner.now, kept);
   }
 
   /** Who has been asked is told to the access log of the client's request. */
@@ -207,60 +216,99 @@ export class Fill implements Downstream, BodySource, Host {
     const admission = this.#admit(head, now);
     if ("refusal" in admission) return this.#refuse(head, admission.refusal);
     if (this.isOutdated) return this.#refuse(head, "outdated");
-    if (length > this.#bodyMax || !this.#owner.mayHold(Math.max(0, length))) return this.#refuse(head, "too-large");
-    this.#store(head, admission, length, now);
+    const entry = this.#entryOf(head, admission, length, now);
+    const content = new FillContent(this.#owner, this.visit, entry.body, (isWhole) => this.#onFileOver(isWhole));
+    this.#content = content;
+    const aged = parseAge(head.headers.getById(ID.age)) > 0;
+    if (content.begin(length)) this.#store(head.status, entry, aged, now);
+    else this.#passOn(entry, aged, now);
   }
 
   #admit(head: ResponseHead, now: number): Admission | Refused {
-    // A part that nobody asked for is no answer to anybody else.
-    if (head.status === 206) return PART;
+    // A part that nobody asked for is no answer to anybody else; nor is the whole to who wants a part of much.
+    if (head.status === 206 ? this.visit.range === "" || storablePart(head) === null : this.visit.range !== "")
+      return PART;
     return admit(this.#x.request, head, this.#requestTime, now, this.visit.rules.policy);
   }
 
-  get #bodyMax(): number {
-    return this.#owner.bodyMax(this.visit);
-  }
-
-  #store(head: ResponseHead, { times, vary, withheld }: Admission, length: number, now: number): void {
-    const x = this.#x;
-    const aged = parseAge(head.headers.getById(ID.age)) > 0;
-    const stored = storedHead(head, withheld, head.status === 204 ? -1 : length, now);
-    const body = new Body(length, this);
-    const variant = variantOf(vary, x.request.headers, stored.headers);
-    const entry = new Entry(
-      this.visit.place.extra,
-      variant,
-      this.visit.rules.tagsOf(head),
-      this.stamp,
-      times,
-      stored,
-      body,
-    );
+  #store(answered: number, entry: Entry, aged: boolean, now: number): void {
     this.entry = entry;
-    this.#body = body;
+    this.#owner.began(this, entry);
     const visits = this.#takeVisits();
     const mine = visits.indexOf(this.visit) === 0 ? visits.shift() : undefined;
-    const status = this.#asked.length > 0 ? head.status : 0;
-    if (mine !== undefined) this.#give(mine, entry, forwarded(mine, status, true, false), aged);
-    // Whoever waits has asked for news no later than now. Another variant is worth waiting for again; an answer that
-    // the server has to be asked about for every request is not.
-    const isFresh = now < times.freshUntil;
+    const status = this.#asked.length > 0 ? answered : 0;
+    if (mine !== undefined && this.isFarFrom(mine)) this.#owner.pass(mine);
+    else if (mine !== undefined) this.#give(mine, entry, forwarded(mine, status, true, false), aged);
+    this.#giveOthers(visits, entry, now);
+  }
+
+  /** Whether a request wants a part of long content that will not be there for a while: it asks for that by itself. */
+  isFarFrom({ x }: Visit): boolean {
+    const body = this.#content?.writing ? this.#body : null;
+    return body !== null && body.total > 0 && isFar(x.request, body.length, body.total);
+  }
+
+  #entryOf(head: ResponseHead, { times, vary, withheld }: Admission, length: number, now: number): Entry {
+    const { place, rules, range } = this.visit;
+    const stored = storedHead(head, withheld, head.status === 204 ? -1 : length, now);
+    this.search = searchRule(stored.headers);
+    const body = new Body(length, this);
+    this.#body = body;
+    const variant = variantOf(vary, this.#x.request.headers, stored.headers);
+    const part = range === "" ? null : storablePart(head);
+    const extra = part === null ? place.extra : place.extra + part.first;
+    const entry = new Entry(extra, variant, rules.tagsOf(head), this.stamp, times, stored, body);
+    entry.part = part;
+    return entry;
+  }
+
+  /**
+   * Whoever waits has asked for news no later than now. Another variant is worth waiting for again; an answer that the
+   * server has to be asked about for every request is not.
+   */
+  #giveOthers(visits: readonly Visit[], entry: Entry, now: number): void {
+    const isFresh = now < entry.times.freshUntil;
     for (const visit of visits) {
-      if (selectVariant([entry], visit.x.request.headers) < 0) this.#owner.again(visit);
-      else if (isFresh) this.follow(visit, entry);
+      if (this.isFarFrom(visit)) this.#owner.pass(visit);
+      else if (selectVariant([entry], visit.x.request.headers) < 0) this.#owner.again(visit);
+      else if (isFresh) giveCollapsed(visit, entry, now);
       else this.#owner.pass(visit);
     }
+  }
+
+  /**
+   * There is no room to store it, but it is for everybody: those who wait by now get it through one window, in which
+   * the slowest of them sets the pace. Whoever comes later, or wants a part of it, asks for itself.
+   */
+  #passOn(entry: Entry, aged: boolean, now: number): void {
+    this.#owner.tooLong(this);
+    this.#endStored();
+    this.#owner.began(this, entry);
+    this.#owner.closed(this);
+    const [own, others] = split(this.#takeVisits(), (visit) => visit === this.visit && !wantsPart(visit));
+    const [parts, wholes] = split(others, wantsPart);
+    for (const visit of own) this.#give(visit, entry, forwarded(visit, 0, false, false), aged);
+    this.#giveOthers(wholes, entry, now);
+    entry.body.openWindow();
+    for (const visit of parts) this.#owner.pass(visit);
+  }
+
+  /** There is something newer than what is stored. */
+  #endStored(): void {
+    const { stale } = this.visit;
+    if (stale !== null) this.#owner.remove(this, stale);
+    for (const entry of this.#asked) this.#owner.remove(this, entry);
   }
 
   /** The answer may not be stored: it is for who began, or for one of those who wait. */
   #refuse(head: ResponseHead, why: Why): void {
     const isProvoked = provoked(head.status);
     if (!isProvoked && !OF_THIS_ONE.has(why)) this.#owner.refused(this, OF_THE_CLIENT.has(why));
-    if (!isProvoked && !OF_THE_CLIENT.has(why)) for (const entry of this.#asked) this.#owner.remove(this, entry);
+    if (!isProvoked && !OF_THE_CLIENT.has(why)) this.#endStored();
     const visits = this.#takeVisits();
     const first = visits[0];
     // What came for one client's cookies or credentials is for that client.
-    const mine = first === this.visit && !wantsPart(first, why) ? visits.shift() : undefined;
+    const mine = first === this.visit ? visits.shift() : undefined;
     const body = new Body(-1, this);
     this.#body = body;
     if (mine !== undefined && !mine.x.over) {
@@ -277,33 +325,18 @@ export class Fill implements Downstream, BodySource, Host {
   // ——— validation
 
   #onNotModified(head: ResponseHead): void {
-    const now = this.#owner.now;
-    const x = this.#x;
-    const { policy } = this.visit.rules;
-    const asked = this.#asked;
-    const indexes = confirmed(
-      asked.map(({ validators }) => validators),
-      head.headers,
-      now,
-    );
+    const { now } = this.#owner;
     const renewed: Entry[] = [];
     let once: Entry | null = null;
-    for (const index of indexes) {
-      const before = asked[index]!;
-      const { body } = before;
-      const length = before.hasContent ? body.length : -1;
-      const news = freshen(x.request, before.stored, head, length, this.#requestTime, now, policy);
-      const { admission } = news;
-      const isAdmitted = !("refusal" in admission);
-      const times = isAdmitted ? admission.times : before.times;
-      const after = new Entry(before.extra, before, before.tags, this.stamp, times, news.head, body);
-      if (isAdmitted && !this.isOutdated) {
+    const { rules } = this.visit;
+    const found = renewals(this.#x.request, this.#asked, head, this.#requestTime, now, rules, this.stamp);
+    for (const { before, after, fate, isFirst } of found) {
+      if (fate === "stored" && !this.isOutdated) {
         renewed.push(after);
         this.#owner.replace(this, before, after);
       } else {
-        if (index === 0) once = after;
-        // What comes of one client's cookies or credentials says nothing of what is stored.
-        if (isAdmitted || !OF_THE_CLIENT.has(admission.refusal)) this.#owner.remove(this, before);
+        if (isFirst) once = after;
+        if (fate !== "once") this.#owner.remove(this, before);
       }
     }
     this.#owner.closed(this);
@@ -326,6 +359,7 @@ export class Fill implements Downstream, BodySource, Host {
 
   /** Gives stale answers to those who may have them. True: some may, and what failed takes no stored answer's place. */
   #standIn(failure: "error" | "down", status: number, now: number): boolean {
+    if (this.visit.stale !== null) this.#owner.failed(this, failure);
     let stood = this.#asked.some(({ times }) => mayStandIn(times, PLAIN_REQUEST, failure, now));
     for (const visit of this.#takeVisits()) {
       const { stale } = visit;
@@ -346,30 +380,27 @@ export class Fill implements Downstream, BodySource, Host {
   data(bytes: Buffer, from: number, to: number): void {
     const body = this.#body;
     if (body === null) return; // that of a 304, or of an answer that another stands in for
-    if (this.entry !== null && !body.windowed && this.#isTooMuch(body.length + to - from)) this.#stopStoring(body);
+    const content = this.entry === null || body.windowed ? null : this.#content!;
+    if (content?.grow(body.length + to - from) === false) this.#stopStoring(body);
     body.append(bytes, from, to);
+    content?.onMore();
   }
 
-  #isTooMuch(length: number): boolean {
-    const more = length - this.#held;
-    if (length > this.#bodyMax || !this.#owner.mayHold(more)) return true;
-    this.#held += more;
-    this.#owner.held(more);
-    return false;
+  /** The file has all of the content, or can have no more of it. */
+  #onFileOver(isWhole: boolean): void {
+    const { entry } = this;
+    if (!this.#body!.done) return this.#stopStoring(this.#body!);
+    if (!isWhole || entry === null || this.isOutdated) return this.#close();
+    void this.#owner.keepFile(this, entry, this.#content!.writing!).then(() => this.#close());
   }
 
   /** Those who follow get the rest; nothing is stored, and nobody can begin to follow. */
   #stopStoring(body: Body): void {
-    this.#owner.refused(this, false);
+    this.#owner.tooLong(this);
     this.discarded = true;
     this.#owner.closed(this);
-    this.#letHeldGo();
+    this.#content!.close();
     body.openWindow();
-  }
-
-  #letHeldGo(): void {
-    this.#owner.held(-this.#held);
-    this.#held = 0;
   }
 
   end(trailers: HeaderBlock | null): void {
@@ -377,6 +408,10 @@ export class Fill implements Downstream, BodySource, Host {
     const body = this.#body;
     // What is stored is given out without them.
     body?.finish(body.windowed && trailers !== null ? copiedFields(trailers) : null);
+    if (this.#content?.writing && body?.windowed === false) {
+      body.announce();
+      return this.#content.onMore();
+    }
     if (entry !== null && !this.isOutdated) this.#owner.keep(this, entry);
     this.#close();
     body?.announce();
@@ -417,8 +452,8 @@ export class Fill implements Downstream, BodySource, Host {
     this.#x.over = true;
     this.#x.copy?.gone();
     this.#dropTimer();
-    this.#letHeldGo();
     this.#owner.closed(this);
+    this.#content?.close();
   }
 
   #dropTimer(): void {
@@ -456,5 +491,8 @@ function forwarded(visit: Visit, status: number, stored: boolean, collapsed: boo
 }
 
 /** A part of what is too large to be stored is better asked for by itself. */
-const wantsPart = ({ x }: Visit, why: Why): boolean =>
-  why === "too-large" && x.request.headers.getById(ID.range) !== null;
+const wantsPart = ({ x, range }: Visit): boolean => range === "" && x.request.headers.getById(ID.range) !== null;
+
+function split(visits: readonly Visit[], belongs: (visit: Visit) => boolean): [Visit[], Visit[]] {
+  return [visits.filter(belongs), visits.filter((visit) => !belongs(visit))];
+}

@@ -1,6 +1,8 @@
 // What the workers of a process do for each other: one of them fetches an answer, and the others ask that one for it.
 // Who it is stands in a directory in shared memory, which is a hint: whoever is asked in vain says so, and the other
-// fetches by itself. Content is handed over as shared memory, so that it exists once.
+// fetches by itself. Content is handed over as shared memory, so that it exists once: whole, or piece by piece while it
+// is fetched.
+import type { Fault } from "../core/faults.ts";
 import type { UseTimes } from "../engines/cache/freshness.ts";
 import type { VaryRule } from "../engines/cache/vary.ts";
 import { Directory, NOBODY } from "../engines/storage/directory.ts";
@@ -29,15 +31,54 @@ export interface SharedAnswer {
   readonly length: number;
 }
 
+/**
+ * What a worker that has no answers knows of them: nothing; that they may not be stored (`refused-few`: those to
+ * requests with credentials or cookies); or that the server failed, and is not to be asked for a while.
+ */
+export type Lack = "nothing" | "refused" | "refused-few" | "failed";
+
+/** How content goes on behind the pieces of a message. */
+export type Progress = "open" | "window" | "done" | "broken";
+
 export type PeerMessage =
-  /** Wants the answers of a key. */
-  | { readonly kind: "want"; readonly question: number; readonly address: string; readonly extra: string }
-  /** Has these; none: the other has to ask the server by itself. */
-  | { readonly kind: "have"; readonly question: number; readonly answers: readonly SharedAnswer[] };
+  /** Wants the answers of a key, of which it has `known` fresh ones itself. */
+  | {
+      readonly kind: "want";
+      readonly question: number;
+      readonly address: string;
+      readonly extra: string;
+      readonly known: number;
+    }
+  /** Has these; none: the other has to see for itself. */
+  | { readonly kind: "have"; readonly question: number; readonly answers: readonly SharedAnswer[]; readonly lack: Lack }
+  /** Is fetching this, of `total` bytes (-1: nobody told); `more` brings the content. */
+  | { readonly kind: "begin"; readonly question: number; readonly answer: SharedAnswer; readonly total: number }
+  | {
+      readonly kind: "more";
+      readonly question: number;
+      readonly pieces: readonly SharedArrayBuffer[];
+      /** Bytes that are there in all. */
+      readonly length: number;
+      readonly progress: Progress;
+      /** Why it is broken. */
+      readonly fault: Fault | null;
+    }
+  /** Has taken the content up to here, and wants more. */
+  | { readonly kind: "taken"; readonly question: number; readonly offset: number }
+  /** Nobody there reads it any more. */
+  | { readonly kind: "left"; readonly question: number }
+  /** The worker that it comes from has ended. */
+  | { readonly kind: "gone" };
 
 /** Who waits for what another worker has. */
 export interface PeerWaiter {
-  onAnswers(answers: readonly SharedAnswer[]): void;
+  /** Who is asked. */
+  readonly worker: number;
+  onAnswers(answers: readonly SharedAnswer[], lack: Lack): void;
+  onBegin(answer: SharedAnswer, total: number): void;
+  onMore(pieces: readonly SharedArrayBuffer[], length: number, progress: Progress, fault: Fault | null): void;
+  /** The worker has ended. */
+  onGone(): void;
 }
 
 export class Peers {
@@ -90,24 +131,27 @@ export class Peers {
   }
 
   /** Asks a worker. Returns the number of the question, for `forget`. */
-  ask(to: number, address: string, extra: string, waiter: PeerWaiter): number {
+  ask(address: string, extra: string, known: number, waiter: PeerWaiter): number {
     const question = this.#next++;
     this.#waiting.set(question, waiter);
-    this.#send(to, { kind: "want", question, address, extra });
+    this.send(waiter.worker, { kind: "want", question, address, extra, known });
     return question;
   }
 
-  answer(to: number, question: number, answers: readonly SharedAnswer[]): void {
-    this.#send(to, { kind: "have", question, answers });
+  send(to: number, message: PeerMessage): void {
+    this.#send(to, message);
   }
 
-  answered(question: number, answers: readonly SharedAnswer[]): void {
-    const waiter = this.#waiting.get(question);
-    this.#waiting.delete(question);
-    waiter?.onAnswers(answers);
+  waiter(question: number): PeerWaiter | undefined {
+    return this.#waiting.get(question);
   }
 
   forget(question: number): void {
     this.#waiting.delete(question);
+  }
+
+  /** A worker has ended: those who wait for it are told. */
+  gone(worker: number): void {
+    for (const waiter of [...this.#waiting.values()]) if (waiter.worker === worker) waiter.onGone();
   }
 }

@@ -1,7 +1,8 @@
 // Sends an answer of the cache to one client, as fast as it takes it: one that is whole, or one that is still fetched.
-import type { Fault } from "../core/faults.ts";
+import { type Fault, fault } from "../core/faults.ts";
+import { freeSpent } from "../core/spent.ts";
 import type { ByteRange } from "../http/ranges.ts";
-import type { Exchange, RequestSink, ServeEnvironment, ServeWaiter } from "../pipeline/exchange.ts";
+import type { Downstream, Exchange, RequestSink, ServeEnvironment, ServeWaiter } from "../pipeline/exchange.ts";
 import { Pace } from "../pipeline/pace.ts";
 import type { Body, BodyReader } from "./body.ts";
 
@@ -14,26 +15,42 @@ export const NOTHING: readonly Part[] = [];
 
 /** Bytes that one answer may send before others have their turn, however fast its client takes them. */
 const TURN_BYTES_MAX = 1_048_576;
+const UNREADABLE = fault("file.failed", "what is stored cannot be read");
 
 export class Reader implements RequestSink, ServeWaiter, BodyReader {
   readonly #x: Exchange;
   readonly #env: Pick<ServeEnvironment, "wheel" | "respond">;
-  readonly #body: Body;
+  #body: Body;
+  /** Who may have other content to send than that; null for nobody. */
+  readonly #kept: { readonly chosen: Body | null } | null;
   readonly #parts: readonly Part[];
+  /** Who tells how the client fares. */
+  #teller: Downstream | null = null;
   #part = 0;
   /** Where in the part the next byte is. */
   #at = 0;
   /** The piece that holds it, and where that begins in the content. */
   #piece = 0;
   #pieceAt = 0;
+  /** What was read of the file that has the content before the first piece, and where that begins. */
+  #block: Buffer | null = null;
+  #blockAt = 0;
+  #reading = false;
   #begun = false;
   #turnOver = false; // others have their turn
   #sending = false;
   #over = false;
   #pace: Pace | null = null;
 
-  constructor(x: Exchange, env: Pick<ServeEnvironment, "wheel" | "respond">, body: Body, parts: readonly Part[]) {
+  constructor(
+    x: Exchange,
+    env: Pick<ServeEnvironment, "wheel" | "respond">,
+    body: Body,
+    parts: readonly Part[],
+    kept: { readonly chosen: Body | null } | null,
+  ) {
     this.#x = x;
+    this.#kept = kept;
     this.#env = env;
     this.#body = body;
     this.#parts = parts;
@@ -50,8 +67,9 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
   /** Sends the answer whose head is in `x.response`. */
   start(): void {
     const x = this.#x;
-    if (!this.#body.done) this.#body.follow(this);
+    if (!this.#body.done || this.#body.backing !== null) this.#body.follow(this);
     x.sink = this;
+    this.#teller = x.downstream;
     x.downstream.readBody(this);
     if (this.#over || !this.#env.respond(x, this)) return;
     this.#begin();
@@ -65,7 +83,15 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
 
   #begin(): void {
     this.#begun = true;
-    this.#x.downstream.head(this.#x.response);
+    const chosen = this.#kept?.chosen ?? null;
+    if (chosen !== null) {
+      this.#body = chosen; // what it was made of is whole, and followed by nobody
+      if (!chosen.done) chosen.follow(this);
+    }
+    const { downstream, response } = this.#x;
+    // What filters have put before the client has to hear of it first. Most have put nothing there.
+    if (downstream !== this.#teller) downstream.readBody(this);
+    downstream.head(response);
     this.#send();
   }
 
@@ -110,18 +136,55 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
       else if (body.done) this.#finish();
       return 0;
     }
+    if (offset < body.firstOffset) return this.#sendBlock(offset, last);
     this.#seek(offset);
     const from = offset - this.#pieceAt;
     const to = Math.min(body.filled(this.#piece), last - this.#pieceAt + 1);
     const bytes = body.piece(this.#piece)!;
-    this.#at += to - from;
-    if (this.#pieceAt + to > last) {
-      this.#part += 1;
-      this.#at = 0;
-    }
+    this.#advance(to - from, this.#pieceAt + to > last);
     this.#x.downstream.data(bytes, from, to);
     if (!this.#over) body.taken();
     return to - from;
+  }
+
+  #advance(count: number, isPartOver: boolean): void {
+    this.#at += count;
+    if (!isPartOver) return;
+    this.#part += 1;
+    this.#at = 0;
+  }
+
+  /** Sends bytes that a file has; 0 where they have to be read first. */
+  #sendBlock(offset: number, last: number): number {
+    const block = this.#block;
+    const blockAt = this.#blockAt;
+    if (block === null || offset < blockAt || offset >= blockAt + block.length) {
+      this.#readBlock(offset);
+      return 0;
+    }
+    const from = offset - blockAt;
+    const to = Math.min(block.length, last - blockAt + 1);
+    this.#advance(to - from, blockAt + to > last);
+    const isSpent = to === block.length;
+    if (isSpent) this.#block = null;
+    this.#x.downstream.data(block, from, to, isSpent);
+    if (!this.#over) this.#body.taken();
+    return to - from;
+  }
+
+  #readBlock(offset: number): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    this.#block = null;
+    void this.#body.backing!.read(offset).then((block) => {
+      this.#reading = false;
+      if (this.#over) return;
+      if (block === null || block.length === 0) return this.#fail(UNREADABLE);
+      this.#block = block;
+      this.#blockAt = offset;
+      this.#send();
+      freeSpent(); // no turn of a connection ends here
+    });
   }
 
   /** Finds the piece with this byte. It may lie before the last one: parts come in the order in which they were asked for. */

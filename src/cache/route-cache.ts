@@ -1,6 +1,7 @@
 // The cache policy of a route, compiled.
 import type { KeyRule } from "../engines/cache/key.ts";
 import type { CachePolicy } from "../engines/cache/policy.ts";
+import type { CodingPolicy } from "../engines/compression/coding-policy.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
@@ -11,13 +12,30 @@ export class RouteCache {
   readonly hasExtras: boolean;
   /** Longer content is not stored. */
   readonly bodyMax: number;
+  /** Whether answers go to the disk tier as well. */
+  readonly disk: boolean;
+  /** How its answers are encoded; null where they are not. */
+  readonly coding: CodingPolicy | null;
+  /** Response filters that leave stored answers in these codings as they are. Others have to see every answer. */
+  readonly idleFilters: number;
   /** Lower-case name of the field with the tags of an answer; "" for none. */
   readonly #tags: string;
   readonly #route: string;
   #upstream: Upstream | null = null;
   #mark = "";
 
-  constructor(route: string, policy: CachePolicy, key: KeyRule, bodyMax: number, tags: string) {
+  constructor(
+    route: string,
+    policy: CachePolicy,
+    key: KeyRule,
+    bodyMax: number,
+    tags: string,
+    coding: CodingPolicy | null,
+    disk: boolean,
+  ) {
+    this.disk = disk;
+    this.coding = coding;
+    this.idleFilters = coding === null ? 0 : 1;
     this.#tags = tags;
     this.policy = policy;
     this.key = key;

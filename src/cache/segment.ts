@@ -1,9 +1,11 @@
 // A segment of the disk tier as a file: a header of 16 bytes, and records behind one another. One is written at a time,
 // from its beginning to its end; what is written does not change any more.
 import { randomBytes } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, rmSync, writevSync } from "node:fs";
+import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, rmSync, writevSync } from "node:fs";
 import { crc32 } from "node:zlib";
+import type { Place } from "../engines/storage/disk-index.ts";
 import {
+  decodeRecord,
   lengthOf,
   RECORD_BYTES_MAX,
   RECORD_HEADER_BYTES,
@@ -70,12 +72,34 @@ export function writeAll(fd: number, buffers: readonly Buffer[], at: number): vo
   }
 }
 
+/** What a record begins with from now on. */
+export interface Patch {
+  readonly offset: number;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Writes over the beginning of records, the one thing that changes in a segment, and waits for the disk. Who reads one
+ * at that moment finds that its checksums do not hold, and so does who finds it written in part: it is not used then.
+ * Throws the error of the file system.
+ */
+export function patchSegment(folder: string, number: number, patches: readonly Patch[]): void {
+  if (patches.length === 0) return;
+  const fd = openSync(segmentPath(folder, number), "r+");
+  try {
+    for (const { offset, bytes } of patches) writeAll(fd, [bytes], offset);
+    fdatasyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Called with each record's header, its key (valid during the call alone), and where it lies. */
 export type OnRecord = (header: RecordHeader, front: Buffer, offset: number) => void;
 
 /**
  * Goes over the records from an offset on, up to the first that is not in order, without reading bodies. `front` is
- * key, tags, metadata and head of a record, whose checksum is not looked at.
+ * key, tags, metadata and head of a record; those that are not as they were written are left out.
  */
 export function scanSegment(folder: string, number: number, from: number, onRecord: OnRecord): void {
   const fd = openSync(segmentPath(folder, number), "r");
@@ -97,11 +121,26 @@ export function scanSegment(folder: string, number: number, from: number, onReco
         front = Buffer.allocUnsafeSlow(frontBytes);
         if (readSync(fd, front, 0, frontBytes, offset + RECORD_HEADER_BYTES) < frontBytes) return;
       }
-      onRecord(header, front, offset);
+      if (crc32(front) === header.frontChecksum) onRecord(header, front, offset);
       offset += lengthOf(header);
     }
   } finally {
     closeSync(fd);
+  }
+}
+
+/** The bytes of a good record; null when it is damaged, or cannot be read: of no use either way. */
+export function readGoodRecord(folder: string, place: Pick<Place, "segment" | "offset" | "bytes">): Buffer | null {
+  try {
+    const fd = openSync(segmentPath(folder, place.segment), "r");
+    try {
+      const record = readRecordBytes(fd, place.offset, place.bytes);
+      return record !== null && decodeRecord(record) !== null ? record : null;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return null;
   }
 }
 

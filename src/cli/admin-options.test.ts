@@ -4,8 +4,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { AddressDenials } from "../control/address-denials.ts";
 import { type AdminServer, startAdmin } from "../control/admin.ts";
 import type { AdminBackend, ProxyStatus, Readiness, ReloadResult } from "../control/admin-backend.ts";
+import type { DiskState } from "../control/cache-disk.ts";
 import { fleetOf } from "../control/fleet.testing.ts";
 import { createLog } from "../observe/log.ts";
 
@@ -27,6 +29,21 @@ const STATUS: ProxyStatus = {
   ],
 };
 
+const DISK: DiskState = {
+  path: "/var/cache/sluice",
+  bytesMax: 64 * 1_048_576,
+  ready: false,
+  entries: 9,
+  bytes: 3 * 1_048_576,
+  queuedBytes: 0,
+  stored: 0,
+  hits: 4,
+  refused: 0,
+  evictedSegments: 0,
+  failed: 0,
+  damaged: 0,
+};
+
 let readiness: Readiness;
 let result: ReloadResult;
 let done: string[];
@@ -37,11 +54,13 @@ const backend: AdminBackend = {
   routes: () => [],
   certificates: () => [],
   cache: () => [{ worker: 0, bytes: 1_572_864, bytesMax: 33_554_432, addresses: 7, evictions: 2, filling: 0 }],
+  cacheDisk: () => DISK,
   purge: async (purge) => {
     done.push(JSON.stringify(purge));
-    return 5;
+    return { purged: 5 };
   },
   upstreams: () => [],
+  denials: new AddressDenials(() => {}),
   fleet,
   heard: async () => {},
   ready: () => readiness,
@@ -151,7 +170,8 @@ test("reload: fine, with a warning, and refused with diagnostics", async () => {
 
 test("cache: what is stored, and purges of it", async () => {
   expect((await sluice(["cache", "status", ...reach()])).out).toBe(
-    "worker 0: 7 addresses, 1.5 MB of 32.0 MB, 2 evicted\n",
+    "worker 0: 7 addresses, 1.5 MB of 32.0 MB, 2 evicted\n" +
+      "disk /var/cache/sluice: 9 answers, 3 MB of 64 MB, 4 hits (what was there at the start is being read)\n",
   );
   expect(await sluice(["cache", "purge", "--tag", "a", "--soft", ...reach()])).toEqual({
     code: 0,

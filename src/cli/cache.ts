@@ -1,5 +1,6 @@
 // `sluice cache`: what a running proxy has stored, and having it forgotten.
 import type { Command } from "commander";
+import type { DiskState } from "../control/cache-disk.ts";
 import type { CacheState } from "../control/worker-messages.ts";
 import { type AdminFlags, ask, withAdminFlags } from "./admin-options.ts";
 
@@ -18,8 +19,9 @@ export function register(program: Command): void {
   const cache = program.command("cache").description("the stored answers of a running proxy");
   withAdminFlags(cache.command("status").description("say how much is stored")).action((flags: AdminFlags) =>
     ask(flags, "GET", "/api/cache", ({ body }) => {
-      for (const worker of (body as { workers: (CacheState & { worker: number })[] }).workers)
-        console.log(describe(worker));
+      const { workers, disk } = body as { workers: (CacheState & { worker: number })[]; disk: DiskState | null };
+      for (const worker of workers) console.log(describe(worker));
+      if (disk !== null) console.log(describeDisk(disk));
     }),
   );
   withAdminFlags(
@@ -39,6 +41,12 @@ function describe({ worker, bytes, bytesMax, addresses, evictions }: CacheState 
   return `worker ${worker}: ${addresses} addresses, ${mib(bytes)} of ${mib(bytesMax)}, ${evictions} evicted`;
 }
 
+function describeDisk({ path, entries, bytes, bytesMax, hits, ready }: DiskState): string {
+  const mib = (count: number): string => `${Math.round(count / MIB)} MB`;
+  const start = ready ? "" : " (what was there at the start is being read)";
+  return `disk ${path}: ${entries} answers, ${mib(bytes)} of ${mib(bytesMax)}, ${hits} hits${start}`;
+}
+
 async function purge({ url, prefix, tag, all, soft, ...flags }: PurgeFlags): Promise<void> {
   const given = [url, prefix, tag, all].filter((each) => each !== undefined).length;
   if (given !== 1) {
@@ -51,7 +59,11 @@ async function purge({ url, prefix, tag, all, soft, ...flags }: PurgeFlags): Pro
     flags,
     "POST",
     "/api/cache/purge",
-    ({ body: answer }) => console.log(`purged: ${(answer as { purged: number }).purged}`),
+    ({ body: answer }) => {
+      const { purged, others } = answer as { purged: number; others?: string };
+      const later = others === "later" ? "; other machines cannot be told now, and will be as soon as they can" : "";
+      console.log(`purged: ${purged}${later}`);
+    },
     body,
   );
 }

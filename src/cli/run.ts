@@ -1,7 +1,8 @@
 // `sluice run`: the proxy in the foreground, until a signal ends it.
 import type { Command } from "commander";
 import { ConfigError, renderDiagnostic } from "../config/diagnostic.ts";
-import { StartError, type Supervisor, type SupervisorOptions, startSupervisor } from "../control/supervisor.ts";
+import { StartError } from "../control/start.ts";
+import { type Supervisor, type SupervisorOptions, startSupervisor } from "../control/supervisor.ts";
 
 const EXIT_INVALID = 1;
 const EXIT_USAGE = 2;

@@ -55,6 +55,7 @@ const UNITS: Readonly<Record<string, UnitStyle>> = {
   size: { example: "64KB", write: (bytes) => written(bytes, SIZES) },
   "data rate": { example: "10MB/s", write: (perSecond) => `${written(perSecond, SIZES)}/s` },
   share: { example: "10%", write: (percent) => `${percent}%` },
+  rate: { example: "100/s", write: String },
 };
 
 /** An editor sees the text before `${NAME}` is filled in. */

@@ -1,6 +1,6 @@
 // Files that a configuration names: relative paths start from its own folder, wherever the process was started.
 import { resolve } from "node:path";
-import type { Config, ListenerConfig, UpstreamConfig } from "./schema.ts";
+import type { Config, ListenerConfig, PolicyConfig, UpstreamConfig } from "./schema.ts";
 import type { ClientAuth } from "./schema-tls.ts";
 
 /** The same configuration with absolute paths of certificates, keys, storage and folders of files. */
@@ -13,9 +13,12 @@ export function withAbsolutePaths(config: Config, folder: string): Config {
     upstreams: Object.fromEntries(
       Object.entries(config.upstreams).map(([name, upstream]) => [name, upstreamPaths(upstream, at)]),
     ),
-    routes: config.routes.map((route) =>
-      route.files === undefined ? route : { ...route, files: { ...route.files, root: at(route.files.root) } },
-    ),
+    defaults: { ...config.defaults, ...policyPaths(config.defaults, at) },
+    routes: config.routes.map((route) => ({
+      ...route,
+      ...(route.files === undefined ? {} : { files: { ...route.files, root: at(route.files.root) } }),
+      ...policyPaths(route, at),
+    })),
     ...(storage === undefined ? {} : { storage: at(storage) }),
     admin: admin === false || admin.state === undefined ? admin : { ...admin, state: at(admin.state) },
   };
@@ -23,7 +26,51 @@ export function withAbsolutePaths(config: Config, folder: string): Config {
 
 type At = (path: string) => string;
 
-function listenerPaths(listener: ListenerConfig, at: At): ListenerConfig {
+const policyPaths = (policies: PolicyConfig, at: At): Pick<PolicyConfig, "access" | "cache" | "waf"> => ({
+  ...cachePaths(policies, at),
+  ...accessPaths(policies, at),
+  ...wafPaths(policies, at),
+});
+
+function wafPaths({ waf }: Pick<PolicyConfig, "waf">, at: At): Pick<PolicyConfig, "waf"> {
+  if (waf === undefined || waf === false) return {};
+  const { crs, rules } = waf;
+  return { waf: { ...waf, ...(crs === undefined ? {} : { crs: at(crs) }), rules: [rules].flat().map(at) } };
+}
+
+function cachePaths({ cache }: Pick<PolicyConfig, "cache">, at: At): Pick<PolicyConfig, "cache"> {
+  if (typeof cache !== "object" || cache.disk === undefined) return {};
+  return { cache: { ...cache, disk: { ...cache.disk, path: at(cache.disk.path) } } };
+}
+
+interface AddressFiles {
+  readonly allowFiles?: string[] | undefined;
+  readonly denyFiles?: string[] | undefined;
+}
+
+function addressPaths<T extends AddressFiles>(access: T, at: At): T {
+  const { allowFiles, denyFiles } = access;
+  return {
+    ...access,
+    ...(allowFiles === undefined ? {} : { allowFiles: allowFiles.map(at) }),
+    ...(denyFiles === undefined ? {} : { denyFiles: denyFiles.map(at) }),
+  };
+}
+
+function accessPaths({ access }: Pick<PolicyConfig, "access">, at: At): Pick<PolicyConfig, "access"> {
+  if (access === undefined || access === false) return {};
+  const { countries, networks } = access;
+  return {
+    access: {
+      ...addressPaths(access, at),
+      ...(countries === undefined ? {} : { countries: { ...countries, database: at(countries.database) } }),
+      ...(networks === undefined ? {} : { networks: { ...networks, database: at(networks.database) } }),
+    },
+  };
+}
+
+function listenerPaths(all: ListenerConfig, at: At): ListenerConfig {
+  const listener = all.access === undefined ? all : { ...all, access: addressPaths(all.access, at) };
   const { tls } = listener;
   if (tls === undefined) return listener;
   const { certificates, clientAuth, policies, acme, keyLog } = tls;

@@ -22,11 +22,26 @@ const keySchema = z.strictObject({
   device: z.boolean().default(false).describe("Whether it is a phone, tablet, desktop or bot counts."),
 });
 
+/** Eight segments that take the largest record each (cache/disk-tier.ts). */
+const DISK_BYTES_MIN = 16_777_216;
+
+const diskSchema = z.strictObject({
+  path: z.string().min(1).describe("A folder of its own, for one process at a time. It is made when it is missing."),
+  size: size
+    .refine((bytes) => bytes >= DISK_BYTES_MIN, "the least is 16MB")
+    .describe("What the files in it may take together; at least 16MB."),
+});
+
 export const cacheSchema = z.strictObject({
   memory: size
     .default(CACHE_DEFAULTS.memory)
     .describe(
       "Memory for stored answers, over all workers. Routes share one store, as large as the largest `memory` among them.",
+    ),
+  disk: diskSchema
+    .optional()
+    .describe(
+      "A folder in which answers are stored as well: for more of them, for long ones, and beyond a restart. Routes share one, so all that name one name the same.",
     ),
   maxSize: size.default(CACHE_DEFAULTS.maxSize).describe("Longer content is passed on, and not stored."),
   ttl: duration.optional().describe("How long answers are fresh that do not say so themselves; not stored without it."),

@@ -1,6 +1,6 @@
 // Values with units as users write them, and as numbers once parsed.
 import { z } from "zod";
-import { parseDataRate, parseDuration, parseSize } from "../core/units.ts";
+import { parseDataRate, parseDuration, parseRate, parseSize } from "../core/units.ts";
 
 /** A duration as users write it (`5s`), in milliseconds once parsed. */
 export const duration = z
@@ -34,6 +34,20 @@ export const dataRate = z
     return z.NEVER;
   })
   .meta({ title: "data rate", pattern: "^\\d+(\\.\\d+)?(B|KB|MB|GB|TB)/(s|m|h|d)$" });
+
+/** A rate of requests as users write it (`100/s`), as a count and the time it is for once parsed. */
+export const requestRate = z
+  .string()
+  .transform((text, issue) => {
+    const rate = parseRate(text);
+    if (rate !== null) return rate;
+    issue.addIssue({
+      code: "custom",
+      message: `"${text}" is not a rate: write it like 100/s, 1000/m, 10000/h or 50000/d`,
+    });
+    return z.NEVER;
+  })
+  .meta({ title: "rate", pattern: "^[1-9]\\d{0,8}/(s|m|h|d)$" });
 
 /** A share as users write it (`20%`), as a number once parsed: 0.2. `max` is the largest share in percent. */
 export const share = (max = 100) =>

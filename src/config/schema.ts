@@ -1,132 +1,19 @@
 // The one schema of the configuration: types, checks, defaults, documentation and JSON Schema all come from here.
 import { z } from "zod";
-import { byteCount, millis, parseDataRate } from "../core/units.ts";
+import { byteCount, millis } from "../core/units.ts";
 import { CODINGS } from "../http/content-codings.ts";
 import { COMPRESS_DEFAULTS } from "./defaults.ts";
+import { bansSchema, botsSchema, challengeSchema } from "./schema-abuse.ts";
+import { accessSchema } from "./schema-access.ts";
+import { cookiesSchema, corsSchema, securityHeadersSchema } from "./schema-browsers.ts";
 import { cacheSchema } from "./schema-cache.ts";
 import { filesSchema } from "./schema-files.ts";
-import { clientCertMatch, listenerTlsKeys } from "./schema-tls.ts";
+import { rateLimitSchema } from "./schema-limits.ts";
+import { listenerSchema } from "./schema-listeners.ts";
+import { clientCertMatch } from "./schema-tls.ts";
 import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
 import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
-
-export const listenerSchema = z.strictObject({
-  address: z
-    .string()
-    .describe("Where to listen: `host:port`, `:port` (every address), `[::1]:port` or `unix:/path.sock`."),
-  timeouts: z
-    .strictObject({
-      header: duration.default(millis(10_000)).describe("From the first byte of a request to the end of its head."),
-      body: duration
-        .default(millis(30_000))
-        .describe("Longest pause between two reads of a request body, and between two writes that a client accepts."),
-      idle: duration
-        .default(millis(75_000))
-        .describe("How long a keep-alive connection may wait for its next request."),
-      tunnel: duration
-        .default(millis(3_600_000))
-        .describe("How long an upgraded connection (WebSocket) may be silent in both directions."),
-    })
-    .prefault({})
-    .describe("How long clients may take."),
-  limits: z
-    .strictObject({
-      connections: z
-        .int()
-        .min(1)
-        .default(32_768)
-        .describe("Open client connections for each worker; more are closed at once."),
-      connectionsPerAddress: z
-        .int()
-        .min(1)
-        .default(16_384)
-        .describe("Open client connections from one address (IPv6: one /64), for each worker."),
-      bodyRate: dataRate
-        .default(parseDataRate("256B/s")!)
-        .describe("Slowest average rate of a request body, after a grace of 5 s; 408 below it."),
-      requestLine: size.default(byteCount(8192)).describe("Longest request line; 414 above it."),
-      headers: size.default(byteCount(32_768)).describe("Largest header section; 431 above it."),
-      fields: z.int().min(1).max(1000).default(100).describe("Most header fields; 431 above it."),
-      streams: z
-        .int()
-        .min(1)
-        .max(10_000)
-        .default(128)
-        .describe(
-          "Requests that one HTTP/2 or HTTP/3 connection may have under way; more are refused and may be sent again.",
-        ),
-    })
-    .prefault({})
-    .describe("How much clients may ask for."),
-  proxyProtocol: z
-    .strictObject({
-      trusted: z
-        .array(z.string())
-        .min(1)
-        .describe("Networks of the proxies that speak it; connections of others are taken as they are."),
-      required: z
-        .boolean()
-        .default(true)
-        .describe("Connections of trusted proxies that do not begin with it are closed."),
-      timeout: duration.default(millis(3000)).describe("Longest wait for it."),
-    })
-    .optional()
-    .describe("Takes the client's address from the PROXY protocol (versions 1 and 2)."),
-  tcp: z
-    .strictObject({
-      to: z.string().describe("Name of an upstream, or an address."),
-      idle: duration.default(millis(600_000)).describe("How long a connection may be silent in both directions."),
-    })
-    .optional()
-    .describe("Forwards connections as they are (layer 4), in place of HTTP."),
-  udp: z
-    .strictObject({
-      to: z.string().describe("Name of an upstream, or an address."),
-      idle: duration.default(millis(30_000)).describe("How long a session may be silent before it is forgotten."),
-      sessions: z
-        .int()
-        .min(1)
-        .max(1_000_000)
-        .default(10_000)
-        .describe("Sessions at a time; datagrams of more clients are dropped."),
-    })
-    .optional()
-    .describe("Forwards datagrams (layer 4): `address` is a UDP port then."),
-  ...listenerTlsKeys,
-  http2: z.boolean().default(true).describe("Speaks HTTP/2 with clients that offer it in TLS (ALPN)."),
-  http3: z
-    .union([
-      z.boolean(),
-      z.strictObject({
-        port: z
-          .int()
-          .min(1)
-          .max(65_535)
-          .optional()
-          .describe("Port that clients are told, where it is not the listener's."),
-        maxAge: duration.default(millis(86_400_000)).describe("How long clients may remember it."),
-      }),
-    ])
-    .default(false)
-    .describe("Speaks HTTP/3 too, on the UDP port of the same number. Experimental: docs/http3.md."),
-  h2c: z
-    .boolean()
-    .default(false)
-    .describe(
-      "Speaks HTTP/2 on a plain listener too, with clients that begin with it (prior knowledge); all others get HTTP/1.1.",
-    ),
-  halfClose: z
-    .boolean()
-    .default(false)
-    .describe(
-      "Go on answering a client that has closed its sending side. Off: it counts as gone, and its request is stopped.",
-    ),
-  underscoreHeaders: z
-    .boolean()
-    .default(false)
-    .describe(
-      "Forward request fields whose names contain `_`. Off: they are dropped, as they can pass for the same name with `-` behind the proxy.",
-    ),
-});
+import { wafSchema } from "./schema-waf.ts";
 
 const matchSchema = z.strictObject({
   host: oneOrMany(z.string()).optional().describe("Host names; `*.example.com` matches every name below it."),
@@ -154,6 +41,11 @@ const redirectSchema = z.strictObject({
     .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
     .default(308)
     .describe("Status of the answer."),
+  hosts: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("Hosts that it may lead to, where a placeholder is part of the host; `*.example.com` for all below."),
 });
 
 const rewriteSchema = z.strictObject({
@@ -179,21 +71,15 @@ const headerEditSchema = z.strictObject({
   remove: z.array(z.string()).default([]).describe("Names of fields to remove."),
 });
 
-const hstsSchema = z.strictObject({
-  maxAge: duration.default(millis(31_536_000_000)).describe("How long browsers remember it; `0s` has them forget it."),
-  includeSubDomains: z.boolean().default(false).describe("Whether it holds for all names below the host's as well."),
-  preload: z
-    .boolean()
-    .default(false)
-    .describe("Agrees that browsers bring the name along; hard to take back. Needs a year and `includeSubDomains`."),
-});
-
-const securityHeadersSchema = z.strictObject({
-  hsts: z
-    .union([z.boolean(), hstsSchema])
-    .default(true)
-    .describe("Browsers come by HTTPS only from then on (HSTS, RFC 6797). Sent with answers over HTTPS."),
-});
+/** A level for each coding, with these defaults. */
+const codingLevels = (defaults: Readonly<Record<"zstd" | "br" | "gzip", number>>) =>
+  z
+    .strictObject({
+      zstd: z.int().min(1).max(19).default(defaults.zstd).describe("Level of zstd."),
+      br: z.int().min(0).max(11).default(defaults.br).describe("Quality of Brotli."),
+      gzip: z.int().min(1).max(9).default(defaults.gzip).describe("Level of gzip."),
+    })
+    .prefault({});
 
 const compressSchema = z.strictObject({
   algorithms: z
@@ -207,14 +93,10 @@ const compressSchema = z.strictObject({
     .min(1)
     .default(COMPRESS_DEFAULTS.types)
     .describe("Media types to compress; `*` stands for any characters. `text/event-stream` only where it is named."),
-  levels: z
-    .strictObject({
-      zstd: z.int().min(1).max(19).default(COMPRESS_DEFAULTS.levels.zstd).describe("Level of zstd."),
-      br: z.int().min(0).max(11).default(COMPRESS_DEFAULTS.levels.br).describe("Quality of Brotli."),
-      gzip: z.int().min(1).max(9).default(COMPRESS_DEFAULTS.levels.gzip).describe("Level of gzip."),
-    })
-    .prefault({})
-    .describe("How hard each coding tries: higher is smaller and slower."),
+  levels: codingLevels(COMPRESS_DEFAULTS.levels).describe("How hard each coding tries: higher is smaller and slower."),
+  storedLevels: codingLevels(COMPRESS_DEFAULTS.storedLevels).describe(
+    "The same for answers that the cache keeps encoded: made once, in the background.",
+  ),
   decompress: z
     .boolean()
     .default(COMPRESS_DEFAULTS.decompress)
@@ -229,6 +111,10 @@ const plugin = z.custom<{ readonly name: string }>(
 
 /** The policies: what `defaults` may hold, and every route beside its match and action. `false` turns one off. */
 const policies = {
+  access: z
+    .union([z.literal(false), accessSchema])
+    .optional()
+    .describe("Who may ask, from where, how and when; 403 for others."),
   limits: z
     .union([
       z.literal(false),
@@ -237,10 +123,19 @@ const policies = {
         headers: size.optional().describe("Largest header section; 431 above it."),
         uri: size.optional().describe("Longest request target; 414 above it."),
         rate: dataRate.optional().describe("Fastest rate of one request's body, and of one answer's."),
+        concurrent: z.int().min(1).optional().describe("Requests of the route under way at a time; 503 beyond it."),
       }),
     ])
     .optional()
     .describe("Largest requests that are let through."),
+  rateLimit: z
+    .union([z.literal(false), rateLimitSchema])
+    .optional()
+    .describe("How often clients may ask; 429 beyond it. A list for several limits at once."),
+  waf: z
+    .union([z.literal(false), wafSchema])
+    .optional()
+    .describe("Application firewall: rules that refuse attacks; 403 for them."),
   redirect: z
     .union([z.literal(false), redirectSchema])
     .optional()
@@ -257,6 +152,26 @@ const policies = {
     .union([z.literal(false), headerEditSchema])
     .optional()
     .describe("Changes what clients get; values may use placeholders."),
+  bans: z
+    .union([z.literal(false), bansSchema])
+    .optional()
+    .describe("Refuses clients for a while that fail too often, or ask for what nobody honest asks for."),
+  bots: z
+    .union([z.literal(false), botsSchema])
+    .optional()
+    .describe("Which programs may by what they say they are; crawlers are verified."),
+  challenge: z
+    .union([z.boolean(), challengeSchema])
+    .optional()
+    .describe("Has browsers do some work before they go on; `true` for the defaults."),
+  cors: z
+    .union([z.literal(false), corsSchema])
+    .optional()
+    .describe("Which pages of other origins may use the route (CORS); preflights are answered by Sluice."),
+  cookies: z
+    .union([z.literal(false), cookiesSchema])
+    .optional()
+    .describe("Attributes that cookies of servers get, where they have them not."),
   securityHeaders: z
     .union([z.boolean(), securityHeadersSchema])
     .optional()

@@ -30,6 +30,7 @@ function describe(issue: Issue, base: ConfigPath, input: unknown): Problem[] {
     case "invalid_value":
       return [wrongKind(path, found, expectedBy(issue, path))];
     case "too_small":
+      if (issue.origin === "string" && Number(issue.minimum) > 1) return [problem(path, `${name}: ${issue.message}`)];
       if (issue.origin === "string" || (Number(issue.minimum) === 1 && issue.origin === "array"))
         return [problem(path, `${name} must not be empty`)];
       return [problem(path, `${name} must ${bound(issue.origin, "at least", Number(issue.minimum), found)}`)];

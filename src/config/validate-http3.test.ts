@@ -1,6 +1,6 @@
 // Which listeners can speak HTTP/3.
 import { expect, test } from "bun:test";
-import { listenerSchema } from "./schema.ts";
+import { listenerSchema } from "./schema-listeners.ts";
 import { checkHttp3 } from "./validate-http3.ts";
 
 const TLS = { certificates: [{ cert: "a.crt", key: "a.key" }] };

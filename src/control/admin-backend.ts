@@ -2,6 +2,8 @@
 import type { Purge } from "../cache/purge.ts";
 import type { CertificateReport } from "../certificates/report.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
+import type { AddressDenials } from "./address-denials.ts";
+import type { DiskState } from "./cache-disk.ts";
 import type { Fleet } from "./fleet.ts";
 import type { UpstreamStatus } from "./upstream-report.ts";
 import type { CacheState } from "./worker-messages.ts";
@@ -59,6 +61,14 @@ export interface ExplainQuery {
   readonly ip: string | null;
 }
 
+/** What became of a purge. */
+export interface Purged {
+  /** Answers that all workers here have forgotten. */
+  readonly purged: number;
+  /** Whether other machines have been told, where there are any, or will be once they can be. */
+  readonly others?: "told" | "later";
+}
+
 /** The supervisor, as the admin API sees it. */
 export interface AdminBackend {
   status(): ProxyStatus;
@@ -72,8 +82,12 @@ export interface AdminBackend {
   certificates(): readonly CertificateReport[];
   /** What each worker has stored, by its id. */
   cache(): readonly (CacheState & { readonly worker: number })[];
-  /** Has stored answers forgotten by all workers; resolves to how many these were. */
-  purge(purge: Purge): Promise<number>;
+  /** The disk tier of the cache; null without one. */
+  cacheDisk(): DiskState | null;
+  /** Has stored answers forgotten by all workers, and on the machines that it shares state with. */
+  purge(purge: Purge): Promise<Purged>;
+  /** Addresses that are denied at run time, to be looked at and changed. */
+  readonly denials: AddressDenials;
   /** The servers of all upstreams, to be looked at and changed. */
   readonly fleet: Fleet;
   /** Resolves when all workers act on what was changed before; or after a while, when one of them is stuck. */

@@ -5,7 +5,11 @@ import { json, problem, readBody } from "./admin-answers.ts";
 import type { AdminCall, Endpoint } from "./admin-call.ts";
 
 export const CACHE_ENDPOINTS: readonly Endpoint[] = [
-  { method: "GET", path: "/api/cache", handle: ({ backend }) => json({ workers: backend.cache() }) },
+  {
+    method: "GET",
+    path: "/api/cache",
+    handle: ({ backend }) => json({ workers: backend.cache(), disk: backend.cacheDisk() }),
+  },
   { method: "POST", path: "/api/cache/purge", handle: purge },
 ];
 
@@ -42,7 +46,7 @@ async function purge({ request, backend, log }: AdminCall): Promise<Response> {
         : tag !== undefined
           ? { kind: "tag", value: tag, soft }
           : { kind: "all", value: "", soft };
-  const purged = await backend.purge(wanted);
-  log.info("admin: cache purged", { ...wanted, purged });
-  return json({ purged });
+  const done = await backend.purge(wanted);
+  log.info("admin: cache purged", { ...wanted, ...done });
+  return json(done);
 }

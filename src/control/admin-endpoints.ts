@@ -1,5 +1,6 @@
 // The endpoints of the admin API: which path and method does what.
 import { z } from "zod";
+import { ACCESS_ENDPOINTS } from "./admin-access.ts";
 import { json, problem, readBody, text } from "./admin-answers.ts";
 import { CACHE_ENDPOINTS } from "./admin-cache.ts";
 import type { AdminCall, Endpoint } from "./admin-call.ts";
@@ -34,6 +35,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   { method: "GET", path: "/api/certificates", handle: ({ backend }) => json(backend.certificates()) },
   ...SERVER_ENDPOINTS,
   ...CACHE_ENDPOINTS,
+  ...ACCESS_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },
   { method: "POST", path: "/api/drain", handle: drain },

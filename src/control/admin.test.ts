@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Purge } from "../cache/purge.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
 import { createLog } from "../observe/log.ts";
+import { AddressDenials } from "./address-denials.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
 import { fleetOf } from "./fleet.testing.ts";
@@ -39,13 +40,15 @@ class Backend implements AdminBackend {
   status = () => STATUS;
   config = () => ({ admin: { token: "hush" }, listeners: [{ address: ":8080" }] });
   routes = () => [{ name: "r", to: "http://u:p@h/" }];
+  denials = new AddressDenials(() => {});
   fleet = fleetOf({ app: { servers: ["127.0.0.1:1"] } }).fleet;
   certificates = () => [];
   cache = () => [{ worker: 0, bytes: 10, bytesMax: 20, addresses: 1, evictions: 0, filling: 0 }];
+  cacheDisk = () => null;
   purges: Purge[] = [];
   async purge(purge: Purge) {
     this.purges.push(purge);
-    return 3;
+    return { purged: 3 };
   }
   upstreams = () => upstreamReport(this.fleet.report(), []);
   heard = async () => {};
@@ -111,7 +114,7 @@ test("what each endpoint answers", async () => {
     [
       "/api/cache",
       "application/json",
-      { workers: [{ worker: 0, bytes: 10, bytesMax: 20, addresses: 1, evictions: 0, filling: 0 }] },
+      { workers: [{ worker: 0, bytes: 10, bytesMax: 20, addresses: 1, evictions: 0, filling: 0 }], disk: null },
     ],
     ["/api/routes", "application/json", [{ name: "r", to: "http://[redacted]@h/" }]],
   ];

@@ -3,8 +3,13 @@
 import { lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { parseListen } from "../config/address.ts";
+import type { ListenerConfig } from "../config/schema.ts";
 import { isTaken } from "../transport/socket.ts";
 import { ListenError } from "./listen-error.ts";
+
+/** Addresses that could be taken. Ports of datagrams are no other program's by mistake: the system tells. */
+export const claimable = (listeners: readonly ListenerConfig[]): string[] =>
+  listeners.flatMap(({ address, udp }) => (udp === undefined ? [address] : []));
 
 /**
  * Looks at the addresses of `wanted` that are not among `held` (where this proxy listens already) and removes socket

@@ -3,6 +3,7 @@ import { showPath } from "../config/diagnostic.ts";
 import { type ConfigInput, configSchema } from "../config/schema.ts";
 import { exchangeOf } from "../pipeline/exchange.fixture.ts";
 import type { Route } from "../pipeline/exchange.ts";
+import type { Reply } from "../pipeline/reply.ts";
 import { compilePlan, PlanError } from "./compile.ts";
 
 const plan = (config: Partial<ConfigInput>) =>
@@ -37,6 +38,7 @@ describe("routes", () => {
     expect(routeOf({ to: "http://127.0.0.1:1" })).toMatchObject({
       requestFilters: [],
       responseFilters: [],
+      finishFilters: [],
       bodyMax: Number.POSITIVE_INFINITY,
       responseTimeout: 0,
       connectTimeout: 0,
@@ -209,7 +211,7 @@ describe("answers", () => {
     const x = exchangeOf({ target, params: { id: target.slice(1) } });
     x.route = route;
     if (route.action.kind !== "reply") throw new Error("not a reply");
-    const { status, headers, body } = route.action.reply(x);
+    const { status, headers, body } = route.action.reply(x) as Reply;
     return { status, headers: headers.entries(), body: body.toString() };
   };
 
@@ -246,8 +248,8 @@ describe("answers", () => {
     const route = routeOf({ respond: { body: "a" } });
     if (route.action.kind !== "reply") throw new Error("not a reply");
     const x = exchangeOf({});
-    route.action.reply(x).headers.set("x", "1");
-    expect(route.action.reply(x).headers.get("x")).toBeNull();
+    (route.action.reply(x) as Reply).headers.set("x", "1");
+    expect((route.action.reply(x) as Reply).headers.get("x")).toBeNull();
   });
 
   test("with a status that has no body carry none", () => {

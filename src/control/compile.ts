@@ -14,11 +14,12 @@ import { compileFilters } from "../filters/index.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
 import type { Action, Route } from "../pipeline/exchange.ts";
 import { hedgePolicy, NO_RETRY, RetryPolicy } from "../pipeline/retry-policy.ts";
+import { type Shared, UNSHARED } from "../pipeline/shared.ts";
 import { compileConditions } from "../routing/conditions.ts";
 import { paramNames } from "../routing/pattern.ts";
 import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
 import { Sticky } from "../upstream/sticky.ts";
-import { cacheSettings, compileCache } from "./compile-cache.ts";
+import { cacheSettings, compileCache, DiskChoice } from "./compile-cache.ts";
 import { compileRespond } from "./respond.ts";
 import { compileSplit, type Target } from "./split.ts";
 
@@ -37,6 +38,8 @@ export interface Plan {
   readonly cacheKeys: readonly KeyRule[];
   /** Bytes for stored answers, over all workers; 0 where no route has a cache. */
   readonly cacheBytes: number;
+  /** The disk tier of routes that have one. */
+  readonly cacheDisk: DiskChoice["chosen"];
 }
 
 /** For plans that are only looked at, in which no cookie is ever made or believed. */
@@ -53,23 +56,25 @@ export class PlanError extends Error {
 }
 
 /**
- * Compiles a configuration. `secret` signs the cookies of split routes; all threads that carry traffic must have the
- * same. Throws PlanError with everything that is wrong, not only the first.
+ * Compiles a configuration. What its filters share with other threads comes from `shared`; `secret` signs the cookies
+ * of split routes, and is the same for all threads that carry traffic. Throws PlanError with everything that is wrong,
+ * not only the first.
  */
-export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Plan {
+export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET, shared: Shared = UNSHARED): Plan {
   const upstreams = new Map(Object.entries(config.upstreams));
   const sources: RouteSource<Route>[] = [];
   const targets: (readonly Target[])[] = [];
   const caches: (RouteCache | null)[] = [];
+  const disk = new DiskChoice();
   const problems = new Map<string, Problem>();
   for (const to of config.listeners.flatMap(streamTargets)) if (!upstreams.has(to)) anonymous([to], upstreams);
   config.routes.forEach((route, index) => {
     try {
       const to = readTargets(route, upstreams);
-      const value = compileRoute(config, route, index, to, upstreams, secret);
+      const value = compileRoute(config, route, index, to, upstreams, secret, shared);
       sources.push({ name: value.name, match: route.match, value });
       targets.push(to);
-      caches.push(readCache(config, route, value.name));
+      caches.push(readCache(config, route, value.name, disk));
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const path = blamed(route, index, error.path);
@@ -84,8 +89,21 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET): Pla
   const routes = sources.map((source) => source.value);
   const cacheBytes = Math.max(0, ...config.routes.map((route) => cacheOf(config, route)?.memory ?? 0));
   const cacheKeys = keysByQuery(caches);
-  return { table: compileRoutes(sources), routes, sources, targets, upstreams, caches, cacheKeys, cacheBytes };
+  const cacheDisk = disk.chosen;
+  const table = compileRoutes(sources);
+  return { table, routes, sources, targets, upstreams, caches, cacheKeys, cacheBytes, cacheDisk };
 }
+
+/** The route table in order, for the admin API. */
+export const routeReport = ({ routes, sources }: Plan): unknown =>
+  routes.map((route, i) => ({
+    name: route.name,
+    match: sources[i]!.match ?? {},
+    requestFilters: route.requestFilters.map((filter) => filter.name),
+    responseFilters: route.responseFilters.map((filter) => filter.name),
+    action: route.action.kind,
+    upstreams: route.upstreams,
+  }));
 
 /** Of the keys that count a query alike, one. */
 function keysByQuery(caches: readonly (RouteCache | null)[]): readonly KeyRule[] {
@@ -100,11 +118,16 @@ function cacheOf(config: Config, route: RouteConfig): ReturnType<typeof cacheSet
   return cache === undefined || route.to === undefined ? null : cacheSettings(cache);
 }
 
-function readCache(config: Config, route: RouteConfig, name: string): RouteCache | null {
+function readCache(config: Config, route: RouteConfig, name: string, disk: DiskChoice): RouteCache | null {
   if (route.to === undefined && route.cache !== undefined && route.cache !== false)
     throw new CompileError("there is nothing to store: this route asks no server", ["cache"]);
   const settings = cacheOf(config, route);
-  return settings === null ? null : within("cache", () => compileCache(settings, name));
+  if (settings === null) return null;
+  const { compress } = mergePolicies(config.defaults, route);
+  return within("cache", () => {
+    disk.take(settings.disk);
+    return compileCache(settings, name, compress);
+  });
 }
 
 /** What only compiling the routes finds, as `loadConfig` and `checkConfig` want it for `verify`. */
@@ -158,18 +181,22 @@ function compileRoute(
   targets: readonly Target[],
   upstreams: Map<string, UpstreamConfig>,
   secret: Uint8Array,
+  shared: Shared,
 ): Route {
   const name = route.name ?? `route-${index + 1}`;
   const policies = mergePolicies(config.defaults, route);
   const { paths } = within("match", () => compileConditions(route.match));
   const params = [...new Set((paths ?? []).flatMap(paramNames))];
-  const filters = compileFilters(policies, { params });
+  // A route's own limits are its own; those of `defaults` are one for all routes that have them from there.
+  const scopeOf = (key: keyof PolicyConfig): string => (route[key] === undefined ? "defaults" : `route ${name}`);
+  const filters = compileFilters(policies, { route: name, params, scopeOf, shared });
   const sticky = compileSticky(route, name, secret);
   return Object.freeze({
     name,
     index,
     requestFilters: filters.request,
     responseFilters: filters.response,
+    finishFilters: filters.finish,
     action: compileAction(route, policies, params, targets, sticky),
     upstreams: [...new Set(targets.map((target) => target.name))],
     bodyMax: policies.limits?.body ?? Number.POSITIVE_INFINITY,

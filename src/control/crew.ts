@@ -10,6 +10,7 @@ import type { MetricsStore } from "../observe/metrics-store.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import { Board, type BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
+import type { CacheDisk } from "./cache-disk.ts";
 import { changedSince } from "./watch.ts";
 import { type Answers, WorkerHandle } from "./worker-handle.ts";
 import type { ConfigSource, Knowledge } from "./worker-messages.ts";
@@ -28,6 +29,8 @@ export interface CrewOptions {
   readonly store: MetricsStore;
   readonly board: BoardMemory;
   readonly secret: Uint8Array;
+  /** Where answers are stored on the disk. */
+  readonly disk: CacheDisk;
   /** Who the servers are now. */
   readonly knowledge: () => Knowledge;
   readonly answers: Answers;
@@ -93,7 +96,10 @@ export class Crew {
 
   /** Starts more workers, until there are `count`. They are tried again and again, as replacements are. */
   grow(count: number): void {
-    this.#wanted = Math.max(this.#wanted, count);
+    if (count > this.#wanted) {
+      this.#wanted = count;
+      for (const worker of this.workers) worker.setThreads(count); // before others take their parts
+    }
     this.#fill();
   }
 
@@ -122,6 +128,8 @@ export class Crew {
       (error) => this.#ended(worker, monotonic() - startedAt, error),
     );
     this.#workers.set(id, worker);
+    const disk = this.#options.disk.access();
+    if (disk !== null) worker.setDisk(disk);
     await this.#bring(worker);
     if (worker.state === "starting") worker.state = "ready";
   }
@@ -142,11 +150,11 @@ export class Crew {
       if (!worker.knows(update)) worker.setCertificates(update);
   }
 
-  /** What a worker asks one that is gone has no answer. */
+  /** Who speaks to a worker that is gone is told so. */
   #relay(from: WorkerHandle, to: number, message: PeerMessage): void {
     const worker = this.#workers.get(to);
     if (worker !== undefined) worker.tellPeer(from.id, message);
-    else if (message.kind === "want") from.tellPeer(to, { kind: "have", question: message.question, answers: [] });
+    else if (message.kind !== "gone") from.tellPeer(to, { kind: "gone" });
   }
 
   #ended(worker: WorkerHandle, livedMs: number, error: Error | null): void {
@@ -154,6 +162,7 @@ export class Crew {
     this.#workers.delete(id);
     this.#options.onEnd(id);
     Peers.forget(this.#cacheDirectory, id);
+    for (const other of this.workers) other.tellPeer(id, { kind: "gone" });
     if (!this.#replacing) return;
     const short = worker.dismissed || livedMs >= HEALTHY_MS ? 0 : (this.#shortLived.get(id) ?? 0) + 1;
     this.#shortLived.set(id, short);
@@ -241,6 +250,10 @@ export class Crew {
     for (const worker of this.workers) worker.setChallenge(change);
   }
 
+  setMemory(name: string, memory: SharedArrayBuffer): void {
+    for (const worker of this.workers) worker.setMemory(name, memory);
+  }
+
   setMembers(upstream: string, membership: UpstreamMembership): void {
     for (const worker of this.workers) worker.setMembers(upstream, membership);
   }
@@ -255,6 +268,11 @@ export class Crew {
     Changes.purge(this.#cacheChanges);
     const counts = await Promise.all(this.workers.map((worker) => worker.purge(purge)));
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** The disk tier is another one. */
+  useDisk(disk: CacheDisk): void {
+    for (const worker of this.workers) worker.setDisk(disk.access());
   }
 
   reopenLogs(): void {

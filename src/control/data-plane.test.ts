@@ -16,7 +16,7 @@ import { ListenError } from "./listen-error.ts";
 const LISTENER = { address: "127.0.0.1:0" };
 const SECOND = "127.0.0.1:0 (2)";
 
-const NOBODY = { memberships: new Map(), certificates: [], challenges: [] };
+const NOBODY = { memberships: new Map(), certificates: [], challenges: [], memories: new Map() };
 const configWith = (listeners: number, routes: ConfigInput["routes"]): Config =>
   checkConfig(configOf({ listeners: Array.from({ length: listeners }, () => LISTENER), routes })).config;
 
@@ -30,6 +30,7 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     threads: 1,
     cacheChanges: Changes.memory(),
     peers: null,
+    deny() {},
     ask: async () => ({ certificate: null, refusedMs: 1 }),
     askToken: async () => null,
   });

@@ -3,6 +3,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { Cache } from "../cache/cache.ts";
 import { Changes } from "../cache/changes.ts";
+import { DiskCache } from "../cache/disk-cache.ts";
+import { DiskStore } from "../cache/disk-store.ts";
 import { type PeerMessage, Peers } from "../cache/peers.ts";
 import type { Purge } from "../cache/purge.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
@@ -23,13 +25,19 @@ import { Resolver } from "../upstream/resolver.ts";
 import type { UpstreamEnvironment } from "../upstream/upstream.ts";
 import { Upstreams } from "../upstream/upstreams.ts";
 import { Wire, type WirePlan } from "../wire.ts";
-import { ActiveListener, looksFirst } from "./active-listener.ts";
+import { ActiveListener, kindOf } from "./active-listener.ts";
 import { ActiveUdpListener } from "./active-udp-listener.ts";
+import type { DiskAccess } from "./cache-disk.ts";
 import { compilePlan, type Plan } from "./compile.ts";
 import { ListenError } from "./listen-error.ts";
+import { gateFor } from "./listener-gate.ts";
 import { listenerNames } from "./listener-names.ts";
 import { ListenerTls } from "./listener-tls.ts";
+import { planless } from "./planless.ts";
+import { seedOf, type ThreadShared } from "./shared.ts";
 import { type Streams, streamsOf } from "./streams.ts";
+import { ThreadCommons } from "./thread-commons.ts";
+import { upstreamStates } from "./upstream-states.ts";
 import type { CacheState, Knowledge, UpstreamState } from "./worker-messages.ts";
 
 /** How a thread reaches the others (cache/peers.ts). */
@@ -53,6 +61,8 @@ export interface DataPlaneOptions {
   readonly cacheChanges: SharedArrayBuffer;
   /** Null without other threads. */
   readonly peers: PeerOptions | null;
+  /** Denies an address on all routes of all threads. */
+  deny(address: string, ms: number, reason: string): void;
   /** Asks for a certificate that a client of this listener wants. */
   ask(listener: string, name: string): Promise<NameAnswer>;
   /** Asks what an authority is to be answered that comes with a token of another machine's; null when nobody knows. */
@@ -70,19 +80,10 @@ export interface Prepared {
   readonly certificates: readonly CertificateUpdate[];
   readonly opened: readonly AnyListener[];
   readonly accessLog: AccessLog | null;
+  readonly shared: ThreadShared;
 }
 
 const HTTPS_PORT = 443;
-
-/** What a listener's socket is opened for: another kind takes another socket. */
-const kindOf = (options: ListenerConfig): string => {
-  const { tls, udp } = options;
-  if (udp !== undefined) return "udp";
-  if (tls === undefined) return "plain";
-  const looks = looksFirst(options);
-  const quic = options.http3 === false ? "" : ", quic";
-  return `${looks ? "looked into" : "tls"}${quic}${tls.keyLog === undefined ? "" : `, keys to ${tls.keyLog}`}`;
-};
 
 /** Authorities may come to a machine for what another one has begun. */
 const asksForTokens = ({ cluster, listeners }: Config): boolean =>
@@ -111,22 +112,31 @@ export class DataPlane {
   #config: Config | null = null;
   /** What is stored outlives reloads. */
   #cache: Cache | null = null;
+  /** The one that a reload has taken away: what other workers follow there goes on. */
+  #formerCache: Cache | null = null;
+  /** For stored answers, over all threads. */
+  #cacheBytes = 0;
+  #threads: number;
+  #disk: DiskCache | null = null;
   readonly #changes: Changes;
   readonly #peers: Peers | null;
   #cacheMetrics: CacheMetrics | null = null;
+  readonly #commons: ThreadCommons;
   #drained: Promise<void> | null = null;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
-    // What is secret is no worse a seed for that.
-    const seed = Buffer.from(options.secret).readBigUInt64LE();
+    const seed = seedOf(options.secret);
+    this.#commons = new ThreadCommons(options, options.peers?.worker ?? 0);
+    this.#threads = options.threads;
     this.#changes = new Changes(options.cacheChanges, seed);
     const { peers } = options;
     this.#peers = peers === null ? null : new Peers(peers.memory, seed, peers.worker, peers.send);
-    const empty = compilePlanless(options.metrics);
+    const empty = planless(options.metrics);
     this.#wire = new Wire(empty, this.wheel, options.log, (listener, change) =>
       options.metrics.tunnels(listener).add(change),
     );
+    this.#wire.denied = this.#commons.denied;
     this.#streams = streamsOf(
       (name) => this.#upstreams.get(name) ?? null,
       options.metrics,
@@ -147,18 +157,19 @@ export class DataPlane {
   prepare(
     config: Config,
     ports: ReadonlyMap<string, number>,
-    { memberships, certificates, challenges }: Knowledge,
+    { memberships, certificates, challenges, memories }: Knowledge,
   ): Prepared {
     for (const change of challenges) this.answers.set(change);
-    const plan = compilePlan(config, this.#options.secret);
+    const shared = this.#commons.prepare(memories);
+    const plan = compilePlan(config, this.#options.secret, shared);
     if (this.#drained !== null) throw new Error("the proxy is stopping");
     const accessLog = this.#newAccessLog(config);
     try {
-      const opened = this.#openListeners(config, ports, certificates);
+      const opened = this.#openListeners(config, ports, certificates, shared);
       const resolver = this.#resolverFor(config);
       const upstreams = new Upstreams(plan.upstreams, memberships, this.#environment(resolver));
       this.#prepared = upstreams;
-      return { config, plan, resolver, upstreams, certificates, opened, accessLog };
+      return { config, plan, resolver, upstreams, certificates, opened, accessLog, shared };
     } catch (error) {
       void accessLog?.close();
       throw error;
@@ -190,7 +201,12 @@ export class DataPlane {
     }
     for (const update of prepared.certificates) this.setCertificates(update);
     const names = listenerNames(config.listeners);
-    for (const [at, name] of names.entries()) this.#listeners.get(name)!.options = config.listeners[at]!;
+    for (const [at, name] of names.entries()) {
+      const listener = this.#listeners.get(name)!;
+      listener.options = config.listeners[at]!;
+      if (listener instanceof ActiveListener)
+        listener.gate = gateFor(config.listeners[at]!, prepared.shared, this.#commons.denied, this.wheel);
+    }
     for (const [name, listener] of this.#listeners) {
       if (names.includes(name)) continue;
       this.#listeners.delete(name);
@@ -204,6 +220,7 @@ export class DataPlane {
     config: Config,
     ports: ReadonlyMap<string, number>,
     certificates: readonly CertificateUpdate[],
+    shared: ThreadShared,
   ): AnyListener[] {
     const opened: AnyListener[] = [];
     for (const [at, name] of listenerNames(config.listeners).entries()) {
@@ -212,7 +229,7 @@ export class DataPlane {
       // One that looked otherwise at connections is opened anew beside the one in use.
       if (there !== undefined && kindOf(there.options) === kindOf(options)) continue;
       const unix = parseListen(options.address)?.kind === "unix";
-      const listener = this.#newListener(name, options, certificates);
+      const listener = this.#newListener(name, options, certificates, shared);
       try {
         if (!unix || this.#options.primary) listener.listen(ports.get(name) ?? 0);
         if (listener instanceof ActiveListener)
@@ -226,11 +243,16 @@ export class DataPlane {
     return opened;
   }
 
-  #newListener(name: string, options: ListenerConfig, certificates: readonly CertificateUpdate[]): AnyListener {
+  #newListener(
+    name: string,
+    options: ListenerConfig,
+    certificates: readonly CertificateUpdate[],
+    shared: ThreadShared,
+  ): AnyListener {
     if (options.udp !== undefined) return new ActiveUdpListener(name, options, this.#streams, this.wheel);
     const gauge = this.#options.metrics.connections(name);
     const tls = options.tls === undefined ? null : this.#newTls(name, options, certificates);
-    return new ActiveListener(
+    const listener = new ActiveListener(
       name,
       options,
       this.#wire,
@@ -243,6 +265,13 @@ export class DataPlane {
       this.#options.metrics.http2(name),
       () => this.#options.metrics.http3(name),
     );
+    listener.gate = gateFor(options, shared, this.#commons.denied, this.wheel);
+    return listener;
+  }
+
+  /** What threads look things up in has changed. */
+  setMemory(name: string, memory: SharedArrayBuffer): void {
+    this.#commons.set(name, memory);
   }
 
   /** Where redirects to HTTPS lead: the first listener that speaks it. */
@@ -267,7 +296,8 @@ export class DataPlane {
   }
 
   /** Swaps the plan. */
-  #setPlan({ config, plan, resolver, upstreams }: Prepared): void {
+  #setPlan({ config, plan, resolver, upstreams, shared }: Prepared): void {
+    this.#commons.commit(shared, config);
     const sameResolver = resolver === this.#resolver;
     this.#resolver = resolver;
     const before = this.#upstreams;
@@ -287,15 +317,34 @@ export class DataPlane {
   }
 
   #cacheFor({ cacheBytes }: Plan): Cache | null {
-    const share = Math.floor(cacheBytes / this.#options.threads);
-    if (share === 0) this.#dropCache();
+    this.#cacheBytes = cacheBytes;
+    const share = Math.floor(cacheBytes / this.#threads);
+    if (share === 0) this.dropCache();
     else if (this.#cache === null) this.#cache = new Cache(share, this.#changes, this.#peers);
     else this.#cache.resize(share);
+    this.#cache?.useDisk(this.#disk);
     return this.#cache;
   }
 
-  #dropCache(): void {
+  /** The disk tier of stored answers is another one, or none, from now on. */
+  setDisk(access: DiskAccess | null): void {
+    this.#disk?.close();
+    this.#disk = access === null ? null : new DiskCache(new DiskStore(access.share, access.port));
+    this.#changes.kept = this.#disk;
+    this.#cache?.useDisk(this.#disk);
+  }
+
+  /** There are to be so many threads, all of which have an equal part of the memory for stored answers. */
+  setThreads(count: number): void {
+    this.#threads = count;
+    this.#cache?.resize(Math.floor(this.#cacheBytes / count));
+  }
+
+  /** Gives back the memory of all that is stored. */
+  dropCache(): void {
     if (this.#cache === null) return;
+    this.#cache.close();
+    this.#formerCache = this.#cache;
     this.#cache = null;
     const { peers } = this.#options;
     if (peers !== null) Peers.forget(peers.memory, peers.worker);
@@ -338,6 +387,7 @@ export class DataPlane {
 
   #lookAround(): void {
     this.#lookAtServers();
+    this.#commons.tick(this.#options.primary);
     const cache = this.#cache;
     if (cache === null) return;
     this.#cacheMetrics ??= this.#options.metrics.cache();
@@ -385,18 +435,7 @@ export class DataPlane {
 
   /** What upstreams are doing in this thread. */
   upstreamStatus(): UpstreamState[] {
-    const { now } = this.#options.board;
-    return [...this.#upstreams.made].map((upstream) => ({
-      name: upstream.name,
-      queued: upstream.queue.length,
-      circuit: upstream.circuit,
-      servers: upstream.servers.map((server) => ({
-        name: server.name,
-        open: server.open,
-        idle: server.idle,
-        failing: server.failedUntil > now,
-      })),
-    }));
+    return upstreamStates(this.#upstreams.made, this.#options.board.now);
   }
 
   /** Forgets stored answers in this thread; resolves to how many these were. */
@@ -408,7 +447,9 @@ export class DataPlane {
   /** A message of another thread about what is stored. */
   onPeer(from: number, message: PeerMessage): void {
     if (this.#cache !== null) this.#cache.onPeer(from, message);
-    else if (message.kind === "want") this.#peers?.answer(from, message.question, []);
+    else if (message.kind === "want") {
+      this.#peers?.send(from, { kind: "have", question: message.question, answers: [], lack: "nothing" });
+    } else this.#formerCache?.onPeer(from, message);
   }
 
   /** What is stored in this thread. */
@@ -449,21 +490,11 @@ export class DataPlane {
     for (const listener of this.#leaving) listener.destroy();
     this.#leaving.clear();
     this.#upstreams.retire();
+    this.#commons.stop();
     await this.#wire.accessLog.close();
+    this.setDisk(null);
+    this.dropCache();
     clearInterval(this.#look);
     this.wheel.stop();
   }
-}
-
-/** Before the first configuration nothing is served. */
-function compilePlanless(metrics: Metrics): WirePlan {
-  return {
-    table: { find: () => null, params: null },
-    upstreams: new Upstreams(new Map(), new Map(), null),
-    trustedProxies: null,
-    requests: metrics.requests([]),
-    caches: [],
-    cacheKeys: [],
-    cache: null,
-  };
 }

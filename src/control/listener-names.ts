@@ -1,4 +1,5 @@
 // What listeners are called in logs, metrics and reloads.
+import type { ListenerConfig } from "../config/schema.ts";
 
 /**
  * A name for each listener, in the same order: its address, with `udp ` in front for datagrams, and numbered from the
@@ -17,4 +18,12 @@ export function listenerNames(listeners: readonly { readonly address: string; re
 /** Where a listener really is: its address, with the port that the system chose in place of 0. */
 export function boundAddress(address: string, port: number | undefined): string {
   return address.startsWith("unix:") || port === undefined ? address : address.replace(/\d+$/, String(port));
+}
+
+/** Where a listener is found: a URL, or the path of a unix socket; `port` in place of a configured 0. */
+export function boundUrl({ address, tcp, udp, tls }: ListenerConfig, port: number | undefined): string {
+  if (address.startsWith("unix:")) return address;
+  const real = boundAddress(address, port);
+  const scheme = udp !== undefined ? "udp" : tcp !== undefined ? "tcp" : tls !== undefined ? "https" : "http";
+  return `${scheme}://${real.startsWith(":") ? `0.0.0.0${real}` : real}`;
 }

@@ -4,27 +4,32 @@ import { availableParallelism } from "node:os";
 import type { Purge } from "../cache/purge.ts";
 import type { CertificateReport } from "../certificates/report.ts";
 import { ConfigError, type Diagnostic } from "../config/diagnostic.ts";
-import type { Config, ListenerConfig } from "../config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
+import type { KeyRule } from "../engines/cache/key.ts";
 import { type AdjustableLog, createLog, type Log } from "../observe/log.ts";
 import { MetricsPage } from "../observe/metrics-page.ts";
 import { MetricsStore } from "../observe/metrics-store.ts";
 import { processMetrics } from "../observe/thread-metrics.ts";
 import { Providers } from "../providers/providers.ts";
 import { Board } from "../upstream/board.ts";
+import type { AddressDenials } from "./address-denials.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
-import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
+import type { AdminBackend, ExplainQuery, ProxyStatus, Purged, Readiness, ReloadResult } from "./admin-backend.ts";
+import { CacheDisk, type DiskState, type PreparedDisk } from "./cache-disk.ts";
 import { Certificates, type PreparedCertificates } from "./certificates.ts";
-import { claimAddresses } from "./claim.ts";
-import { compilePlan } from "./compile.ts";
+import { claimAddresses, claimable } from "./claim.ts";
+import { Commons, type PreparedCommons } from "./commons.ts";
+import { compilePlan, routeReport } from "./compile.ts";
 import { type Change, Crew } from "./crew.ts";
 import { explain } from "./explain.ts";
 import { Fleet, type PreparedFleet } from "./fleet.ts";
-import { boundAddress, listenerNames } from "./listener-names.ts";
+import { boundUrl, listenerNames } from "./listener-names.ts";
 import { type ConfigOrigin, type LoadedConfig, loadForWorkers, refreshForWorkers } from "./load.ts";
 import { readinessReasons } from "./readiness.ts";
-import { ServerChanges } from "./server-changes.ts";
-import { upstreamSeries } from "./upstream-metrics.ts";
+import { SharedPurges } from "./shared-purges.ts";
+import { changesOf, StartError } from "./start.ts";
+import { isWatched, upstreamSeries } from "./upstream-metrics.ts";
 import { type UpstreamStatus, upstreamReport } from "./upstream-report.ts";
 import { VERSION } from "./version.ts";
 import { watchFiles } from "./watch.ts";
@@ -37,9 +42,6 @@ export interface SupervisorOptions {
   /** Reload when a file of the configuration changes. */
   readonly watch?: boolean;
 }
-
-/** Something could not be bound or started: exit code 3. */
-export class StartError extends Error {}
 
 /** What workers get beyond the drain time before they are ended. */
 const DRAIN_GRACE_MS = 2000;
@@ -69,6 +71,8 @@ interface ReadyParts {
   readonly fleet: PreparedFleet;
   readonly certificates: PreparedCertificates;
   readonly admin: AdminServer | null;
+  readonly commons: PreparedCommons;
+  readonly disk: PreparedDisk;
 }
 
 export class Supervisor implements AdminBackend {
@@ -82,6 +86,9 @@ export class Supervisor implements AdminBackend {
   readonly #fleet: Fleet;
   readonly #certificates: Certificates;
   readonly #crew: Crew;
+  readonly #commons: Commons;
+  readonly #disk: CacheDisk;
+  readonly #purges: SharedPurges;
   readonly #startedAt = new Date(wallClock());
   #loaded: LoadedConfig;
   #loadedAt = this.#startedAt;
@@ -106,7 +113,11 @@ export class Supervisor implements AdminBackend {
         return { name: "sluice_tls_certificate_expiry_seconds", labels: [name], value };
       }),
     );
-    this.#store.onRender(() => upstreamSeries(this.upstreams(), (name) => this.#isWatched(name)));
+    this.#store.onRender(() =>
+      upstreamSeries(this.upstreams(), (name) => isWatched(this.#loaded.config, this.#fleet, name)),
+    );
+    this.#disk = new CacheDisk(log);
+    this.#store.onRender(() => this.#disk.series());
     const restarts = this.#page.cell("sluice_worker_restarts_total", []);
     const via = `sluice-${randomBytes(4).toString("hex")}`;
     const board = Board.memory(1);
@@ -122,6 +133,7 @@ export class Supervisor implements AdminBackend {
       },
       loaded.config,
     );
+    this.#commons = new Commons(log, (name, memory) => this.#crew.setMemory(name, memory));
     this.#certificates = new Certificates({
       log,
       now: wallClock,
@@ -141,20 +153,27 @@ export class Supervisor implements AdminBackend {
         store: this.#store,
         board,
         secret: randomBytes(32),
+        disk: this.#disk,
         knowledge: () => ({
           memberships: this.#fleet.memberships(),
           certificates: this.#certificates.updates,
           challenges: this.#certificates.challenges,
+          memories: this.#commons.memories,
         }),
         answers: {
           certificateFor: (listener, name) => this.#certificates.answer(listener, name),
+          deny: (address, ms, reason) => void this.#commons.denials.deny(address, ms, reason),
           responseTo: (token) => this.#certificates.responseTo(token),
         },
-        onEnd: (id) => this.#fleet.board.clearRow(id + 1),
+        onEnd: (id) => {
+          this.#fleet.board.clearRow(id + 1);
+          this.#commons.forget(id);
+        },
         onRestart: () => restarts.add(1),
       },
       loaded.source,
     );
+    this.#purges = new SharedPurges(log, (purge) => this.#purge(purge));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
@@ -178,10 +197,14 @@ export class Supervisor implements AdminBackend {
   async start(): Promise<void> {
     const { config } = this.#loaded;
     try {
-      this.#fleet.prepare(config, compilePlan(config).upstreams).commit();
+      const commons = this.#commons.prepare(config, this.#wantedWorkers(config));
+      this.#fleet.prepare(config, compilePlan(config, undefined, commons.shared).upstreams).commit();
+      commons.commit();
+      await (await this.#disk.prepare(compilePlan(config).cacheDisk)).commit(() => {});
       await this.#certificates.prepare(config).commit();
-      await claimAddresses(addressesOf(config), []);
+      await claimAddresses(claimable(config.listeners), []);
       this.#admin = await this.#openAdmin(config);
+      await this.#purges.follow(config, compilePlan(config).cacheDisk?.path ?? null);
       await this.#crew.start(this.#wantedWorkers(config));
     } catch (error) {
       await this.#stopAll();
@@ -260,32 +283,44 @@ export class Supervisor implements AdminBackend {
     let fleet: PreparedFleet | null = null;
     let certificates: PreparedCertificates | null = null;
     let admin = this.#admin;
+    let commons: PreparedCommons;
+    let disk: PreparedDisk | null = null;
     try {
-      await claimAddresses(addressesOf(loaded.config), addressesOf(this.#loaded.config));
+      await claimAddresses(claimable(loaded.config.listeners), claimable(this.#loaded.config.listeners));
       if (adminAddressOf(loaded.config) !== adminAddressOf(this.#loaded.config))
         admin = await this.#openAdmin(loaded.config);
-      fleet = this.#fleet.prepare(loaded.config, compilePlan(loaded.config).upstreams);
+      commons = this.#commons.prepare(loaded.config, this.#wantedWorkers(loaded.config));
+      fleet = this.#fleet.prepare(loaded.config, compilePlan(loaded.config, undefined, commons.shared).upstreams);
       const names = listenerNames(loaded.config.listeners);
       certificates = this.#certificates.prepare(loaded.config);
       const { challenges } = this.#certificates;
-      const knowledge = { memberships: fleet.memberships, certificates: certificates.updates, challenges };
+      const knowledge = {
+        memberships: fleet.memberships,
+        certificates: certificates.updates,
+        challenges,
+        memories: commons.memories,
+      };
+      disk = await this.#disk.prepare(compilePlan(loaded.config).cacheDisk);
       change = await this.#crew.prepare(loaded.source, names, knowledge);
     } catch (error) {
       fleet?.discard();
       certificates?.discard();
+      disk?.discard();
       if (admin !== this.#admin) void admin?.close();
       return failed(messageOf(error), loaded.path);
     }
-    return this.#adopt(loaded, { change, fleet, certificates, admin });
+    return this.#adopt(loaded, { change, fleet, certificates, admin, commons, disk });
   }
 
   /** Everything is ready: puts it into use. */
-  async #adopt(loaded: LoadedConfig, { change, fleet, certificates, admin }: ReadyParts): Promise<ReloadResult> {
+  async #adopt(loaded: LoadedConfig, parts: ReadyParts): Promise<ReloadResult> {
+    const { change, fleet, certificates, admin } = parts;
     const { config } = loaded;
     if (this.#state !== "ready") {
       change.discard();
       fleet.discard();
       certificates.discard();
+      parts.disk.discard();
       if (admin !== this.#admin) void admin?.close();
       return failed("the proxy is stopping");
     }
@@ -293,6 +328,7 @@ export class Supervisor implements AdminBackend {
     this.#admin = admin;
     if (admin === previous && config.admin !== false) admin?.setToken(config.admin.token);
     this.#loaded = loaded;
+    parts.commons.commit();
     this.#providers.accept(loaded);
     this.#loadedAt = new Date(wallClock());
     this.#log.setLevel(config.log.level);
@@ -301,6 +337,8 @@ export class Supervisor implements AdminBackend {
       this.#log.error("certificates cannot be ordered", { error: messageOf(error) });
     });
     await change.commit();
+    await parts.disk.commit((tier) => this.#crew.useDisk(tier));
+    await this.#purges.follow(config, compilePlan(config).cacheDisk?.path ?? null);
     // Not waited for: the answer to this very reload may have to leave through it.
     if (previous !== admin) void previous?.close();
     return { ok: true, diagnostics: [...loaded.diagnostics, ...this.#setWorkers(loaded)] };
@@ -333,7 +371,10 @@ export class Supervisor implements AdminBackend {
   async #stopAll(): Promise<void> {
     this.#state = "draining";
     await this.#crew.terminate();
+    await this.#disk.close();
     this.#fleet.stop();
+    this.#commons.stop();
+    await this.#purges.stop();
     await this.#certificates.stop();
     this.#providers.stop();
     await Promise.race([this.#admin?.close(), Bun.sleep(ADMIN_CLOSE_MS)]);
@@ -357,7 +398,11 @@ export class Supervisor implements AdminBackend {
       configFile: path,
       configLoadedAt: this.#loadedAt.toISOString(),
       listeners: config.listeners.map((listener, at) => {
-        return { address: listener.address, bound: this.#bound(listener, names[at]!), http3: listener.http3 !== false };
+        return {
+          address: listener.address,
+          bound: boundUrl(listener, this.#crew.ports.get(names[at]!)),
+          http3: listener.http3 !== false,
+        };
       }),
       workers: this.#crew.workers.map(({ id, state, connections }) => {
         return { id, state, connections, restarts: this.#crew.restartsOf(id) };
@@ -365,27 +410,12 @@ export class Supervisor implements AdminBackend {
     };
   }
 
-  #bound({ address, tcp, udp, tls }: ListenerConfig, name: string): string {
-    if (address.startsWith("unix:")) return address;
-    const real = boundAddress(address, this.#crew.ports.get(name));
-    const scheme = udp !== undefined ? "udp" : tcp !== undefined ? "tcp" : tls !== undefined ? "https" : "http";
-    return `${scheme}://${real.startsWith(":") ? `0.0.0.0${real}` : real}`;
-  }
-
   config(): unknown {
     return this.#loaded.config;
   }
 
   routes(): unknown {
-    const plan = compilePlan(this.#loaded.config);
-    return plan.routes.map((route, i) => ({
-      name: route.name,
-      match: plan.sources[i]!.match ?? {},
-      requestFilters: route.requestFilters.map((filter) => filter.name),
-      responseFilters: route.responseFilters.map((filter) => filter.name),
-      action: route.action.kind,
-      upstreams: route.upstreams,
-    }));
+    return routeReport(compilePlan(this.#loaded.config));
   }
 
   upstreams(): readonly UpstreamStatus[] {
@@ -395,23 +425,31 @@ export class Supervisor implements AdminBackend {
     );
   }
 
-  /** Whether somebody has named the upstream, or has it checked: its gauges are wanted even for a single server. */
-  #isWatched(upstream: string): boolean {
-    return (
-      Object.hasOwn(this.#loaded.config.upstreams, upstream) || this.#fleet.configOf(upstream)?.health !== undefined
-    );
-  }
-
   cache(): (CacheState & { worker: number })[] {
     return this.#crew.workers.map(({ id, cache }) => ({ worker: id, ...cache }));
   }
 
-  purge(purge: Purge): Promise<number> {
-    return this.#crew.purge(purge);
+  async purge(purge: Purge): Promise<Purged> {
+    const purged = await this.#purge(purge);
+    const others = await this.#purges.tell(purge);
+    return others === "none" ? { purged } : { purged, others };
+  }
+
+  #purge(purge: Purge): Promise<number> {
+    const keys = (): readonly KeyRule[] => compilePlan(this.#loaded.config).cacheKeys;
+    return this.#disk.purge(purge, keys, () => this.#crew.purge(purge));
+  }
+
+  cacheDisk(): DiskState | null {
+    return this.#disk.state();
   }
 
   certificates(): CertificateReport[] {
     return this.#certificates.report();
+  }
+
+  get denials(): AddressDenials {
+    return this.#commons.denials;
   }
 
   get fleet(): Fleet {
@@ -445,17 +483,6 @@ export class Supervisor implements AdminBackend {
   }
 }
 
-/** Throws a StartError when the file that keeps changes cannot be used. */
-function changesOf({ admin }: Config): ServerChanges {
-  try {
-    return new ServerChanges(admin === false ? null : (admin.state ?? null));
-  } catch (error) {
-    throw new StartError(messageOf(error));
-  }
-}
-/** Ports of datagrams are no other program's by mistake: the system tells. */
-const addressesOf = (config: Config): string[] =>
-  config.listeners.flatMap(({ address, udp }) => (udp === undefined ? [address] : []));
 const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

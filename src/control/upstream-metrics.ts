@@ -1,9 +1,15 @@
 // The gauges of upstreams and their servers. They are read when somebody asks: servers come and go.
+import type { Config } from "../config/schema.ts";
 import type { ReadSeries } from "../observe/metrics-store.ts";
+import type { Fleet } from "./fleet.ts";
 import type { UpstreamStatus } from "./upstream-report.ts";
 
 /** A megabyte of text or so; what Prometheus takes from one target without complaint. */
 const SERIES_MAX = 10_000;
+
+/** Whether somebody has named the upstream, or has it checked: its gauges are wanted even for a single server. */
+export const isWatched = ({ upstreams }: Config, fleet: Pick<Fleet, "configOf">, name: string): boolean =>
+  Object.hasOwn(upstreams, name) || fleet.configOf(name)?.health !== undefined;
 
 /**
  * The gauges of these upstreams. One with a single server tells nothing that its requests do not tell, unless it

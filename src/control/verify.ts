@@ -1,15 +1,20 @@
 // Everything that only trying finds wrong with a configuration: its routes compiled, its certificates read.
-import { statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { leafNames } from "../certificates/client-trust.ts";
 import { certificatePairs, coverageProblems } from "../certificates/coverage.ts";
 import { FileCertificates } from "../certificates/file-certificates.ts";
+import { CompileError } from "../config/compile-error.ts";
 import { type ConfigPath, type Problem, problem, warning } from "../config/diagnostic.ts";
 import type { Config } from "../config/schema.ts";
 import type { ClientAuth } from "../config/schema-tls.ts";
+import { AddressRules } from "../filters/access/address-rules.ts";
 import { createLog } from "../observe/log.ts";
+import { UNSHARED } from "../pipeline/shared.ts";
 import { checkClientTrust } from "../transport/tls-context.ts";
 import { NO_OFFER, readTlsFile, tlsClientFor } from "../upstream/upstream-tls.ts";
 import { planProblems } from "./compile.ts";
+import { readSharedFile, sharedFilesOf } from "./shared-files.ts";
 
 /** For `verify` of `loadConfig` and `checkConfig`. */
 export function configProblems(config: Config): readonly Problem[] {
@@ -19,6 +24,9 @@ export function configProblems(config: Config): readonly Problem[] {
     ...clientAuthProblems(config),
     ...upstreamTlsProblems(config),
     ...folderProblems(config),
+    ...cacheFolderProblems(config),
+    ...sharedFileProblems(config),
+    ...listenerAccessProblems(config),
   ];
 }
 
@@ -93,6 +101,52 @@ function folderProblems({ routes }: Config): Problem[] {
       return [problem(path, `"${files.root}" is not a folder`)];
     } catch (error) {
       return [problem(path, `the folder cannot be read: ${messageOf(error)}`)];
+    }
+  });
+}
+
+/** The folder of the cache need not be there, but it must be one that can be made and written to. */
+function cacheFolderProblems({ defaults, routes }: Config): Problem[] {
+  return [
+    { cache: defaults.cache, path: ["defaults"] },
+    ...routes.map(({ cache }, at) => ({ cache, path: ["routes", at] })),
+  ]
+    .filter(({ cache }) => typeof cache === "object" && cache.disk !== undefined)
+    .flatMap(({ cache, path }) => {
+      const folder = (cache as { disk: { path: string } }).disk.path;
+      try {
+        const there = nearest(folder);
+        if (!statSync(there).isDirectory()) throw new Error(`${there} is not a folder`);
+        accessSync(there, constants.W_OK | constants.X_OK);
+        return [];
+      } catch (error) {
+        return [problem([...path, "cache", "disk", "path"], `the folder cannot be used: ${messageOf(error)}`)];
+      }
+    });
+}
+
+/** The path, or what is there of it. */
+const nearest = (path: string): string => (existsSync(path) || dirname(path) === path ? path : nearest(dirname(path)));
+
+function listenerAccessProblems({ listeners }: Config): Problem[] {
+  return listeners.flatMap(({ access }, at) => {
+    try {
+      if (access !== undefined) new AddressRules(access, UNSHARED);
+      return [];
+    } catch (error) {
+      if (!(error instanceof CompileError)) throw error;
+      return [problem(["listeners", at, "access", ...error.path], error.message)];
+    }
+  });
+}
+
+function sharedFileProblems(config: Config): Problem[] {
+  return sharedFilesOf(config).flatMap((named) => {
+    try {
+      readSharedFile(named);
+      return [];
+    } catch (error) {
+      return [problem(named.path, messageOf(error), `looked for ${named.file}`)];
     }
   });
 }

@@ -1,6 +1,6 @@
 // One worker thread as the supervisor sees it: started, told what to do, and heard until its end.
 import { isDeepStrictEqual } from "node:util";
-import { Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import type { PeerMessage } from "../cache/peers.ts";
 import type { Purge } from "../cache/purge.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
@@ -8,6 +8,7 @@ import type { CertificateUpdate } from "../certificates/served.ts";
 import type { MetricsSource } from "../observe/metrics-store.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
+import type { DiskAccess } from "./cache-disk.ts";
 import { Questions } from "./questions.ts";
 import type {
   CacheState,
@@ -29,6 +30,8 @@ interface Waiter {
 
 /** Answers to what workers ask. They never reject. */
 export interface Answers {
+  /** For an address that is to be denied because of what came from it. */
+  deny(address: string, ms: number, reason: string): void;
   /** For a name that a client of a listener asks for. */
   certificateFor(listener: string, name: string): Promise<NameAnswer>;
   /** For an authority's question that the worker does not know of. */
@@ -115,6 +118,8 @@ export class WorkerHandle {
         return this.#answers.relay(this, message.to, message.message);
       case "purged":
         return this.#purges.answered(message.question, message.count);
+      case "deny":
+        return this.#answers.deny(message.address, message.ms, message.reason);
       case "want-certificate":
         return void this.#answer(message.question, message.listener, message.name);
       case "want-token":
@@ -153,8 +158,18 @@ export class WorkerHandle {
     return this.#gone ? Promise.resolve(0) : this.#purges.ask(purge);
   }
 
-  #tell(message: ToWorker): void {
-    if (!this.#gone) this.#worker.postMessage(message);
+  /** Tells it where answers are stored on the disk; null for nowhere. */
+  setDisk(access: DiskAccess | null): void {
+    this.#tell({ kind: "disk", access }, access === null ? [] : [access.port]);
+  }
+
+  /** There are to be so many workers. */
+  setThreads(count: number): void {
+    this.#tell({ kind: "threads", count });
+  }
+
+  #tell(message: ToWorker, ports: readonly MessagePort[] = []): void {
+    if (!this.#gone) this.#worker.postMessage(message, [...ports]);
   }
 
   #ask(message: ToWorker, kind: Answer["kind"]): Promise<Answer> {
@@ -212,6 +227,10 @@ export class WorkerHandle {
   }
 
   /** Tells it who the servers of an upstream are. */
+  setMemory(name: string, memory: SharedArrayBuffer): void {
+    this.#tell({ kind: "memory", name, memory });
+  }
+
   setMembers(upstream: string, membership: UpstreamMembership): void {
     this.#tell({ kind: "members", upstream, membership });
   }

@@ -11,6 +11,8 @@ import type { MetricsMessage } from "../observe/metrics-page.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
+import type { DiskAccess } from "./cache-disk.ts";
+import type { Memories } from "./shared.ts";
 
 /** A configuration with plugins holds functions, which cannot be sent: the worker loads the same file itself. */
 export type ConfigSource =
@@ -51,6 +53,8 @@ export interface Knowledge {
   readonly certificates: readonly CertificateUpdate[];
   /** What authorities are answered at the moment. */
   readonly challenges: readonly ChallengeAnswer[];
+  /** What filters of all threads share, by name. */
+  readonly memories: Memories;
 }
 
 export type ToWorker =
@@ -68,6 +72,8 @@ export type ToWorker =
   | { readonly kind: "certificate"; readonly question: number; readonly answer: NameAnswer }
   /** What was asked for with `want-token`; null when nobody knows of it. */
   | { readonly kind: "token"; readonly question: number; readonly response: string | null }
+  /** What threads look things up in is another one now. */
+  | { readonly kind: "memory"; readonly name: string; readonly memory: SharedArrayBuffer }
   /** The servers of one upstream have changed. */
   | { readonly kind: "members"; readonly upstream: string; readonly membership: UpstreamMembership }
   /** To be answered at once: what was said before has been heard. */
@@ -78,6 +84,10 @@ export type ToWorker =
   | { readonly kind: "from-peer"; readonly from: number; readonly message: PeerMessage }
   /** Stored answers are to be forgotten; answered with `purged`. */
   | { readonly kind: "purge"; readonly question: number; readonly purge: Purge }
+  /** There are to be so many workers: each has an equal part of the memory for stored answers. */
+  | { readonly kind: "threads"; readonly count: number }
+  /** Where answers are stored on the disk. */
+  | { readonly kind: "disk"; readonly access: DiskAccess | null }
   | { readonly kind: "reopen-logs" }
   | { readonly kind: "drain"; readonly ms: number };
 
@@ -115,6 +125,8 @@ export type FromWorker =
   | { readonly kind: "committed" }
   | { readonly kind: "pong" }
   | { readonly kind: "drained" }
+  /** An address is to be denied on all routes, because of what came from it. */
+  | { readonly kind: "deny"; readonly address: string; readonly ms: number; readonly reason: string }
   /** A client wants a certificate that the worker has not. */
   | {
       readonly kind: "want-certificate";

@@ -41,6 +41,7 @@ const plane = new DataPlane({
   threads,
   cacheChanges,
   peers: { memory: cacheDirectory, worker: id, send: (to, message) => post({ kind: "to-peer", to, message }) },
+  deny: (address, ms, reason) => post({ kind: "deny", address, ms, reason }),
   ask: questions.ask,
   askToken: tokens.ask,
 });
@@ -84,6 +85,8 @@ async function receive(message: ToWorker): Promise<void> {
       return questions.answered(message.question, message.answer);
     case "token":
       return tokens.answered(message.question, message.response);
+    case "memory":
+      return plane.setMemory(message.name, message.memory);
     case "members":
       return plane.setMembers(message.upstream, message.membership);
     case "ping":
@@ -103,6 +106,10 @@ async function receive(message: ToWorker): Promise<void> {
       return plane.onPeer(message.from, message.message);
     case "purge":
       return post({ kind: "purged", question: message.question, count: await plane.purge(message.purge) });
+    case "disk":
+      return plane.setDisk(message.access);
+    case "threads":
+      return plane.setThreads(message.count);
     case "reopen-logs":
       return plane.reopenLogs();
     case "drain":
@@ -111,6 +118,8 @@ async function receive(message: ToWorker): Promise<void> {
   }
 }
 
+// Also when an exception ends the thread: what it has stored lies in memory of the process.
+process.on("exit", () => plane.dropCache());
 parentPort!.on("message", (message: ToWorker) => void receive(message));
 setInterval(
   () =>

@@ -41,11 +41,15 @@ function parse4(text: string, from: number): number {
   return octets === 3 && octet >= 0 ? value * 256 + octet : NOT_IPV4;
 }
 
-function hexDigit(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30;
-  const lower = code | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+/** By character code: the value of a hexadecimal digit, -1 for all else. */
+const HEX_DIGITS = new Int8Array(128).fill(-1);
+for (let value = 0; value < 16; value += 1) {
+  const digit = value.toString(16);
+  HEX_DIGITS[digit.charCodeAt(0)] = value;
+  HEX_DIGITS[digit.toUpperCase().charCodeAt(0)] = value;
 }
+
+const hexDigit = (code: number): number => (code < 128 ? HEX_DIGITS[code]! : -1);
 
 /** RFC 4291 §2.2 into `scratch`; false for all else (zone ids included). */
 function parse6(text: string): boolean {
@@ -98,8 +102,12 @@ const scratchGroups = new Uint16Array(8);
 
 /** Puts `count` groups, with the zeros of `::` after the first `gap` of them, into `scratch` as words. */
 function spread(groups: Uint16Array, count: number, gap: number): void {
-  const groupAt = (i: number): number => (i < gap ? groups[i]! : i < gap + 8 - count ? 0 : groups[i - 8 + count]!);
-  for (let word = 0; word < 4; word += 1) scratch[word] = groupAt(word * 2) * 0x10000 + groupAt(word * 2 + 1);
+  const moved = 8 - count;
+  if (moved > 0) {
+    for (let at = 7; at >= gap + moved; at -= 1) groups[at] = groups[at - moved]!;
+    for (let at = gap; at < gap + moved; at += 1) groups[at] = 0;
+  }
+  for (let word = 0; word < 4; word += 1) scratch[word] = groups[word * 2]! * 0x10000 + groups[word * 2 + 1]!;
 }
 
 const isMapped = (): boolean => scratch[0] === 0 && scratch[1] === 0 && scratch[2] === 0xffff;
@@ -148,6 +156,25 @@ export function addressKey(ip: string): string {
   if (parsed === null) return ip;
   if (parsed.family === 4) return formatIp(parsed);
   return `${formatIp({ family: 6, words: [parsed.words[0]!, parsed.words[1]!, 0, 0] })}/64`;
+}
+
+/**
+ * Puts the words of an address into `out` and says how many these are: one for IPv4 (mapped into IPv6 too), four for
+ * IPv6, 0 when it is no address. Allocates nothing.
+ */
+export function readIp(text: string, out: Uint32Array): 0 | 1 | 4 {
+  const v4 = parse4(text, 0);
+  if (v4 >= 0) {
+    out[0] = v4;
+    return 1;
+  }
+  if (!parse6(text)) return 0;
+  if (isMapped()) {
+    out[0] = scratch[3]!;
+    return 1;
+  }
+  for (let at = 0; at < 4; at += 1) out[at] = scratch[at]!;
+  return 4;
 }
 
 /** A network (`10.0.0.0/8`) or a single address; bits beyond the prefix are dropped. Null when it is neither. */

@@ -15,6 +15,12 @@ const perSecond = (n: number): PerSecond => n as PerSecond;
 
 const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const SIZE_BYTES: Readonly<Record<string, number>> = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 };
+/** Something that happens so often: `count` times in each `perMs`. */
+export interface Rate {
+  readonly count: number;
+  readonly perMs: Millis;
+}
+
 const RATE_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 function scaled(text: string, pattern: RegExp, units: Readonly<Record<string, number>>): number | null {
@@ -41,4 +47,10 @@ export function parseDataRate(text: string): PerSecond | null {
   const size = parseSize(text.slice(0, slash));
   const seconds = RATE_SECONDS[text.slice(slash + 1)];
   return size === null || seconds === undefined ? null : perSecond(size / seconds);
+}
+
+/** `100/s`, `1000/m`, `10000/h`, `50000/d` as a rate; null when it is none. */
+export function parseRate(text: string): Rate | null {
+  const parts = /^([1-9]\d{0,8})\/(s|m|h|d)$/.exec(text);
+  return parts === null ? null : { count: Number(parts[1]), perMs: millis(DURATION_MS[parts[2]!]!) };
 }

@@ -56,6 +56,11 @@ export class DnsClient {
     );
   }
 
+  /** The names of an address (PTR records). */
+  names(ip: string): Promise<DnsAnswer<string>> {
+    return this.#ask((resolver) => resolver.reverse(ip));
+  }
+
   /** SRV records. Their TTL is not told by the resolver's interface. */
   services(name: string): Promise<DnsAnswer<ServiceRecord>> {
     return this.#ask((resolver) => resolver.resolveSrv(name));

@@ -1,13 +1,19 @@
 // What every filter folder exports, and what it is compiled from.
 import type { PolicyConfig } from "../config/schema.ts";
 import type { Filter } from "../pipeline/exchange.ts";
+import type { Shared } from "../pipeline/shared.ts";
 
 /** The policies that hold for one route: its own over the defaults, those turned off left out. */
 export type Policies = { readonly [Key in keyof PolicyConfig]?: Exclude<PolicyConfig[Key], false | undefined> };
 
 export interface FilterContext {
+  /** Name of the route. */
+  readonly route: string;
   /** Names of the route's path parameters, for templates. */
   readonly params: readonly string[];
+  /** Where a policy of the route stands: "defaults" for one that it has from there, else what tells the route's own. */
+  scopeOf(key: keyof PolicyConfig): string;
+  readonly shared: Shared;
 }
 
 export interface FilterDefinition {

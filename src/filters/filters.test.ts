@@ -7,13 +7,14 @@ import { type ExchangeOptions, exchangeOf } from "../pipeline/exchange.fixture.t
 import type { Exchange } from "../pipeline/exchange.ts";
 import { isFault, type Outcome } from "../pipeline/exchange.ts";
 import type { Reply } from "../pipeline/reply.ts";
+import { contextOf } from "./context.testing.ts";
 import type { Policies } from "./definition.ts";
 import { compileFilters } from "./index.ts";
 
 const PARAMS = ["id"];
 
 const compile = (policies: unknown) =>
-  compileFilters(policySchema.parse(policies) as PolicyConfig as Policies, { params: PARAMS });
+  compileFilters(policySchema.parse(policies) as PolicyConfig as Policies, contextOf({ params: PARAMS }));
 
 /** Runs the request phase as the runner does, for filters that do not wait. */
 function run(policies: unknown, asked: ExchangeOptions): { x: Exchange; outcome: Outcome | undefined } {
@@ -31,7 +32,7 @@ const show = (outcome: Outcome | undefined): string => {
   return isFault(outcome) ? outcome.code : `${outcome.status} ${outcome.headers.get("location")}`;
 };
 
-test("no policies, no filters", () => expect(compile({})).toEqual({ request: [], response: [] }));
+test("no policies, no filters", () => expect(compile({})).toEqual({ request: [], response: [], finish: [] }));
 
 test("filters run in the fixed order, whatever the order of the keys", () => {
   const { request, response } = compile({
@@ -282,6 +283,8 @@ const HSTS: readonly (readonly [policy: unknown, scheme: Exchange["scheme"], wan
   [{ hsts: { includeSubDomains: true } }, "http", null],
 ];
 
+const ALL_OFF = { hsts: false, nosniff: false, frameAncestors: false, referrerPolicy: false, hideServer: false };
+
 for (const [securityHeaders, scheme, want] of HSTS)
   test(`security headers: ${JSON.stringify(securityHeaders)} over ${scheme}`, () => {
     const x = exchangeOf();
@@ -293,4 +296,4 @@ for (const [securityHeaders, scheme, want] of HSTS)
   });
 
 test("security headers that are off", () =>
-  expect(compile({ securityHeaders: { hsts: false } })).toEqual({ request: [], response: [] }));
+  expect(compile({ securityHeaders: ALL_OFF })).toEqual({ request: [], response: [], finish: [] }));

@@ -154,7 +154,7 @@ export class HeaderBlock {
       }
     }
     if (this.added !== null) {
-      for (const field of this.added) if (field.name.toLowerCase() === lower) values.push(field.value);
+      for (const field of this.added) if (isName(field, lower)) values.push(field.value);
     }
     return values;
   }
@@ -189,7 +189,7 @@ export class HeaderBlock {
   remove(name: string): void {
     const lower = name.toLowerCase();
     this.removeReceived(lower);
-    if (this.added !== null) this.added = this.added.filter((field) => field.name.toLowerCase() !== lower);
+    if (this.hasAdded(lower)) this.added = this.added!.filter((field) => !isName(field, lower));
   }
 
   /** Takes away what was received under this lower-case name; fields that edits added stay. */
@@ -206,7 +206,9 @@ export class HeaderBlock {
 
   /** Whether an edit added a field of this lower-case name. */
   hasAdded(lower: string): boolean {
-    return this.added?.some((field) => field.name.toLowerCase() === lower) === true;
+    if (this.added === null) return false;
+    for (const field of this.added) if (isName(field, lower)) return true;
+    return false;
   }
 
   /** Calls back with every field that stands, received ones first. */
@@ -274,6 +276,10 @@ export class HeaderBlock {
     return block;
   }
 }
+
+/** Whether a field has this lower-case name; most names differ in their length. */
+const isName = ({ name }: AddedField, lower: string): boolean =>
+  name.length === lower.length && name.toLowerCase() === lower;
 
 /** Writes `name: value CRLF` and returns where it ends. */
 function writeField(out: Buffer, at: number, name: string, value: string): number {

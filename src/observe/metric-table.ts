@@ -28,6 +28,26 @@ export const METRICS = {
     labels: ["route", "result"],
     help: "Requests of routes with a cache: `hit`, `stale`, `revalidated`, `expired`, `miss` or `bypass`.",
   },
+  sluice_ratelimited_total: {
+    type: "counter",
+    labels: ["route", "limit"],
+    help: "Requests refused by a rate limit, a quota or a limit of concurrent requests, by its name.",
+  },
+  sluice_bans_total: {
+    type: "counter",
+    labels: ["route", "scope"],
+    help: "Clients banned because of what came from them, by the route and the scope of the ban.",
+  },
+  sluice_csp_reports_total: {
+    type: "counter",
+    labels: ["route"],
+    help: "Reports of browsers about a content security policy.",
+  },
+  sluice_waf_matches_total: {
+    type: "counter",
+    labels: ["rule", "action"],
+    help: "Matches of firewall rules, by what became of the request: `block`, `detect` (it would have been) or `pass`.",
+  },
   sluice_cache_bytes: { type: "gauge", labels: [], help: "Memory that stored answers take." },
   sluice_cache_addresses: { type: "gauge", labels: [], help: "Addresses of which answers are stored." },
   sluice_cache_evictions_total: {
@@ -35,10 +55,28 @@ export const METRICS = {
     labels: [],
     help: "Addresses whose answers were forgotten because others needed their room.",
   },
+  sluice_cache_disk_bytes: {
+    type: "gauge",
+    labels: [],
+    help: "What the files of the disk tier take, in whole megabytes.",
+  },
+  sluice_cache_disk_entries: { type: "gauge", labels: [], help: "Answers that the disk tier has." },
+  sluice_cache_disk_hits_total: { type: "counter", labels: [], help: "Answers that were found on the disk." },
+  sluice_cache_disk_stored_total: { type: "counter", labels: [], help: "Records written to the disk." },
+  sluice_cache_disk_lost_total: {
+    type: "counter",
+    labels: [],
+    help: "Answers that were not stored on the disk: too much waited to be written, or writing failed.",
+  },
+  sluice_cache_disk_damaged_total: {
+    type: "counter",
+    labels: [],
+    help: "Records that were not as they had been written when they were read, and so were not used.",
+  },
   sluice_compressed_answers_total: {
     type: "counter",
     labels: ["coding", "result"],
-    help: "Answers by content coding and what was done: `encoded`, `decoded`, or `busy` (left as they are for want of a coder).",
+    help: "Answers by content coding and what was done: `encoded`, `kept` (the cache had it encoded), `decoded`, or `busy` (left as they are for want of a coder).",
   },
   sluice_compression_bytes_total: {
     type: "counter",

@@ -32,6 +32,8 @@ export interface CodedCount {
 }
 
 /** The counts of requests by route; made anew for every plan, over the same numbers where names stay the same. */
+type CodedSlots = readonly [answers: number, bytesIn: number, bytesOut: number];
+
 export class RequestMetrics {
   readonly #page: MetricsPage;
   /** By route index + 1; the first is for requests without a route. */
@@ -41,10 +43,12 @@ export class RequestMetrics {
   readonly #slots = new Map<number, number>();
   /** By route; of each the slots by grpc-status + 1. */
   readonly #grpcSlots = new Map<string, (number | undefined)[]>();
+  /** By route, then by the name of the limit. */
+  readonly #limitSlots = new Map<string, Map<string, number>>();
   /** By route, then by result. */
   readonly #cacheSlots = new Map<string, Map<string, number>>();
   /** By result and coding: slots of the answers, and of the bytes in and out. */
-  readonly #codedSlots = new Map<string, readonly [answers: number, bytesIn: number, bytesOut: number]>();
+  readonly #codedSlots = new Map<string, Map<string, CodedSlots>>();
 
   constructor(page: MetricsPage, routes: readonly string[]) {
     this.#page = page;
@@ -92,25 +96,43 @@ export class RequestMetrics {
     this.#page.add(slots[at], 1);
   }
 
+  /** Counts a request that a limit refused, which is what a flood consists of: slots are looked up once. */
+  countLimited(route: string, limit: string): void {
+    this.#page.add(this.#slotBy(this.#limitSlots, "sluice_ratelimited_total", route, limit), 1);
+  }
+
   /** Counts what the cache did with a request. */
   countCache(route: string, result: string): void {
-    let slots = this.#cacheSlots.get(route);
+    this.#page.add(this.#slotBy(this.#cacheSlots, "sluice_cache_requests_total", route, result), 1);
+  }
+
+  #slotBy(
+    byRoute: Map<string, Map<string, number>>,
+    name: "sluice_cache_requests_total" | "sluice_ratelimited_total",
+    route: string,
+    label: string,
+  ): number {
+    let slots = byRoute.get(route);
     if (slots === undefined) {
       slots = new Map();
-      this.#cacheSlots.set(route, slots);
+      byRoute.set(route, slots);
     }
-    let slot = slots.get(result);
+    let slot = slots.get(label);
     if (slot === undefined) {
-      slot = this.#page.slot("sluice_cache_requests_total", [route, result]);
-      slots.set(result, slot);
+      slot = this.#page.slot(name, [route, label]);
+      slots.set(label, slot);
     }
-    this.#page.add(slot, 1);
+    return slot;
   }
 
   /** Counts what was done about the content coding of an answer. */
   countCoded({ coding, result, bytesIn, bytesOut }: CodedCount): void {
-    const key = `${result} ${coding}`;
-    let slots = this.#codedSlots.get(key);
+    let byCoding = this.#codedSlots.get(result);
+    if (byCoding === undefined) {
+      byCoding = new Map();
+      this.#codedSlots.set(result, byCoding);
+    }
+    let slots = byCoding.get(coding);
     if (slots === undefined) {
       const page = this.#page;
       slots = [
@@ -118,7 +140,7 @@ export class RequestMetrics {
         page.slot("sluice_compression_bytes_total", [coding, result, "in"]),
         page.slot("sluice_compression_bytes_total", [coding, result, "out"]),
       ];
-      this.#codedSlots.set(key, slots);
+      byCoding.set(coding, slots);
     }
     this.#page.add(slots[0], 1);
     this.#page.add(slots[1], bytesIn);
@@ -256,6 +278,13 @@ export class Metrics {
       addresses: page.cell("sluice_cache_addresses", []),
       evictions: page.cell("sluice_cache_evictions_total", []),
     };
+  }
+  /** What filters count now and then. */
+  shared(
+    name: "sluice_csp_reports_total" | "sluice_bans_total" | "sluice_waf_matches_total",
+    labels: readonly string[],
+  ): Cell {
+    return this.page.cell(name, labels as unknown as LabelValues<typeof name>);
   }
   handshakes(listener: string, result: string, version: string, reason: string): Cell {
     return this.page.cell("sluice_tls_handshakes_total", [listener, result, version, reason]);

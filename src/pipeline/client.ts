@@ -1,12 +1,11 @@
 // Who the client is: the peer itself, or what a trusted proxy in front of us says of it.
 import { type CidrSet, canonicalIp } from "../core/ip.ts";
-import { uuidV7 } from "../core/request-id.ts";
 import { ID } from "../http/header-names.ts";
 import type { Exchange } from "./exchange.ts";
 
 const REQUEST_ID_LENGTH_MAX = 128;
 
-/** Fills in address, scheme and request id. `trusted` are the networks of proxies whose word counts. */
+/** Fills in address, scheme and, where it was given one, request id. `trusted` are the networks of proxies whose word counts. */
 export function identifyClient(x: Exchange, trusted: CidrSet | null): void {
   const { headers } = x.request;
   if (trusted !== null && (x.client.address === "" || trusted.has(x.client.address))) {
@@ -18,11 +17,8 @@ export function identifyClient(x: Exchange, trusted: CidrSet | null): void {
     const id = headers.received(ID["x-request-id"]) ? headers.get("x-request-id") : null;
     if (id !== null && id.length <= REQUEST_ID_LENGTH_MAX && /^[\x21-\x7e]+$/.test(id)) {
       x.requestId = id;
-      return;
-    }
-    if (id !== null) headers.remove("x-request-id");
+    } else if (id !== null) headers.remove("x-request-id");
   }
-  x.requestId = uuidV7();
 }
 
 /**

@@ -39,7 +39,8 @@ export function errorReply(fault: Fault, requestId: string, accept: string | nul
   }
   headers.add("cache-control", "no-store");
   headers.add("proxy-status", `sluice; error=${spec.proxyStatus}`);
-  if (status === 503) headers.add("retry-after", String(fault.retryAfter || RETRY_AFTER_SECONDS));
+  if (status === 503 || fault.retryAfter > 0)
+    headers.add("retry-after", String(fault.retryAfter || RETRY_AFTER_SECONDS));
   if (fault.code === "request.connect") headers.add("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   return { status, headers, body: Buffer.from(body) };
 }

@@ -13,6 +13,7 @@ export interface ExchangeOptions {
   readonly params?: Readonly<Record<string, string>>;
   /** Of the client's connection; without it nothing is encrypted. */
   readonly tls?: ClientTls;
+  readonly ip?: string;
 }
 
 const NOBODY = new Proxy({} as Downstream, {
@@ -44,6 +45,7 @@ export function exchangeOf(options: ExchangeOptions = {}): Exchange {
   const client = new ClientInfo("192.0.2.1", ends, tls === null ? "http" : "https");
   const x = new Exchange(request, new ResponseHead(), NOBODY, client, ":8080", 0);
   x.params = options.params ?? null;
+  if (options.ip !== undefined) x.ip = options.ip;
   x.requestId = "id-1";
   return x;
 }

@@ -2,13 +2,16 @@
 // contracts of those that handle it. They name each other, so they stand together.
 import type { ClientCertificate } from "../core/client-certificate.ts";
 import type { Fault } from "../core/faults.ts";
+import { uuidV7 } from "../core/request-id.ts";
 import type { TimerWheel } from "../core/timers.ts";
+import type { Coding } from "../http/content-codings.ts";
 import { type GrpcKind, NO_GRPC } from "../http/grpc.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ClientInfo } from "./client-info.ts";
 import { type Reply, reply } from "./reply.ts";
 import type { HedgePolicy, RetryPolicy } from "./retry-policy.ts";
+import type { Held } from "./shared.ts";
 
 /** The server of an upstream that a request went to. */
 export interface ServerRef {
@@ -58,8 +61,11 @@ export interface Downstream {
   informational(head: ResponseHead): void;
   /** Writes the answer's head; its `body` says how much follows. */
   head(head: ResponseHead): void;
-  /** A piece of the answer's body; `given` as above. */
-  data(bytes: Buffer, from: number, to: number, given?: boolean): void;
+  /**
+   * A piece of the answer's body; `given` as above. `roomy`: the bytes before `from` are free, so that what goes out
+   * just before can be put there, and all leaves in one call.
+   */
+  data(bytes: Buffer, from: number, to: number, given?: boolean, roomy?: boolean): void;
   /**
    * Where pieces of the answer's body go out as they are, with a length that was told before: the connection itself,
    * with nothing before them but what it has queued. Who uses it adds to `bytesOut`. Null, or absent, where only `data`
@@ -83,12 +89,26 @@ export interface Downstream {
 /** What became of a body for the sake of its content coding, for the metrics. */
 export interface CodedBody {
   readonly coding: string;
-  /** `busy`: it was left as it is, as too many others were being coded. */
-  readonly result: "encoded" | "decoded" | "busy";
+  /** `busy`: it was left as it is, as too many others were being coded. `kept`: it was there encoded. */
+  readonly result: "encoded" | "decoded" | "busy" | "kept";
   /** Bytes that went into the coder, and that came out of it. */
   bytesIn: number;
   bytesOut: number;
 }
+
+/** Keeps the content of a stored answer in content codings beside it. */
+export interface KeptCodings {
+  /**
+   * Sends the content in this coding in place of what is stored, and makes it where it is not there. Returns its
+   * length, -1 while that is not known, or NOT_KEPT: then it has to be encoded as it passes. Of an answer to HEAD, the
+   * length that is known.
+   */
+  use(coding: Coding): number;
+  /** Content that was still to come then, and has all passed since, in this coding; null where it is not kept. */
+  take(coding: Coding): Buffer | null;
+}
+
+export const NOT_KEPT = -2;
 
 /**
  * Of a request on a route with a cache: `hit`; `stale`, given out all the same; `revalidated`, the server has confirmed
@@ -155,6 +175,10 @@ export class Exchange {
   deadline: { stop(): void; renew(): void } | null = null;
   /** Accept-Encoding as the client sent it, where the answer's coding depends on it. */
   acceptEncoding: string | null = null;
+  /** A filter may change the answer's body in its own time (pipeline/transforms.ts). */
+  expectsLate = false;
+  /** Who has the answer's content in content codings, in the response phase of a stored answer; null for nobody. */
+  kept: KeptCodings | null = null;
   /** The content of an answer of Sluice's own, in its response phase: a filter may put another in its place. */
   ownBody: Buffer | null = null;
   /** What was done about the content coding of the answer; null for nothing. */
@@ -163,8 +187,15 @@ export class Exchange {
   cacheResult: CacheResult = "";
   /** The Cache-Status member that its answer gets in the response phase; "" for none. */
   cacheStatus = "";
-  /** The X-Request-Id of this exchange; set before any filter runs. */
-  requestId = "";
+  /** The limit that refused the request, for the metrics; "" for none. */
+  limit = "";
+  /** What clients are told of their limits (the RateLimit field); "" for nothing. */
+  limits = "";
+  /** What it holds until it has ended. */
+  held: Held | null = null;
+  /** Fields that an error answer of Sluice's own gets; null for none. */
+  errorFields: (readonly [name: string, value: string])[] | null = null;
+  #requestId = "";
 
   constructor(
     request: RequestHead,
@@ -182,6 +213,15 @@ export class Exchange {
     this.scheme = client.scheme;
     this.listener = listener;
     this.startedAt = startedAt;
+  }
+
+  /** The X-Request-Id of this exchange: one that was set, or else a new one, made when it is first asked for. */
+  get requestId(): string {
+    if (this.#requestId === "") this.#requestId = uuidV7();
+    return this.#requestId;
+  }
+  set requestId(id: string) {
+    this.#requestId = id;
   }
 
   /** What routes look at (routing/subject.ts). */
@@ -226,11 +266,13 @@ export interface Filter {
   request?(x: Exchange): FilterResult;
   /** Once the head of the upstream's answer is there. A reply replaces it. */
   response?(x: Exchange): FilterResult;
+  /** Once it has ended, whatever way it ended, also where the filter was not asked. `x.status` and `x.fault` tell. */
+  finished?(x: Exchange): void;
 }
 
 /** Where the requests of a route go. */
 export type Action =
-  | { readonly kind: "reply"; reply(x: Exchange): Reply }
+  | { readonly kind: "reply"; reply(x: Exchange): Outcome }
   | { readonly kind: "serve"; serve(x: Exchange, env: ServeEnvironment): void }
   | { readonly kind: "forward"; pick(x: Exchange): string /* name of the upstream */ };
 
@@ -265,6 +307,8 @@ export interface Route {
   readonly index: number;
   readonly requestFilters: readonly Filter[];
   readonly responseFilters: readonly Filter[];
+  /** Those that look at exchanges that have ended. */
+  readonly finishFilters: readonly Filter[];
   readonly action: Action;
   /** Names of the upstreams that its requests may go to, for readiness and reports. */
   readonly upstreams: readonly string[];

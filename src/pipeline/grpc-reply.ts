@@ -18,6 +18,12 @@ const NO_BODY = Buffer.alloc(0);
 
 /** The answer to a fault, in the form that suits the client. */
 export function faultReply(x: Exchange, cause: Fault): Reply {
+  const answer = bareFaultReply(x, cause);
+  if (x.errorFields !== null) for (const [name, value] of x.errorFields) answer.headers.add(name, value);
+  return answer;
+}
+
+function bareFaultReply(x: Exchange, cause: Fault): Reply {
   // Requests that are refused before anybody has looked at them have no kind yet.
   const kind = x.grpc === NO_GRPC ? receivedKind(x.request.headers) : x.grpc;
   if (kind === NO_GRPC) return errorReply(cause, x.requestId, x.request.header("accept"));
@@ -29,6 +35,7 @@ export function faultReply(x: Exchange, cause: Fault): Reply {
   headers.add("grpc-message", encodeGrpcMessage(title));
   headers.add("proxy-status", `sluice; error=${proxyStatus}`);
   headers.add("x-request-id", x.requestId);
+  if (cause.retryAfter > 0) headers.add("retry-after", String(cause.retryAfter));
   return { status: 200, headers, body: NO_BODY };
 }
 

@@ -6,7 +6,7 @@ import { ResponseHead } from "../http/message.ts";
 import { exchangeOf } from "./exchange.fixture.ts";
 import type { DirectOutput, Downstream, Exchange, RequestSink } from "./exchange.ts";
 import { reply } from "./reply.ts";
-import { expectTransform, type LateOutput, type LateTransform, transformLater } from "./transforms.ts";
+import { expectTransform, type LateOutput, type LateTransform, openTransforms, transformLater } from "./transforms.ts";
 
 /** Keeps everything until the test lets it go. */
 class Keeper implements LateTransform {
@@ -55,6 +55,7 @@ class Scene {
     this.raw = this.#downstream();
     this.x.downstream = this.raw;
     expectTransform(this.x);
+    openTransforms(this.x);
     const sink: RequestSink = {
       onRequestData: (bytes, from, to, given) => void this.told.push(`> ${bytes.latin1Slice(from, to)} ${given}`),
       onRequestEnd: () => void this.told.push("> end"),

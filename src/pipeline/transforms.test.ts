@@ -4,7 +4,14 @@ import { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
 import { exchangeOf } from "./exchange.fixture.ts";
 import type { Downstream, Exchange, RequestSink } from "./exchange.ts";
-import { type BodyOutput, type BodyTransform, transformRequest, transformResponse } from "./transforms.ts";
+import {
+  type BodyLook,
+  type BodyOutput,
+  type BodyTransform,
+  lookAhead,
+  transformRequest,
+  transformResponse,
+} from "./transforms.ts";
 
 const TRAILERS = HeaderBlock.of([["a", "b"]]);
 const text = (bytes: Buffer, from: number, to: number): string => bytes.latin1Slice(from, to);
@@ -110,6 +117,80 @@ class Scene {
     return this;
   }
 }
+
+/** Looks at a body until so many bytes have come. */
+class Look implements BodyLook {
+  seenBytes = "";
+  times = 0;
+  readonly #most: number;
+  constructor(most: number) {
+    this.#most = most;
+  }
+  piece(bytes: Buffer, from: number, to: number): boolean {
+    this.seenBytes += text(bytes, from, to);
+    return this.seenBytes.length < this.#most;
+  }
+  seen(): void {
+    this.times += 1;
+  }
+}
+
+describe("a body that is read ahead", () => {
+  test("is given out once it was seen to its end", () => {
+    const scene = new Scene();
+    const look = new Look(10);
+    lookAhead(scene.x, look);
+    scene.ask("ab", "c");
+    expect([look.seenBytes, look.times]).toEqual(["abc", 0]);
+    scene.client?.onRequestEnd(TRAILERS);
+    expect([look.times, scene.told]).toEqual([1, []]);
+    scene.forward();
+    expect(scene.told).toEqual(["> ab", "> c", "> end true"]);
+  });
+  test("is held up when enough was seen, and goes on when it is asked for", () => {
+    const scene = new Scene();
+    const look = new Look(3);
+    lookAhead(scene.x, look);
+    scene.ask("ab", "cd", "e");
+    expect([look.seenBytes, look.times, scene.told]).toEqual(["abcd", 1, ["pause", "pause"]]);
+    scene.forward().ask("f");
+    scene.client?.onRequestEnd(null);
+    expect(scene.told.slice(2)).toEqual(["> ab", "> cd", "> e", "resume", "> f", "> end false"]);
+  });
+  test("keeps its length, and passes the transforms", () => {
+    const scene = new Scene();
+    lookAhead(scene.x, new Look(10));
+    expect([scene.x.request.body, scene.x.request.header("content-length")]).toEqual(["length", "5"]);
+    transformRequest(scene.x, new Mark("a"));
+    scene.ask("1");
+    scene.client?.onRequestEnd(null);
+    scene.forward();
+    expect(scene.told).toEqual(["> a(1)", "> a.", "> end false"]);
+  });
+  test("is not kept when nobody wants it", () => {
+    const scene = new Scene();
+    lookAhead(scene.x, new Look(1));
+    scene.ask("ab");
+    scene.x.downstream.discardBody();
+    scene.ask("cd");
+    scene.client?.onRequestEnd(null);
+    expect(scene.told).toEqual(["pause", "discard"]);
+  });
+  test("ends when the client goes", () => {
+    const scene = new Scene();
+    const look = new Look(10);
+    lookAhead(scene.x, look);
+    scene.ask("ab");
+    scene.client?.onDownstreamGone(fault("client.gone"));
+    expect(look.times).toBe(1);
+  });
+  test("is asked for where the client waits to be", () => {
+    const scene = new Scene();
+    scene.x.request.expectContinue = true;
+    lookAhead(scene.x, new Look(10));
+    expect([scene.told, scene.x.request.expectContinue]).toEqual([["interim 100"], false]);
+  });
+});
 
 describe("a request's body", () => {
   test("passes the transforms in their order, with its trailers", () => {

@@ -8,7 +8,7 @@
 // sides are paused and go on as without it. A late transform, which works while others go on, adds what it has in hand.
 import type { Fault } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
-import type { RequestHead, ResponseHead } from "../http/message.ts";
+import { type RequestHead, ResponseHead } from "../http/message.ts";
 import type { DirectOutput, Downstream, Exchange, RequestSink, TunnelEnd } from "./exchange.ts";
 import type { Reply } from "./reply.ts";
 
@@ -75,12 +75,22 @@ export function transformResponse(x: Exchange, transform: BodyTransform): void {
   transformed(x).response.add(transform);
 }
 
-/**
- * Makes ready for a late transform of the answer, in the request phase: from then on it is heard how the client takes
- * it. Costs next to nothing where none follows.
- */
+/** Says in the request phase that a late transform of the answer may follow. */
 export function expectTransform(x: Exchange): void {
-  transformed(x);
+  x.expectsLate = true;
+}
+
+/**
+ * Makes ready for the late transform that is expected, before the body of the request is asked for: from then on it is
+ * heard how the client takes the answer. An answer for which this is not called gets none.
+ */
+export function openTransforms(x: Exchange): void {
+  if (x.expectsLate) transformed(x);
+}
+
+/** Whether something changes the answer's body by now. */
+export function isTransformed({ downstream }: Exchange): boolean {
+  return downstream instanceof TransformedDownstream && !downstream.response.empty;
 }
 
 /**
@@ -89,6 +99,29 @@ export function expectTransform(x: Exchange): void {
  */
 export function transformLater(x: Exchange, transform: LateTransform): void {
   if (x.response.body !== "none") transformed(x).addLate(transform);
+}
+
+/** Looks at the body of a request before anybody forwards it. */
+export interface BodyLook {
+  /** A piece, which must not be kept; false when enough has been seen. */
+  piece(bytes: Buffer, from: number, to: number): boolean;
+  /** Enough has been seen, or all there is, or the client has gone. Called once. */
+  seen(): void;
+}
+
+/**
+ * Reads the body of a request ahead and keeps what was read, until the look has seen enough; from then on the client is
+ * held up until somebody asks for the body, who gets all of it. For the request phase, of a filter that waits for it.
+ */
+export function lookAhead(x: Exchange, look: BodyLook): void {
+  const { request, downstream } = x;
+  if (request.expectContinue) {
+    // The client waits for this before it sends anything, and no server has been asked.
+    downstream.informational(Object.assign(new ResponseHead(), { status: 100 }));
+    request.expectContinue = false;
+    request.headers.removeReceived("expect");
+  }
+  transformed(x).lookAhead(look);
 }
 
 /** The body's length is not known any more. */
@@ -202,6 +235,30 @@ class ResponseExit implements LateOutput {
   }
 }
 
+/** The beginning of a request's body, read before anybody asked for it. */
+class Ahead {
+  /** Null once it has seen enough. */
+  look: BodyLook | null;
+  readonly pieces: Buffer[] = [];
+  ended = false;
+  trailers: HeaderBlock | null = null;
+
+  constructor(look: BodyLook) {
+    this.look = look;
+  }
+
+  /** False when the client is to be held up. */
+  keep(bytes: Buffer, from: number, to: number): boolean {
+    this.pieces.push(Buffer.from(bytes.subarray(from, to)));
+    return this.look?.piece(bytes, from, to) === true;
+  }
+  seen(): void {
+    const { look } = this;
+    this.look = null;
+    look?.seen();
+  }
+}
+
 /** Stands between a client's connection and whoever forwards its request. */
 class TransformedDownstream implements Downstream, RequestSink {
   readonly request: Stages;
@@ -214,6 +271,8 @@ class TransformedDownstream implements Downstream, RequestSink {
   readonly #client: Downstream;
   readonly #exit: ResponseExit;
   #late: LateTransform | null = null;
+  /** What was read of the request's body ahead; null once somebody has it. */
+  #ahead: Ahead | null = null;
   /** The head, while it waits for the late transform. */
   #head: ResponseHead | null = null;
   #deaf = false; // the client's connection no longer tells how it fares
@@ -224,6 +283,11 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.#exit = new ResponseExit(this, client);
     this.request = new Stages(new RequestExit(this));
     this.response = new Stages(this.#exit);
+  }
+
+  lookAhead(look: BodyLook): void {
+    this.#ahead = new Ahead(look);
+    this.#client.readBody(this);
   }
 
   addLate(transform: LateTransform): void {
@@ -265,12 +329,23 @@ class TransformedDownstream implements Downstream, RequestSink {
   // ——— RequestSink: what the client's connection tells
 
   onRequestData(bytes: Buffer, from: number, to: number, given = false): void {
+    if (this.#ahead !== null) return this.#keep(this.#ahead, bytes, from, to);
     if (this.sink === null) return;
     if (this.request.empty) this.sink.onRequestData(bytes, from, to, given);
     else this.request.first.data(bytes, from, to);
   }
+  #keep(ahead: Ahead, bytes: Buffer, from: number, to: number): void {
+    if (ahead.keep(bytes, from, to)) return;
+    this.#client.pauseBody();
+    ahead.seen();
+  }
   onRequestEnd(trailers: HeaderBlock | null): void {
-    if (this.sink !== null) this.request.first.end(trailers);
+    const ahead = this.#ahead;
+    if (ahead !== null) {
+      ahead.ended = true;
+      ahead.trailers = trailers;
+      ahead.seen();
+    } else if (this.sink !== null) this.request.first.end(trailers);
   }
   onDownstreamDrain(): void {
     this.#late?.drain();
@@ -280,6 +355,8 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.#close();
     this.sink?.onDownstreamGone(cause);
     this.sink = null;
+    this.#ahead?.seen();
+    this.#ahead = null;
   }
 
   // ——— Downstream: what the pipeline does with the client
@@ -295,7 +372,12 @@ class TransformedDownstream implements Downstream, RequestSink {
   }
   readBody(sink: RequestSink): void {
     this.sink = sink;
-    this.#client.readBody(this);
+    const ahead = this.#ahead;
+    if (ahead === null) return this.#client.readBody(this);
+    this.#ahead = null;
+    for (const piece of ahead.pieces) this.onRequestData(piece, 0, piece.length);
+    if (ahead.ended) this.onRequestEnd(ahead.trailers);
+    else this.#client.resumeBody();
   }
   pauseBody(): void {
     this.#client.pauseBody();
@@ -305,6 +387,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   }
   discardBody(): void {
     this.sink = null;
+    this.#ahead = null;
     this.#deaf = true;
     this.#client.discardBody();
     this.#late?.drain();

@@ -1,5 +1,5 @@
-// The exchanges of a connection, linked to each other: one begins and one ends with every request, and a set would have to
-// hash both times.
+// The exchanges of a connection, linked to each other: one begins and one ends with every request, and a set would have
+// to hash both times.
 import type { H2Exchange } from "./h2-exchange.ts";
 
 export class ExchangeList implements Iterable<H2Exchange> {

@@ -1,6 +1,6 @@
 // One client connection over a pair in memory, with a stub behind it and a clock that only moves when it is told to.
 import { describe, expect, test } from "bun:test";
-import { listenerSchema } from "../config/schema.ts";
+import { listenerSchema } from "../config/schema-listeners.ts";
 import { FAULTS, type Fault, type FaultCode, fault } from "../core/faults.ts";
 import { Rng } from "../core/fuzz.testing.ts";
 import { TimerWheel } from "../core/timers.ts";

@@ -1,7 +1,6 @@
 // An HTTP/1 client, one exchange at a time (RFC 9112 §9). Pipelined requests wait until the one before is answered.
 import { turnTime } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
-import { uuidV7 } from "../core/request-id.ts";
 import { Timer } from "../core/timers.ts";
 import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
 import type { RequestReader } from "../http/h1/request-reader.ts";
@@ -157,7 +156,7 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
 
   /** A head that cannot be served is answered without an exchange of its own in the plan. */
   #refuse(cause: Fault): void {
-    this.#startExchange(this.#reader!).requestId = uuidV7();
+    this.#startExchange(this.#reader!);
     this.#requestDone = true;
     this.#persist = false;
     this.fail(cause);
@@ -306,10 +305,10 @@ export class H1Connection implements ConnectionHandler, Downstream, BodySink {
     sendHead(this.connection, head, this.#framing, this.#persistence(), this.#listener.altSvc);
   }
 
-  data(bytes: Buffer, from: number, to: number, given = false): void {
+  data(bytes: Buffer, from: number, to: number, given = false, roomy = false): void {
     if (this.#framing === "none") return; // a plugin made it an answer without content
     this.#exchange!.bytesOut += to - from;
-    sendPiece(this.connection, this.#framing, bytes, from, to, given);
+    sendPiece(this.connection, this.#framing, bytes, from, to, given, roomy);
     if (this.connection.full) this.#pace.watch(this.connection);
   }
 

@@ -17,7 +17,7 @@ import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import { viaLine } from "../pipeline/via.ts";
 import type { Connection } from "../transport/connection.ts";
-import { openOutbox, outboxAt, outboxWrote, write } from "../transport/outbox.ts";
+import { openOutbox, outboxAt, outboxWrote, write, writeBehindRoom } from "../transport/outbox.ts";
 import type { AltSvc } from "./listener.ts";
 
 const SKIP = skipSet(...HOP_BY_HOP);
@@ -124,7 +124,7 @@ export function sendHead(
   outboxWrote(writeResponseHead(out, outboxAt(), head, framing, persistence, altSvc));
 }
 
-/** Sends a piece of content, framed as the head has said. */
+/** Sends a piece of content, framed as the head has said. `roomy`: the bytes before it are free for what goes before it. */
 export function sendPiece(
   connection: Connection,
   framing: Framing,
@@ -132,7 +132,9 @@ export function sendPiece(
   from: number,
   to: number,
   given = false,
+  roomy = false,
 ): void {
+  if (framing === "length" && roomy) return writeBehindRoom(connection, bytes, from, to);
   if (framing !== "chunked") return write(connection, bytes, from, to, given);
   const out = openOutbox(connection, CHUNK_FRAME_BYTES_MAX);
   outboxWrote(writeChunkHead(out, outboxAt(), to - from));

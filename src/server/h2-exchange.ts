@@ -1,7 +1,6 @@
 // One request of an HTTP/2 client and its answer: a stream on one side, an exchange on the other (RFC 9113 §8.1).
 import { turnTime } from "../core/clock.ts";
 import { type Fault, fault, specOf } from "../core/faults.ts";
-import { uuidV7 } from "../core/request-id.ts";
 import { spent } from "../core/spent.ts";
 import { GRPC } from "../http/grpc.ts";
 import { ERROR, FRAME_BYTES_MAX } from "../http/h2/frames.ts";
@@ -97,7 +96,6 @@ export class H2Exchange implements Downstream, StreamHandler {
 
   /** Answers a request that cannot be served. */
   refuse(cause: Fault): void {
-    this.#x.requestId = uuidV7();
     this.fail(cause);
   }
 
@@ -174,7 +172,6 @@ export class H2Exchange implements Downstream, StreamHandler {
     if (this.#over) return;
     const x = this.#x;
     x.fault ??= cause;
-    if (x.requestId === "") x.requestId = uuidV7(); // it has not begun
     if (!this.#answered) x.status = specOf(cause).status;
     const sink = this.#sink;
     this.#sink = null;

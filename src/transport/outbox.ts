@@ -93,3 +93,21 @@ export function write(connection: Connection, bytes: Buffer, start: number, end:
   if (inOutbox(connection)) flushOutbox();
   connection.send(bytes, start, end, false, given);
 }
+
+/**
+ * Sends `bytes[start, end)` at once, in one call with what the outbox holds for the connection: that is moved into the
+ * bytes before `start`, which are free for it. All of them may change after the call.
+ */
+export function writeBehindRoom(connection: Connection, bytes: Buffer, start: number, end: number): void {
+  let from = start;
+  if (inOutbox(connection)) {
+    if (used > start) flushOutbox();
+    else {
+      from -= used;
+      buffer.copy(bytes, from, 0, used);
+      owner = null;
+      used = 0;
+    }
+  }
+  connection.send(bytes, from, end, true);
+}

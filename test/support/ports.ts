@@ -1,16 +1,24 @@
 // Ports where things go wrong.
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 
 /** A connect on loopback that takes this long hangs. */
 const HANGS_MS = 200;
 
+/** Ports that the kernel gives to nobody who asks for any: other tests run at the same time. */
+const NOT_GIVEN = { first: 61_000, count: 4000 };
+
 /** A port of 127.0.0.1 on which nobody listens. */
 export async function refusingPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = NOT_GIVEN.first + Math.floor(Math.random() * NOT_GIVEN.count);
+    const socket = connect({ port, host: "127.0.0.1" });
+    const isFree = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(false));
+      socket.once("error", () => resolve(true));
+    });
+    socket.destroy();
+    if (isFree) return port;
+  }
 }
 
 /** A port on which a process listens that never accepts, and whose queue is full: a connect hangs. */

@@ -42,6 +42,8 @@ export interface Forwarded {
 const made = new Map<number, string>();
 /** The detail of a stale answer that stands in for one that failed; the reason is `stale` then (RFC 9211 §2.2). */
 export const STANDS_IN = "stale-if-error";
+/** The same where the server has failed so lately that it is not asked. */
+export const STANDS_IN_UNASKED = `${HIT_STATUS}; detail=${STANDS_IN}`;
 
 const REASONS: readonly ForwardReason[] = [
   "bypass",

@@ -1,15 +1,11 @@
-// Parts of an answer (RFC 9111 §3.3, §3.4): which 206 may be stored, what can be given out of it, and how parts become
-// a whole.
-
+// Parts of an answer (RFC 9111 §3.3, §3.4): which 206 may be stored, what can be given out of it, and which belong
+// together.
 import type { HeaderBlock } from "../../http/header-block.ts";
 import { ID } from "../../http/header-names.ts";
 import type { ResponseHead } from "../../http/message.ts";
 import { type ByteRange, type ContentRange, parseContentRange } from "../../http/ranges.ts";
 import { type Serving, type StoredValidators, serving } from "./conditional.ts";
 import { strongValidator } from "./validation.ts";
-
-/** More parts than this are not kept of one answer: each is looked at for every request. */
-const PARTS_MAX = 16;
 
 /**
  * The bytes that a 206 has, if it can be stored: one part, of a length that is told, and as many bytes as it says. Null
@@ -54,23 +50,6 @@ export function servingPart(
 }
 
 /**
- * The one range to ask the server for, so that with it all of `wanted` is there; null when nothing is missing, or so
- * much of it lies apart that it is not worth asking for piece by piece.
- */
-export function missingPart(parts: readonly ByteRange[], wanted: ByteRange): ByteRange | null {
-  let { first, last } = wanted;
-  for (const part of parts) {
-    if (part.first <= first && part.last >= first) first = part.last + 1;
-  }
-  for (let at = parts.length - 1; at >= 0; at -= 1) {
-    const part = parts[at]!;
-    if (part.first <= last && part.last >= last) last = part.first - 1;
-  }
-  if (first > last) return null;
-  return parts.some((part) => part.first > first && part.last < last) ? null : { first, last };
-}
-
-/**
  * Whether a 206 goes with what is stored: both have the same strong validator and the same length (RFC 9110 §15.3.7.3).
  */
 export function isSameWhole(
@@ -84,23 +63,7 @@ export function isSameWhole(
   return tag !== null && tag === strongValidator(answer);
 }
 
-/** The parts with one more, sorted, what touches joined; null when that would be too many of them. */
-export function withPart(parts: readonly ByteRange[], added: ByteRange): ByteRange[] | null {
-  const joined: ByteRange[] = [];
-  let { first, last } = added;
-  for (const part of parts) {
-    if (part.last + 1 < first || part.first > last + 1) joined.push(part);
-    else {
-      first = Math.min(first, part.first);
-      last = Math.max(last, part.last);
-    }
-  }
-  joined.push({ first, last });
-  joined.sort((a, b) => a.first - b.first);
-  return joined.length > PARTS_MAX ? null : joined;
-}
-
 /** Whether the parts are the whole of `length` bytes. */
-export function isWhole(parts: readonly ByteRange[], length: number): boolean {
+function isWhole(parts: readonly ByteRange[], length: number): boolean {
   return isStored(parts, { first: 0, last: length - 1 });
 }

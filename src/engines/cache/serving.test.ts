@@ -1,11 +1,10 @@
 // What clients get of a stored answer: conditions, ranges, parts, and stale answers where servers fail.
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
 import type { ByteRange } from "../../http/ranges.ts";
 import type { PolicyText } from "./cases.testing.ts";
 import { validatorsOf } from "./conditional.ts";
 import { block, ModelCache, requestHead, responseHead, START } from "./model.testing.ts";
-import { isSameWhole, isWhole, missingPart, servingPart, storablePart, withPart } from "./partial.ts";
+import { isSameWhole, servingPart, storablePart } from "./partial.ts";
 import { DEFAULT_POLICY } from "./policy.ts";
 import { mayStandIn, wantsOf } from "./reuse.ts";
 
@@ -144,45 +143,6 @@ describe("serving out of parts", () => {
 });
 
 describe("RFC 9111 §3.4 combining", () => {
-  const MISSING: readonly (readonly [parts: string, wanted: string, want: string | null])[] = [
-    ["0-4", "0-9", "5-9"],
-    ["5-9", "0-9", "0-4"],
-    ["0-2 7-9", "0-9", "3-6"],
-    ["", "0-9", "0-9"],
-    ["0-9", "0-9", null],
-    ["0-9", "2-5", null],
-    ["3-5", "0-9", null], // two gaps
-    ["0-2 4-5 8-9", "0-9", null],
-    ["0-2 4-5 8-9", "0-5", "3-3"],
-    ["20-29", "0-9", "0-9"],
-  ];
-  for (const [parts, wanted, want] of MISSING)
-    test(`of ${wanted} beside ${parts}`, () => {
-      const missing = missingPart(ranges(parts), ranges(wanted)[0]!);
-      expect(written(missing === null ? null : [missing])).toBe(want);
-    });
-
-  const ADDED: readonly (readonly [parts: string, added: string, want: string])[] = [
-    ["", "0-4", "0-4"],
-    ["0-4", "5-9", "0-9"],
-    ["5-9", "0-4", "0-9"],
-    ["0-4", "6-9", "0-4 6-9"],
-    ["6-9", "0-4", "0-4 6-9"],
-    ["0-4 6-9", "5-5", "0-9"],
-    ["0-4 6-9 20-29", "3-7", "0-9 20-29"],
-    ["0-9", "2-3", "0-9"],
-  ];
-  for (const [parts, added, want] of ADDED)
-    test(`${parts} and ${added}`, () => expect(written(withPart(ranges(parts), ranges(added)[0]!))).toBe(want));
-
-  test("keeps a limited number of parts", () => {
-    let parts: ByteRange[] = [];
-    for (let at = 0; at < 16; at += 1) parts = withPart(parts, { first: at * 10, last: at * 10 })!;
-    expect(parts.length).toBe(16);
-    expect(withPart(parts, { first: 500, last: 500 })).toBeNull();
-    expect(withPart(parts, { first: 0, last: 999 })).toEqual([{ first: 0, last: 999 }]);
-  });
-
   const SAME: readonly (readonly [stored: string, answer: string, want: boolean])[] = [
     ['ETag: "a"', 'ETag: "a"', true],
     ['ETag: "a"', 'ETag: "b"', false],
@@ -201,25 +161,6 @@ describe("RFC 9111 §3.4 combining", () => {
       expect(isSameWhole(one!, 10, other!, { first: 5, last: 9, length: 10 })).toBe(want);
       expect(isSameWhole(one!, 11, other!, { first: 5, last: 9, length: 10 })).toBe(false);
     });
-
-  test("parts are what was put together, whatever the order", () => {
-    const part = fc.tuple(fc.nat(60), fc.nat(20)).map(([first, more]) => ({ first, last: first + more }));
-    fc.assert(
-      fc.property(fc.array(part, { maxLength: 12 }), (added) => {
-        let parts: ByteRange[] = [];
-        for (const each of added) parts = withPart(parts, each)!;
-        const has = (all: readonly ByteRange[], byte: number): boolean =>
-          all.some(({ first, last }) => first <= byte && byte <= last);
-        for (let byte = 0; byte < 100; byte += 1) expect(has(parts, byte)).toBe(has(added, byte));
-        parts.forEach((each, at) => {
-          if (at > 0) expect(each.first).toBeGreaterThan(parts[at - 1]!.last + 1);
-        });
-        expect(isWhole(parts, 50)).toBe(parts.length > 0 && parts[0]!.first === 0 && parts[0]!.last >= 49);
-        const missing = missingPart(parts, { first: 0, last: 49 });
-        if (missing !== null) expect(isWhole(withPart(parts, missing) ?? [], 50)).toBe(true);
-      }),
-    );
-  });
 });
 
 // RFC 5861 §4 and RFC 9111 §4.2.4: after so many seconds, for an error answer and for none at all.

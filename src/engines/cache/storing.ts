@@ -98,6 +98,7 @@ export function admitUpdated(
   const lifetime = lifetimeOf(response.status, headers, instructions, date, policy);
   if (lifetime.source === "none" && !statesReuse(instructions)) return REFUSED["no-freshness"];
   if (isUnsureForCookies(request.headers, instructions, lifetime, policy)) return REFUSED.cookie;
+  if (isUnsureForPath(request, lifetime)) return REFUSED.path;
   const bornAt = responseTime - initialAge(age, date, requestTime, responseTime);
   const times = useTimes(bornAt, instructions.directives, lifetime, policy);
   if (!isOfUse(times, headers, responseTime)) return REFUSED.expired;
@@ -113,8 +114,7 @@ export function admitUpdated(
 function refusalOfRequest(request: RequestHead): Refusal | null {
   if (request.body !== "none") return "request-body"; // the body is no part of the key, but may be one of the answer
   const control = request.headers.getById(ID["cache-control"]);
-  if (control !== null && parseRequestDirectives(control).noStore) return "request-no-store";
-  return hidesDelimiter(request.path ?? "") ? "path" : null;
+  return control !== null && parseRequestDirectives(control).noStore ? "request-no-store" : null;
 }
 
 function refusalOfAnswer(
@@ -171,9 +171,16 @@ function withheldFields({ directives }: Instructions, policy: CachePolicy): read
 const HIDDEN: ReadonlySet<string> = new Set(["2F", "5C", "3B", "23", "3F", "00", "0A", "0D"]);
 
 /**
- * Whether the normalised path has a delimiter encoded. A server that decodes it may answer with a user's page where
- * everybody else sees the name of a style sheet: `/account%2Fx.css`, `/account%3Bx.css` (cache deception).
+ * Whether the answer may be another page than its path says: a server that decodes a delimiter may answer with a user's
+ * page where everybody else sees the name of a style sheet: `/account%2Fx.css`, `/account%3Bx.css` (cache deception).
+ * Such are stored only where the server says itself that they may be, to a request that names no user.
  */
+function isUnsureForPath({ path, headers }: RequestHead, { source }: Lifetime): boolean {
+  if (path === null || !hidesDelimiter(path)) return false;
+  return source !== "server" || headers.getById(ID.cookie) !== null || headers.getById(ID.authorization) !== null;
+}
+
+/** Whether the normalised path has a delimiter encoded. */
 function hidesDelimiter(path: string): boolean {
   for (let at = path.indexOf("%"); at >= 0; at = path.indexOf("%", at + 1)) {
     if (HIDDEN.has(path.slice(at + 1, at + 3))) return true;

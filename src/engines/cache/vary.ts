@@ -80,10 +80,12 @@ export interface Variant {
 
 /** What selection needs to know of an answer that is stored. */
 export function variantOf(rule: VaryRule, request: HeaderBlock, response: HeaderBlock): Variant {
+  const encoding = response.getById(ID["content-encoding"])?.toLowerCase() ?? "";
   return {
     rule,
     key: variantKey(rule, request),
-    encoding: response.getById(ID["content-encoding"])?.toLowerCase() ?? "",
+    // What a server sends to those who have not asked for it, it sends to all.
+    encoding: acceptedCoding(request.getById(ID["accept-encoding"]), encoding) ? encoding : "",
     language: response.get("content-language")?.toLowerCase() ?? "",
   };
 }

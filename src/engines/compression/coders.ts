@@ -25,7 +25,7 @@ const {
 export type Levels = { readonly [Name in Coding]: number };
 
 /** Up to this many bytes a body is encoded at once, at usual levels: about 0.4 ms, less than most handlers take. */
-const AT_ONCE_MAX = 65_536;
+export const AT_ONCE_MAX = 65_536;
 /** The same for levels that take up to ten times as long. */
 const AT_ONCE_SLOW_MAX = 8192;
 
@@ -68,6 +68,9 @@ const CHUNK_BYTES = 32_768;
 const WINDOW_LOG = 18;
 /** The tables of zstd, which would grow with the level: 2^16 entries of four bytes. */
 const TABLE_LOG = 16;
+/** Windows of Brotli (RFC 7932 §9.1). */
+const BROTLI_WINDOW_LOG_MIN = 10;
+const BROTLI_WINDOW_LOG_MAX = 22;
 /** The largest window that has to be understood (RFC 9659): 8 MB. */
 const DECODED_WINDOW_LOG_MAX = 23;
 
@@ -134,6 +137,24 @@ export class Coder {
       [ZSTD_c_chainLog]: TABLE_LOG,
     };
     return new Coder(zlib.createZstdCompress({ params, chunkSize }), ZSTD_e_flush, owner);
+  }
+
+  /**
+   * For content of this many bytes that is worth the work: with all the memory that its level is best with, some 30 MB
+   * at level 9 of br, and 100 MB at the highest of zstd.
+   */
+  static thorough(coding: Coding, level: number, length: number, owner: CoderOwner): Coder {
+    const chunkSize = CHUNK_BYTES;
+    if (coding === "gzip") return Coder.encoder(coding, level, owner);
+    if (coding === "br") {
+      // A window that is larger than the content makes it longer, and its tables larger.
+      const window = Math.min(Math.max(Math.ceil(Math.log2(length)), BROTLI_WINDOW_LOG_MIN), BROTLI_WINDOW_LOG_MAX);
+      const params = { ...brotliOptions(level, length).params, [BROTLI_PARAM_LGWIN]: window };
+      return new Coder(zlib.createBrotliCompress({ params, chunkSize }), BROTLI_OPERATION_FLUSH, owner);
+    }
+    const params = { [ZSTD_c_compressionLevel]: level };
+    const options = { params, pledgedSrcSize: length, chunkSize };
+    return new Coder(zlib.createZstdCompress(options), ZSTD_e_flush, owner);
   }
 
   static decoder(coding: Coding, owner: CoderOwner): Coder {

@@ -24,6 +24,9 @@ const UNSAID = -1;
 export class Negotiator {
   readonly #offered: readonly Coding[];
   readonly #known = new Map<string, Acceptance>();
+  /** What was asked last is often asked again, and found by one comparison. */
+  #lastField: string | null = null;
+  #last: Acceptance = NOTHING_ACCEPTED;
 
   constructor(offered: readonly Coding[]) {
     this.#offered = offered;
@@ -33,12 +36,16 @@ export class Negotiator {
   choose(field: string | null): Acceptance {
     // Without the field anything may be sent, but who does not ask for a coding rarely knows one.
     if (field === null || field.length > FIELD_BYTES_MAX) return NOTHING_ACCEPTED;
-    const known = this.#known.get(field);
-    if (known !== undefined) return known;
-    const made = negotiate(field, this.#offered);
-    if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
-    this.#known.set(field, made);
-    return made;
+    if (field === this.#lastField) return this.#last;
+    let known = this.#known.get(field);
+    if (known === undefined) {
+      known = negotiate(field, this.#offered);
+      if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
+      this.#known.set(field, known);
+    }
+    this.#lastField = field;
+    this.#last = known;
+    return known;
   }
 }
 

@@ -3,17 +3,16 @@
 
 const WAYS = 4;
 const SLOTS_MIN = 1024;
-const HASH_SEED = 0x51;
 
 export class Ghost {
   #hashes = new Uint32Array(SLOTS_MIN); // 0: nothing
   #stamps = new Uint32Array(SLOTS_MIN);
   #count = 0;
 
-  /** Remembers a key. `entries` is how many entries the store has: as many of the last ghosts are of interest. */
-  add(key: string, entries: number): void {
+  /** Remembers a key by 32 bits of its hash. `entries` is how many entries the store has: as many of the last ghosts are of interest. */
+  add(bits: number, entries: number): void {
     if (entries > this.#hashes.length) this.#grow(entries);
-    const hash = hashOf(key);
+    const hash = nonZero(bits);
     const at = this.#find(hash);
     const slot = at >= 0 ? at : this.#oldest(hash);
     this.#hashes[slot] = hash;
@@ -22,8 +21,8 @@ export class Ghost {
   }
 
   /** Whether the key is among the last `entries` that were added; it is forgotten then. */
-  take(key: string, entries: number): boolean {
-    const slot = this.#find(hashOf(key));
+  take(bits: number, entries: number): boolean {
+    const slot = this.#find(nonZero(bits));
     if (slot < 0) return false;
     this.#hashes[slot] = 0;
     return (this.#count - this.#stamps[slot]!) >>> 0 < entries;
@@ -64,5 +63,5 @@ export class Ghost {
   }
 }
 
-/** 0 stands for an empty slot. Keys that fall together cost a wrong guess, no more: this hash need not be secret. */
-const hashOf = (key: string): number => Bun.hash.cityHash32(key) ^ HASH_SEED || 1;
+/** 0 stands for an empty slot. Keys that fall together cost a wrong guess, no more. */
+const nonZero = (bits: number): number => bits || 1;

@@ -2,6 +2,9 @@
 // all you need for cache eviction"). New entries enter a small queue; those hit more than once there go to the main
 // queue, and the rest leave as ghosts, so that a scan passes through a tenth of the store. A hit moves nothing: it
 // counts up a number.
+//
+// An entry is a slot in typed arrays, found by the 64 bits of its key's hash, with a number as its value. There is no
+// object for the collector to look at, and none that is left behind when an entry goes.
 import { Ghost } from "./ghost.ts";
 
 /** An entry may take this part of the store: a larger one would push out more than it can earn. */
@@ -17,67 +20,21 @@ const HITS_TO_STAY = 2;
  * 20 ns, but cold memory ten times that: with every entry hit, it would go over the whole store.
  */
 const SECOND_CHANCES_MAX = 128;
-/**
- * What an entry costs beside its value and the characters of its key: its object, its place in the map, the string's
- * header and the ghost, 210 bytes as measured by bench/storage.bench.ts with a million entries, and what the collector
- * has not yet taken back.
- */
-export const ENTRY_OVERHEAD_BYTES = 256;
+/** What an entry counts beside its value: its slot (42 bytes), its bucket (up to 8), and its ghost (up to 16). */
+export const ENTRY_OVERHEAD_BYTES = 66;
+/** There is a slot for so many bytes each: smaller answers are rare, and leave earlier where there are only such. */
+export const SLOT_BYTES = 512;
+/** Slots to begin with. Twice as many are made when they are full: for a million of them that takes ten milliseconds. */
+const SLOTS_MIN = 4096;
 
-class Entry<V> {
-  readonly key: string | null;
-  readonly value: V | null;
-  /** With key and overhead. */
-  readonly bytes: number;
-  hits: number;
-  queue: Queue<V> | null = null;
-  newer: Entry<V> | null = null;
-  older: Entry<V> | null = null;
+/** No slot. */
+export const NONE = 0;
 
-  constructor(key: string | null, value: V | null, bytes: number, hits: number) {
-    this.key = key;
-    this.value = value;
-    this.bytes = bytes;
-    this.hits = hits;
-  }
-}
-
-/** Entries by age, in a ring around one that is none. */
-class Queue<V> {
-  bytes = 0;
-  readonly #ring = new Entry<V>(null, null, 0, 0);
-
-  constructor() {
-    this.clear();
-  }
-
-  clear(): void {
-    this.bytes = 0;
-    this.#ring.newer = this.#ring.older = this.#ring;
-  }
-
-  get oldest(): Entry<V> | null {
-    const entry = this.#ring.newer;
-    return entry === this.#ring ? null : entry;
-  }
-
-  push(entry: Entry<V>): void {
-    const before = this.#ring.older!;
-    entry.queue = this;
-    entry.older = before;
-    entry.newer = this.#ring;
-    before.newer = entry;
-    this.#ring.older = entry;
-    this.bytes += entry.bytes;
-  }
-
-  remove(entry: Entry<V>): void {
-    entry.older!.newer = entry.newer;
-    entry.newer!.older = entry.older;
-    entry.queue = entry.newer = entry.older = null;
-    this.bytes -= entry.bytes;
-  }
-}
+// Where a slot is. The first ones are the ends of the queues.
+const FREE = 0;
+const SMALL = 1;
+const MAIN = 2;
+const FIRST_SLOT = 3;
 
 export interface MemoryStoreStats {
   readonly hits: number;
@@ -89,159 +46,257 @@ export interface MemoryStoreStats {
 }
 
 /**
- * Told of each entry that leaves because others need its room; not of those that are deleted or replaced. It must not
- * change the store.
+ * Told of each entry that leaves because others need its room, not of those that are removed. It must not change the
+ * store.
  */
-export type OnEvicted<V> = (key: string, value: V) => void;
+export type OnEvicted = (slot: number, value: number) => void;
 
-export class MemoryStore<V> {
-  readonly #entries = new Map<string, Entry<V>>();
-  readonly #small = new Queue<V>();
-  readonly #main = new Queue<V>();
+export class MemoryStore {
+  // By slot: the hash of its key, the next slot of its bucket or of those that are free, its neighbours in its queue.
+  #lows = new Uint32Array(0);
+  #highs = new Uint32Array(0);
+  #next = new Int32Array(0);
+  #newer = new Int32Array(0);
+  #older = new Int32Array(0);
+  #values = new Float64Array(0);
+  #bytes = new Float64Array(0);
+  #hits = new Uint8Array(0);
+  #queues = new Uint8Array(0);
+  /** The first slot of each bucket. */
+  #buckets = new Int32Array(0);
+  /** Slots that were used and are free; those from `#unused` on never were. */
+  #free = NONE;
+  #unused = FIRST_SLOT;
+  #entries = 0;
+  /** Bytes in the queues. */
+  #small = 0;
+  #main = 0;
   readonly #ghost = new Ghost();
-  readonly #onEvicted: OnEvicted<V>;
+  readonly #onEvicted: OnEvicted;
   #bytesMax: number;
-  #hits = 0;
+  #hitCount = 0;
   #misses = 0;
   #evictions = 0;
 
-  constructor(bytesMax: number, onEvicted: OnEvicted<V>) {
+  constructor(bytesMax: number, onEvicted: OnEvicted) {
     this.#bytesMax = bytesMax;
     this.#onEvicted = onEvicted;
+    this.#allocate(SLOTS_MIN);
+    for (const end of [SMALL, MAIN]) this.#newer[end] = this.#older[end] = end;
   }
 
-  get(key: string): V | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) {
-      this.#misses += 1;
-      return undefined;
+  /** Makes room for so many slots, or as many as are needed. */
+  #allocate(wanted: number): void {
+    const slots = Math.min(wanted, FIRST_SLOT + Math.ceil(this.#bytesMax / SLOT_BYTES));
+    if (slots <= this.#queues.length) return;
+    this.#lows = copyInto(new Uint32Array(slots), this.#lows);
+    this.#highs = copyInto(new Uint32Array(slots), this.#highs);
+    this.#next = copyInto(new Int32Array(slots), this.#next);
+    this.#newer = copyInto(new Int32Array(slots), this.#newer);
+    this.#older = copyInto(new Int32Array(slots), this.#older);
+    this.#values = copyInto(new Float64Array(slots), this.#values);
+    this.#bytes = copyInto(new Float64Array(slots), this.#bytes);
+    this.#hits = copyInto(new Uint8Array(slots), this.#hits);
+    this.#queues = copyInto(new Uint8Array(slots), this.#queues);
+    let buckets = 1;
+    while (buckets < slots) buckets *= 2;
+    this.#buckets = new Int32Array(buckets);
+    for (let slot = FIRST_SLOT; slot < this.#unused; slot += 1) if (this.#queues[slot] !== FREE) this.#link(slot);
+  }
+
+  // ——— slots
+
+  /** The slot with a key's hash, or NONE. The caller knows the key, and whether it is the same. */
+  find(low: number, high: number): number {
+    let slot = this.#buckets[low & (this.#buckets.length - 1)]!;
+    while (slot !== NONE && (this.#lows[slot] !== low || this.#highs[slot] !== high)) slot = this.#next[slot]!;
+    return slot;
+  }
+
+  #link(slot: number): void {
+    const bucket = this.#lows[slot]! & (this.#buckets.length - 1);
+    this.#next[slot] = this.#buckets[bucket]!;
+    this.#buckets[bucket] = slot;
+  }
+
+  #unlink(slot: number): void {
+    const bucket = this.#lows[slot]! & (this.#buckets.length - 1);
+    const after = this.#next[slot]!;
+    let at = this.#buckets[bucket]!;
+    if (at === slot) {
+      this.#buckets[bucket] = after;
+      return;
     }
-    this.#hits += 1;
-    if (entry.hits < HITS_MAX) entry.hits += 1;
-    return entry.value!;
+    while (this.#next[at] !== slot) at = this.#next[at]!;
+    this.#next[at] = after;
   }
 
-  /** What is stored, without counting it as used. */
-  peek(key: string): V | undefined {
-    return this.#entries.get(key)?.value ?? undefined;
+  #take(): number {
+    const slot = this.#free;
+    if (slot === NONE) {
+      this.#unused += 1;
+      return this.#unused - 1;
+    }
+    this.#free = this.#next[slot]!;
+    return slot;
   }
 
-  /** The largest value that is taken under a key of this length, in bytes; below zero: none is. */
-  valueBytesMax(keyLength: number): number {
-    return Math.floor(this.#bytesMax * ENTRY_SHARE) - keyLength - ENTRY_OVERHEAD_BYTES;
+  get #isFull(): boolean {
+    if (this.#free !== NONE || this.#unused < this.#queues.length) return false;
+    this.#allocate(this.#queues.length * 2);
+    return this.#unused === this.#queues.length;
+  }
+
+  // ——— queues
+
+  #push(queue: typeof SMALL | typeof MAIN, slot: number): void {
+    const before = this.#older[queue]!;
+    this.#older[slot] = before;
+    this.#newer[slot] = queue;
+    this.#newer[before] = slot;
+    this.#older[queue] = slot;
+    this.#queues[slot] = queue;
+    this.#count(queue, this.#bytes[slot]!);
+  }
+
+  #pull(slot: number): void {
+    const [newer, older] = [this.#newer[slot]!, this.#older[slot]!];
+    this.#newer[older] = newer;
+    this.#older[newer] = older;
+    this.#count(this.#queues[slot]!, -this.#bytes[slot]!);
+    this.#queues[slot] = FREE;
+  }
+
+  #count(queue: number, bytes: number): void {
+    if (queue === SMALL) this.#small += bytes;
+    else this.#main += bytes;
+  }
+
+  // ——— entries
+
+  /** Counts a look-up: a hit of this slot, or, with NONE, a miss. */
+  touch(slot: number): void {
+    if (slot === NONE) this.#misses += 1;
+    else {
+      this.#hitCount += 1;
+      if (this.#hits[slot]! < HITS_MAX) this.#hits[slot]! += 1;
+    }
+  }
+
+  value(slot: number): number {
+    return this.#values[slot]!;
+  }
+  setValue(slot: number, value: number): void {
+    this.#values[slot] = value;
+  }
+
+  /** The largest value that is taken, in bytes; below zero: none is. */
+  get valueBytesMax(): number {
+    return Math.floor(this.#bytesMax * ENTRY_SHARE) - ENTRY_OVERHEAD_BYTES;
   }
 
   /**
-   * Stores `value`, which takes `bytes` of memory, and replaces what is there under the key. False when it is too
-   * large: then nothing is stored under the key any more.
+   * Stores a value of so many bytes, `valueBytesMax` at most, in place of the one with the same hash, whose slot and
+   * hits it gets. Returns the slot.
    */
-  put(key: string, value: V, bytes: number): boolean {
-    const before = this.#entries.get(key);
-    const isKnown = before !== undefined;
-    const wasMain = before?.queue === this.#main;
-    before?.queue?.remove(before);
-    if (bytes > this.valueBytesMax(key.length)) {
-      this.#entries.delete(key);
-      return false;
+  put(low: number, high: number, value: number, bytes: number): number {
+    const before = this.find(low, high);
+    const wasMain = before !== NONE && this.#queues[before] === MAIN;
+    const counted = bytes + ENTRY_OVERHEAD_BYTES;
+    // An entry that stays is in no queue that could evict it while room is made.
+    if (before !== NONE) this.#pull(before);
+    this.#shrink(this.#bytesMax - counted, before === NONE);
+    const slot = before === NONE ? this.#take() : before;
+    this.#values[slot] = value;
+    this.#bytes[slot] = counted;
+    if (before !== NONE) {
+      this.#push(wasMain ? MAIN : SMALL, slot);
+      return slot;
     }
-    const entry = new Entry(key, value, bytes + key.length + ENTRY_OVERHEAD_BYTES, before?.hits ?? 0);
-    // Before room is made: the entry keeps its place in the map, and is in no queue that could evict it.
-    this.#entries.set(key, entry);
-    this.#shrink(this.#bytesMax - entry.bytes);
-    const isMain = isKnown ? wasMain : this.#ghost.take(key, this.#entries.size);
-    (isMain ? this.#main : this.#small).push(entry);
-    return true;
+    this.#lows[slot] = low;
+    this.#highs[slot] = high;
+    this.#hits[slot] = 0;
+    this.#link(slot);
+    this.#entries += 1;
+    this.#push(this.#ghost.take(low, this.#entries) ? MAIN : SMALL, slot);
+    return slot;
   }
 
-  /** Whether there was such an entry. */
-  delete(key: string): boolean {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return false;
-    this.#entries.delete(key);
-    entry.queue!.remove(entry);
-    return true;
+  /** The value of a slot takes so many bytes from now on. Others may have to leave for that, or it itself. */
+  recount(slot: number, bytes: number): void {
+    const counted = bytes + ENTRY_OVERHEAD_BYTES;
+    this.#count(this.#queues[slot]!, counted - this.#bytes[slot]!);
+    this.#bytes[slot] = counted;
+    this.#shrink(this.#bytesMax, false);
   }
 
-  clear(): void {
-    this.#entries.clear();
-    this.#small.clear();
-    this.#main.clear();
-    this.#ghost.clear();
+  remove(slot: number): void {
+    this.#pull(slot);
+    this.#release(slot);
   }
 
-  /** Begins to delete the entries for which `isGone` says so, of those that are stored now. */
-  sweep(isGone: (key: string, value: V) => boolean): Sweep<V> {
-    return new Sweep(this.#entries, (key, entry) => isGone(key, entry.value!) && this.delete(key));
+  #release(slot: number): void {
+    this.#unlink(slot);
+    this.#next[slot] = this.#free;
+    this.#free = slot;
+    this.#entries -= 1;
+  }
+
+  /** Where the walk over all slots ends now. */
+  get slotsEnd(): number {
+    return this.#unused;
+  }
+  /** The first slot at or behind this one that has an entry, up to `end`; or `end`. */
+  nextSlot(from: number, end: number): number {
+    let slot = Math.max(from, FIRST_SLOT);
+    while (slot < end && this.#queues[slot] === FREE) slot += 1;
+    return slot;
   }
 
   /** Sets another limit; what no longer fits is evicted at once. */
   resize(bytesMax: number): void {
     this.#bytesMax = bytesMax;
-    this.#shrink(bytesMax);
+    this.#shrink(bytesMax, false);
   }
 
   get bytes(): number {
-    return this.#small.bytes + this.#main.bytes;
+    return this.#small + this.#main;
   }
 
   get entries(): number {
-    return this.#entries.size;
+    return this.#entries;
   }
 
   stats(): MemoryStoreStats {
-    const counts = { hits: this.#hits, misses: this.#misses, evictions: this.#evictions };
+    const counts = { hits: this.#hitCount, misses: this.#misses, evictions: this.#evictions };
     return { ...counts, entries: this.entries, bytes: this.bytes, bytesMax: this.#bytesMax };
   }
 
-  #shrink(bytes: number): void {
+  #shrink(bytes: number, needsSlot: boolean): void {
     let chances = SECOND_CHANCES_MAX;
-    while (this.bytes > bytes) {
-      const ofSmall = this.#small.bytes > this.#bytesMax * SMALL_SHARE || this.#main.bytes === 0;
-      const entry = (ofSmall ? this.#small : this.#main).oldest!;
-      const stays = chances > 0 && entry.hits >= (ofSmall ? HITS_TO_STAY : 1);
-      entry.queue!.remove(entry);
+    while (this.bytes > bytes || (needsSlot && this.#isFull)) {
+      const ofSmall = this.#small > this.#bytesMax * SMALL_SHARE || this.#main === 0;
+      const slot = this.#newer[ofSmall ? SMALL : MAIN]!;
+      const hits = this.#hits[slot]!;
+      const stays = chances > 0 && hits >= (ofSmall ? HITS_TO_STAY : 1);
+      this.#pull(slot);
       if (stays) {
         chances -= 1;
-        entry.hits = ofSmall ? 0 : entry.hits - 1;
-        this.#main.push(entry);
-      } else this.#evict(entry, ofSmall);
+        this.#hits[slot] = ofSmall ? 0 : hits - 1;
+        this.#push(MAIN, slot);
+      } else this.#evict(slot, ofSmall);
     }
   }
 
-  #evict(entry: Entry<V>, ofSmall: boolean): void {
-    this.#entries.delete(entry.key!);
-    if (ofSmall) this.#ghost.add(entry.key!, this.#entries.size);
+  #evict(slot: number, ofSmall: boolean): void {
+    this.#release(slot);
+    if (ofSmall) this.#ghost.add(this.#lows[slot]!, this.#entries);
     this.#evictions += 1;
-    this.#onEvicted(entry.key!, entry.value!);
+    this.#onEvicted(slot, this.#values[slot]!);
   }
 }
 
-/** A walk over the entries of a store that stops in between, so that a purge of a million holds up no request. */
-export class Sweep<V> {
-  /** Entries deleted so far. */
-  removed = 0;
-  readonly #walk: MapIterator<[string, Entry<V>]>;
-  readonly #remove: (key: string, entry: Entry<V>) => boolean;
-  #left: number;
-
-  constructor(entries: ReadonlyMap<string, Entry<V>>, remove: (key: string, entry: Entry<V>) => boolean) {
-    this.#walk = entries.entries();
-    this.#remove = remove;
-    // A map is walked in the order of insertion: what comes behind these is newer than the sweep.
-    this.#left = entries.size;
-  }
-
-  /** Looks at up to `entriesMax` more. True when it is through. */
-  step(entriesMax: number): boolean {
-    for (let looked = 0; looked < entriesMax && this.#left > 0; looked += 1) {
-      this.#left -= 1;
-      const next = this.#walk.next();
-      if (next.done === true) {
-        this.#left = 0;
-        break;
-      }
-      if (this.#remove(next.value[0], next.value[1])) this.removed += 1;
-    }
-    return this.#left === 0;
-  }
+function copyInto<A extends Uint32Array | Int32Array | Float64Array | Uint8Array>(larger: A, before: A): A {
+  larger.set(before as never);
+  return larger;
 }

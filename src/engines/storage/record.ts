@@ -24,6 +24,9 @@ export type RecordKind = typeof ENTRY | typeof TOMBSTONE | typeof LARGE;
  */
 export const RECORD_BYTES_MAX = 1_500_000;
 
+/** A number of type double. */
+const FRESH_BYTES = 8;
+
 export interface RecordHeader {
   readonly kind: RecordKind;
   readonly keyBytes: number;
@@ -42,7 +45,7 @@ export interface DiskRecord {
   readonly key: Buffer;
   /** What it can be purged by, with a space between each two. */
   readonly tags: Buffer;
-  /** What the cache has to know of the answer; opaque here. */
+  /** What the cache has to know of the answer: until when it is fresh (a double), and what is opaque here. */
   readonly meta: Buffer;
   readonly head: Buffer;
   readonly body: Buffer;
@@ -66,23 +69,50 @@ const frontEnd = (header: RecordHeader): number =>
 export function encodeRecord(record: DiskRecord): Buffer {
   const { key, tags, meta, head, body } = record;
   const bytes = Buffer.allocUnsafeSlow(recordBytes(record));
-  bytes.writeUInt32LE(MAGIC, 0);
-  bytes.writeUInt32LE(record.kind, 4);
-  bytes.writeUInt32LE(key.length, 8);
-  bytes.writeUInt32LE(tags.length, 12);
-  bytes.writeUInt32LE(meta.length, 16);
-  bytes.writeUInt32LE(head.length, 20);
-  bytes.writeUInt32LE(body.length, 24);
-  bytes.writeDoubleLE(record.storedAt, 28);
   let at = RECORD_HEADER_BYTES;
   bytes.set(key, at);
   bytes.set(tags, (at += key.length));
   bytes.set(meta, (at += tags.length));
   bytes.set(head, (at += meta.length));
   bytes.set(body, (at += head.length));
-  bytes.writeUInt32LE(crc32(bytes.subarray(RECORD_HEADER_BYTES, at)), 36);
-  bytes.writeUInt32LE(crc32(body), 40);
+  writeHeader(bytes, {
+    kind: record.kind,
+    keyBytes: key.length,
+    tagsBytes: tags.length,
+    metaBytes: meta.length,
+    headBytes: head.length,
+    bodyBytes: body.length,
+    storedAt: record.storedAt,
+    frontChecksum: crc32(bytes.subarray(RECORD_HEADER_BYTES, at)),
+    bodyChecksum: crc32(body),
+  });
+  return bytes;
+}
+
+function writeHeader(bytes: Buffer, header: RecordHeader): void {
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes.writeUInt32LE(header.kind, 4);
+  bytes.writeUInt32LE(header.keyBytes, 8);
+  bytes.writeUInt32LE(header.tagsBytes, 12);
+  bytes.writeUInt32LE(header.metaBytes, 16);
+  bytes.writeUInt32LE(header.headBytes, 20);
+  bytes.writeUInt32LE(header.bodyBytes, 24);
+  bytes.writeDoubleLE(header.storedAt, 28);
+  bytes.writeUInt32LE(header.frontChecksum, 36);
+  bytes.writeUInt32LE(header.bodyChecksum, 40);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, 44)), 44);
+}
+
+/**
+ * What the beginning of a record has to be in place of `header` and `front` (key to head), so that it is stale from a
+ * time on; null when it is so already. Its metadata begins with the time until which it is fresh.
+ */
+export function staleFront(header: RecordHeader, front: Buffer, staleAt: number): Buffer | null {
+  const freshAt = header.keyBytes + header.tagsBytes;
+  if (header.metaBytes < FRESH_BYTES || front.readDoubleLE(freshAt) <= staleAt) return null;
+  const bytes = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), front]);
+  bytes.writeDoubleLE(staleAt, RECORD_HEADER_BYTES + freshAt);
+  writeHeader(bytes, { ...header, frontChecksum: crc32(bytes.subarray(RECORD_HEADER_BYTES)) });
   return bytes;
 }
 
@@ -129,4 +159,10 @@ export function decodeRecord(bytes: Buffer): DiskRecord | null {
     body,
     storedAt: header.storedAt,
   };
+}
+
+/** Frees a record at once. The collector would come only after many times as much as waits here. */
+export function releaseRecord(record: Buffer): void {
+  const { buffer } = record;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === record.length && !buffer.detached) buffer.transfer(0);
 }

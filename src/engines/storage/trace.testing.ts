@@ -1,6 +1,6 @@
 // Traces of requests, and how many of them hit: in the memory store, and in LRU of the same size.
 import type { Rng } from "../../core/fuzz.testing.ts";
-import { ENTRY_OVERHEAD_BYTES, MemoryStore } from "./memory-store.ts";
+import { ENTRY_OVERHEAD_BYTES, MemoryStore, NONE, SLOT_BYTES } from "./memory-store.ts";
 
 /** Requests for `objects` objects; the n-th most popular is asked for in proportion to 1 / n^exponent. */
 export function zipfTrace(rng: Rng, objects: number, requests: number, exponent: number): Int32Array {
@@ -21,12 +21,13 @@ export function zipfTrace(rng: Rng, objects: number, requests: number, exponent:
 
 /** Hits in the second half, with room for `entries` entries: the first half fills it. */
 export function storeHits(trace: Int32Array, entries: number): number {
-  const key = (object: number): string => String(object).padStart(8, "0");
-  const store = new MemoryStore<number>(entries * (ENTRY_OVERHEAD_BYTES + 8), () => {});
+  const store = new MemoryStore(entries * SLOT_BYTES, () => {});
   let warm = 0;
   for (const [i, object] of trace.entries()) {
     if (i === trace.length >> 1) warm = store.stats().hits;
-    if (store.get(key(object)) === undefined) store.put(key(object), object, 0);
+    const slot = store.find(object, 0);
+    store.touch(slot);
+    if (slot === NONE) store.put(object, 0, object, SLOT_BYTES - ENTRY_OVERHEAD_BYTES);
   }
   return store.stats().hits - warm;
 }

@@ -18,11 +18,30 @@ const noise = (length: number): Buffer => Buffer.from(crypto.getRandomValues(new
 
 function scene(length: number, coding: Coding = "gzip", minSize = 0) {
   const x = answerOf({ etag: '"a"' }, length);
-  const body = new EncodedBody(x, { coding, level: 4, minSize });
+  const body = new EncodedBody(x, { coding, level: 4, minSize }, null);
   const out = new Output();
   body.start(out);
   return { x, body, out };
 }
+
+test("what somebody has kept of the same content meanwhile is put out in its place", () => {
+  const kept = zlib.gzipSync(text(20_000), { level: 9 });
+  for (const has of [true, false]) {
+    const x = answerOf({}, 20_000);
+    const body = new EncodedBody(
+      x,
+      { coding: "gzip", level: 4, minSize: 0 },
+      { use: () => -1, take: () => (has ? kept : null) },
+    );
+    const out = new Output();
+    body.start(out);
+    feed(body, text(20_000), 7000, out);
+    body.end(null);
+    expect([out.bytes.equals(kept), zlib.gunzipSync(out.bytes).equals(text(20_000))]).toEqual([has, true]);
+    expect(x.response).toMatchObject({ body: "length", length: out.bytes.length });
+    expect(x.coded?.result).toBe(has ? undefined : "encoded"); // who has it counts it
+  }
+});
 
 for (const coding of CODINGS)
   describe(coding, () => {

@@ -1,10 +1,10 @@
 // A body on its way to a client that wants it compressed. It is gathered first: what turns out to be short and whole is
 // encoded at once and gets its length; what is long, or pauses, goes through the thread pool piece by piece.
-import { atOnceMax, encode, takePlace } from "../../engines/compression/coders.ts";
+import { AT_ONCE_MAX, atOnceMax, encode, takePlace } from "../../engines/compression/coders.ts";
 import { markEncoded, markTrailers } from "../../engines/compression/eligible.ts";
 import type { Coding } from "../../http/content-codings.ts";
 import type { HeaderBlock } from "../../http/header-block.ts";
-import type { CodedBody, Exchange } from "../../pipeline/exchange.ts";
+import type { CodedBody, Exchange, KeptCodings } from "../../pipeline/exchange.ts";
 import { forgetLength, type LateOutput, type LateTransform } from "../../pipeline/transforms.ts";
 import { CoderFlow } from "./coder-flow.ts";
 import { type Pausing, watchPause } from "./pauses.ts";
@@ -17,6 +17,17 @@ export interface Encoding {
   readonly minSize: number;
 }
 
+/** Where pieces are put together to be encoded at once: memory that was just used costs a tenth of new memory. */
+let table: Buffer | null = null;
+
+/** The pieces behind each other, until the next time. */
+function joined(pieces: readonly Buffer[]): Buffer {
+  table ??= Buffer.allocUnsafeSlow(AT_ONCE_MAX);
+  let at = 0;
+  for (const piece of pieces) at += piece.copy(table, at);
+  return table.subarray(0, at) as Buffer;
+}
+
 const GATHERING = 0;
 const CODING = 1;
 const PASSING = 2; // as it is
@@ -26,14 +37,17 @@ export class EncodedBody implements LateTransform, Pausing {
   readonly #x: Exchange;
   readonly #encoding: Encoding;
   readonly #gatheredMax: number;
+  readonly #kept: KeptCodings | null;
   #state = GATHERING;
   #pieces: Buffer[] = [];
   #gathered = 0;
   #flow: CoderFlow | null = null;
   #out: LateOutput | null = null;
 
-  constructor(x: Exchange, encoding: Encoding) {
+  /** `kept` may have the content encoded by the time that it has passed; null for nobody. */
+  constructor(x: Exchange, encoding: Encoding, kept: KeptCodings | null) {
     this.#x = x;
+    this.#kept = kept;
     this.#encoding = encoding;
     this.#gatheredMax = atOnceMax(encoding.coding, encoding.level);
   }
@@ -70,12 +84,10 @@ export class EncodedBody implements LateTransform, Pausing {
   #atOnce(out: LateOutput, trailers: HeaderBlock | null): void {
     const { coding, level, minSize } = this.#encoding;
     if (this.#gathered === 0 || this.#gathered < minSize) return this.#asItIs(out, trailers);
-    const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
-    const made = encode(bytes, coding, level);
+    const made = this.#kept?.take(coding) ?? this.#encode(coding, level);
     const { response } = this.#x;
     this.#state = OVER;
     this.#pieces = [];
-    this.#mark("encoded", bytes.length, made.length);
     markEncoded(response.headers, coding);
     if (trailers === null) {
       response.body = "length"; // HTTP/1.0 clients too keep their connections then
@@ -86,6 +98,13 @@ export class EncodedBody implements LateTransform, Pausing {
     }
     out.data(made, 0, made.length);
     out.end(trailers);
+  }
+
+  #encode(coding: Coding, level: number): Buffer {
+    const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : joined(this.#pieces);
+    const made = encode(bytes, coding, level);
+    this.#mark("encoded", bytes.length, made.length);
+    return made;
   }
 
   #asItIs(out: LateOutput, trailers: HeaderBlock | null): void {

@@ -5,7 +5,15 @@ import { encode, leavePlace, placesTaken, takePlace } from "../../engines/compre
 import { GRPC } from "../../http/grpc.ts";
 import { ResponseHead } from "../../http/message.ts";
 import { exchangeOf } from "../../pipeline/exchange.fixture.ts";
-import type { Exchange, Filter } from "../../pipeline/exchange.ts";
+import { type Exchange, type Filter, NOT_KEPT } from "../../pipeline/exchange.ts";
+import {
+  type BodyTransform,
+  type LateTransform,
+  openTransforms,
+  transformLater,
+  transformResponse,
+} from "../../pipeline/transforms.ts";
+import { contextOf } from "../context.testing.ts";
 import { compress, compressAsked } from "./filter.ts";
 
 type Config = Exclude<NonNullable<Parameters<typeof compress.compile>[0]["compress"]>, true>;
@@ -27,7 +35,7 @@ const JSON_FIELDS = { "content-type": "application/json" };
 
 function filtersOf(config: Partial<Config>): { asked: Filter; answered: Filter } {
   const policies = { compress: { ...COMPRESS_DEFAULTS, ...config } };
-  const context = { params: [] };
+  const context = contextOf();
   return {
     asked: compressAsked.compile(policies, context)[0]!,
     answered: compress.compile(policies, context)[0]!,
@@ -42,6 +50,7 @@ async function run(given: Case): Promise<{ x: Exchange; fields: Readonly<Record<
   if (given.grpc === true) x.grpc = GRPC;
   const { downstream } = x;
   expect(filters.asked.request!(x)).toBeUndefined();
+  openTransforms(x);
   x.response = new ResponseHead();
   x.response.status = given.status ?? 200;
   for (const [name, value] of Object.entries(given.fields ?? JSON_FIELDS)) x.response.headers.add(name, value);
@@ -67,7 +76,7 @@ describe("an answer with a body", () => {
     ["that is short", { length: 1023 }, false, false],
     ["that is just long enough", { length: 1024 }, true, true],
     ["that is encoded already", { fields: { ...JSON_FIELDS, "content-encoding": "br" } }, false, false],
-    ["that is a part", { status: 206, fields: { ...JSON_FIELDS, "content-range": "bytes 0-1/5" } }, false, false],
+    ["that is a part", { status: 206, fields: { ...JSON_FIELDS, "content-range": "bytes 0-1/5" } }, true, false],
     ["that must not be changed", { fields: { ...JSON_FIELDS, "cache-control": "no-transform" } }, false, false],
     [
       "whose client forbids it",
@@ -182,6 +191,63 @@ describe("an answer of Sluice's own", () => {
   });
 });
 
+/** Something that passes everything on as it is. */
+const NO_CHANGE: BodyTransform = {
+  push: (bytes, from, to, out) => out.data(bytes, from, to),
+  end: (trailers, out) => out.end(trailers),
+};
+
+describe("an answer that the cache keeps encoded", () => {
+  const CASES: readonly (readonly [
+    name: string,
+    length: number,
+    method: string,
+    changed: boolean,
+    want: readonly [coding: string | undefined, body: string, length: number, isLate: boolean, wasAsked: boolean],
+  ])[] = [
+    ["is sent from there", 100, "GET", false, ["gzip", "length", 100, false, true]],
+    ["is sent as it is made", -1, "GET", false, ["gzip", "chunked", 0, false, true]],
+    ["is encoded as it passes where it is not kept", NOT_KEPT, "GET", false, [undefined, "length", 5000, true, true]],
+    ["is encoded as it passes when something has changed it", 100, "GET", true, [undefined, "chunked", 0, true, false]],
+    ["tells HEAD its length", 100, "HEAD", false, ["gzip", "length", 100, false, true]],
+    ["tells HEAD no length that it does not know", -1, "HEAD", false, ["gzip", "none", 0, false, true]],
+    ["tells HEAD none while it is not kept", NOT_KEPT, "HEAD", false, ["gzip", "none", 0, false, true]],
+  ];
+  for (const [name, length, method, changed, want] of CASES)
+    test(name, () => {
+      const { asked, answered } = filtersOf({});
+      const x = exchangeOf({ method, headers: [["accept-encoding", "gzip"]] });
+      asked.request!(x);
+      x.response = new ResponseHead();
+      x.response.headers.add("content-type", "application/json");
+      x.response.body = "length";
+      x.response.length = 5000;
+      let wasAsked = false;
+      const use = (): number => {
+        wasAsked = true;
+        return length;
+      };
+      x.kept = { use, take: () => null };
+      if (changed) transformResponse(x, NO_CHANGE);
+      expect(answered.response!(x)).toBeUndefined();
+      const { response } = x;
+      const coding = response.headers.get("content-encoding") ?? undefined;
+      const isLate = hasLate(x);
+      expect([coding, response.body, response.length, isLate, wasAsked]).toEqual([...want]);
+      expect(response.headers.get("vary")).toBe("Accept-Encoding");
+    });
+});
+
+/** Whether there is a late transform: there can be no second one. */
+function hasLate(x: Exchange): boolean {
+  try {
+    transformLater(x, NO_CHANGE as LateTransform);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 describe("an answer that came encoded, where that is undone", () => {
   const CASES: readonly (readonly [asked: string | null, coding: string, decoded: boolean, vary: boolean])[] = [
     [null, "gzip", true, true],
@@ -206,7 +272,7 @@ describe("an answer that came encoded, where that is undone", () => {
 });
 
 test("without the policy there is no filter", () => {
-  const context = { params: [] };
+  const context = contextOf();
   expect([compressAsked.compile({}, context), compress.compile({}, context)]).toEqual([[], []]);
   expect(compress.compile({ compress: true }, context).map((filter) => filter.name)).toEqual(["compress"]);
 });

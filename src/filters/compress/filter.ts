@@ -1,56 +1,38 @@
 // `compress`: answers are encoded for clients that take them so, and decoded for those that do not.
-import { COMPRESS_DEFAULTS } from "../../config/defaults.ts";
-import type { PolicyConfig } from "../../config/schema.ts";
-import {
-  atOnceMax,
-  compressWhole,
-  encode,
-  type Levels,
-  leavePlace,
-  takePlace,
-} from "../../engines/compression/coders.ts";
+import { compressSettings } from "../../config/defaults.ts";
+import { atOnceMax, compressWhole, encode, leavePlace, takePlace } from "../../engines/compression/coders.ts";
+import { CodingPolicy } from "../../engines/compression/coding-policy.ts";
 import {
   addVary,
   codingOf,
   isDecodable,
   isPlain,
-  MediaTypes,
   markEncoded,
   matchTag,
   mayTransform,
 } from "../../engines/compression/eligible.ts";
-import { type Acceptance, Negotiator } from "../../engines/compression/negotiate.ts";
+import type { Acceptance } from "../../engines/compression/negotiate.ts";
 import { CODINGS, type Coding } from "../../http/content-codings.ts";
 import { NO_GRPC } from "../../http/grpc.ts";
 import { ID } from "../../http/header-names.ts";
-import type { Exchange, Filter } from "../../pipeline/exchange.ts";
-import { expectTransform, transformLater } from "../../pipeline/transforms.ts";
+import { type Exchange, type Filter, type KeptCodings, NOT_KEPT } from "../../pipeline/exchange.ts";
+import { expectTransform, isTransformed, transformLater } from "../../pipeline/transforms.ts";
 import type { FilterDefinition } from "../definition.ts";
 import { DecodedBody } from "./decoded-body.ts";
 import { EncodedBody } from "./encoded-body.ts";
 
-type Config = Exclude<PolicyConfig["compress"], boolean | undefined>;
-
 class Compressor {
-  readonly #negotiator: Negotiator;
-  readonly #types: MediaTypes;
-  readonly #minSize: number;
-  readonly #levels: Levels;
-  readonly #decompress: boolean;
+  readonly #policy: CodingPolicy;
 
-  constructor({ algorithms, types, minSize, levels, decompress }: Config) {
-    this.#negotiator = new Negotiator(algorithms);
-    this.#types = new MediaTypes(types);
-    this.#minSize = minSize;
-    this.#levels = levels;
-    this.#decompress = decompress;
+  constructor(policy: CodingPolicy) {
+    this.#policy = policy;
   }
 
   /** The request phase: notes what the client takes, before anybody changes what the server is told of it. */
   ask(x: Exchange): void {
     x.acceptEncoding = x.request.headers.getById(ID["accept-encoding"]);
     if (x.grpc !== NO_GRPC) return;
-    if (this.#decompress || this.#negotiator.choose(x.acceptEncoding).coding !== null) expectTransform(x);
+    if (this.#policy.decompress || this.#policy.choose(x.acceptEncoding).coding !== null) expectTransform(x);
   }
 
   /** The response phase. A promise where a long answer of Sluice's own has to be encoded. */
@@ -59,9 +41,11 @@ class Compressor {
     const { headers } = response;
     if (response.status === 304) matchTag(request.headers, headers);
     else if (x.grpc === NO_GRPC && response.status !== 101 && mayTransform(request.headers, headers)) {
-      const acceptance = this.#negotiator.choose(x.acceptEncoding);
+      const acceptance = this.#policy.choose(x.acceptEncoding);
       if (isPlain(response)) return this.#encode(x, acceptance);
-      if (this.#decompress && isDecodable(response)) this.#decode(x, acceptance);
+      // A part says what the whole would depend on (RFC 9110 §15.3.7).
+      if (response.status === 206 && this.#policy.hasType(headers)) addVary(headers);
+      if (this.#policy.decompress && isDecodable(response)) this.#decode(x, acceptance);
     }
     return undefined;
   }
@@ -69,17 +53,20 @@ class Compressor {
   #encode(x: Exchange, { coding, required }: Acceptance): undefined | Promise<undefined> {
     const { response } = x;
     const { headers } = response;
-    const type = headers.getById(ID["content-type"]);
-    const isEligible = type !== null && this.#types.has(type);
+    const isEligible = this.#policy.hasType(headers);
     if (!isEligible && !required) return undefined;
-    const minSize = required ? 0 : this.#minSize;
+    const minSize = required ? 0 : this.#policy.minSize;
     if (knownLength(x) < minSize) return undefined;
     if (isEligible) addVary(headers);
     if (coding === null) return undefined;
-    const level = this.#levels[coding];
+    const level = this.#policy.levels[coding];
     if (x.ownBody !== null) return encodeOwn(x, x.ownBody, coding, level);
-    if (response.body !== "none") transformLater(x, new EncodedBody(x, { coding, level, minSize }));
-    else if (x.request.method === "HEAD") markEncoded(headers, coding); // the fields that a GET would get
+    if (x.request.method === "HEAD") headOnly(x, coding);
+    else if (response.body !== "none") {
+      const kept = isTransformed(x) ? null : x.kept; // what has been changed on its way is not what is kept
+      if (kept === null || !sendKept(x, kept, coding))
+        transformLater(x, new EncodedBody(x, { coding, level, minSize }, kept));
+    }
     return undefined;
   }
 
@@ -89,9 +76,31 @@ class Compressor {
     if (coding === undefined || ownBody !== null) return;
     addVary(response.headers);
     if (required || accepted.includes(coding)) return;
-    if (response.body !== "none") transformLater(x, new DecodedBody(x, coding));
-    else if (request.method === "HEAD") markEncoded(response.headers, "");
+    if (request.method === "HEAD") {
+      markEncoded(response.headers, "");
+      response.body = "none"; // its length is that of the content as it is stored
+    } else if (response.body !== "none") transformLater(x, new DecodedBody(x, coding));
   }
+}
+
+/** Marks the head of an answer to HEAD like that of the answer to GET, whose length is told where it is known. */
+function headOnly(x: Exchange, coding: Coding): void {
+  const { response } = x;
+  markEncoded(response.headers, coding);
+  const length = x.kept === null ? NOT_KEPT : x.kept.use(coding);
+  response.body = length > 0 ? "length" : "none";
+  response.length = Math.max(0, length);
+}
+
+/** Whether the cache has the content in this coding, and it is sent so. */
+function sendKept(x: Exchange, kept: KeptCodings, coding: Coding): boolean {
+  const length = kept.use(coding);
+  if (length === NOT_KEPT) return false;
+  const { response } = x;
+  markEncoded(response.headers, coding);
+  response.body = length < 0 ? "chunked" : "length";
+  response.length = Math.max(0, length);
+  return true;
 }
 
 /** How long the content is, or would be in the answer to a GET; infinite where nobody knows. */
@@ -118,15 +127,12 @@ function encodeOwn(x: Exchange, bytes: Buffer, coding: Coding, level: number): u
   return compressWhole(bytes, coding, level).then(put).finally(leavePlace);
 }
 
-/** What `true` stands for. */
-const configOf = (config: true | Config): Config => (config === true ? COMPRESS_DEFAULTS : config);
-
 /** The part that stands before all filters that change what the server gets. */
 export const compressAsked: FilterDefinition = {
   key: "compress",
   compile({ compress: config }) {
     if (config === undefined) return [];
-    const compressor = new Compressor(configOf(config));
+    const compressor = new Compressor(new CodingPolicy(compressSettings(config)));
     const filter: Filter = {
       name: "compress",
       request(x) {
@@ -142,7 +148,7 @@ export const compress: FilterDefinition = {
   key: "compress",
   compile({ compress: config }) {
     if (config === undefined) return [];
-    const compressor = new Compressor(configOf(config));
+    const compressor = new Compressor(new CodingPolicy(compressSettings(config)));
     const filter: Filter = { name: "compress", response: (x) => compressor.answer(x) };
     return [Object.freeze(filter)];
   },

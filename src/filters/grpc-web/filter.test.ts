@@ -3,9 +3,10 @@ import { GRPC, GRPC_WEB, GRPC_WEB_TEXT, type GrpcKind, receivedKind } from "../.
 import { ResponseHead } from "../../http/message.ts";
 import { exchangeOf } from "../../pipeline/exchange.fixture.ts";
 import type { Exchange, Filter } from "../../pipeline/exchange.ts";
+import { contextOf } from "../context.testing.ts";
 import { grpcWeb } from "./filter.ts";
 
-const [filter] = grpcWeb.compile({ grpcWeb: true }, { params: [] }) as [Filter];
+const [filter] = grpcWeb.compile({ grpcWeb: true }, contextOf()) as [Filter];
 
 function call(contentType: string, accept: string | null = null): Exchange {
   const fields: [string, string][] = [
@@ -29,7 +30,7 @@ function answered(x: Exchange, contentType: string | null, body: ResponseHead["b
   return x;
 }
 
-test("off without the policy", () => expect(grpcWeb.compile({}, { params: [] })).toEqual([]));
+test("off without the policy", () => expect(grpcWeb.compile({}, contextOf())).toEqual([]));
 
 describe("the request", () => {
   type Row = readonly [type: string, accept: string | null, sent: string, body: string, answer: GrpcKind];

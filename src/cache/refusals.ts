@@ -1,0 +1,9 @@
+// Why an answer is not stored, and what that says of others.
+import type { Refusal } from "../engines/cache/storing.ts";
+
+export type Why = Refusal | "outdated";
+
+/** What speaks against storing an answer for the sake of the client who asked for it. */
+export const OF_THE_CLIENT: ReadonlySet<Why> = new Set(["authorization", "cookie", "path"]);
+/** What says nothing of the next answer. */
+export const OF_THIS_ONE: ReadonlySet<Why> = new Set(["request-no-store", "outdated"]);

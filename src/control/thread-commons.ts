@@ -1,0 +1,77 @@
+// One thread's side of what all of them share: what is made of memory, the clock, and how its filters are heard.
+import type { Config } from "../config/schema.ts";
+import { type DnsAnswer, DnsClient } from "../discovery/dns-client.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { AddressList } from "../pipeline/shared.ts";
+import type { Board } from "../upstream/board.ts";
+import { DENIED, LiveMemories, type Memories, SharedClock, type Tellers, ThreadShared } from "./shared.ts";
+
+export interface ThreadCommonsOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly board: Board;
+  readonly secret: Uint8Array;
+  /** Denies an address on all routes of all threads. */
+  deny(address: string, ms: number, reason: string): void;
+}
+
+export class ThreadCommons {
+  /** Addresses that are denied at run time. */
+  readonly denied: AddressList;
+  readonly #secret: Uint8Array;
+  readonly #thread: number;
+  readonly #clock: SharedClock;
+  readonly #lives = new LiveMemories();
+  /** For what filters ask of the DNS; names of servers have a resolver of their own. */
+  readonly #names = new DnsClient(undefined);
+  readonly #tellers: Tellers;
+  /** That of the plan in use. */
+  #shared: ThreadShared | null = null;
+
+  constructor({ log, metrics, board, secret, deny }: ThreadCommonsOptions, thread: number) {
+    this.#secret = secret;
+    this.#thread = thread;
+    this.#clock = new SharedClock(board);
+    this.denied = this.#lives.addresses(DENIED);
+    this.#tellers = {
+      count: (name, labels) => metrics.shared(name, labels).add(1),
+      tell: (message, fields) => log.info(message, fields),
+      deny,
+      namesOf: async (ip) => recordsOf(await this.#names.names(ip)),
+      addressesOf: async (name, family) =>
+        recordsOf(await this.#names.addresses(name, family))?.map(({ address }) => address) ?? null,
+    };
+  }
+
+  /** For compiling a plan. */
+  prepare(memories: Memories): ThreadShared {
+    for (const [name, memory] of memories) this.#lives.set(name, memory);
+    return new ThreadShared(memories, this.#lives, this.#thread, this.#secret, this.#clock, this.#tellers);
+  }
+
+  /** The plan that was compiled with it comes into use. */
+  commit(shared: ThreadShared, { resolver }: Config): void {
+    this.#shared = shared;
+    this.#lives.keep(shared.memories);
+    this.#names.setServers(resolver.servers);
+  }
+
+  /** What threads look things up in has changed. */
+  set(name: string, memory: SharedArrayBuffer): void {
+    this.#lives.set(name, memory);
+  }
+
+  /** What is to be done now and then; `first` where it is this thread that looks after what is shared. */
+  tick(first: boolean): void {
+    this.#shared?.tick(first);
+  }
+
+  stop(): void {
+    this.#names.cancel();
+  }
+}
+
+/** No records is an answer as well. */
+const recordsOf = <T>(answer: DnsAnswer<T>): readonly T[] | null =>
+  answer.kind === "failed" ? null : answer.kind === "none" ? [] : answer.records;

@@ -1,0 +1,67 @@
+// What tests of the firewall run requests with.
+import { type CompileOptions, compileRules } from "./rules/compiler.ts";
+import type { Program } from "./rules/program.ts";
+import { type Host, MemoryCollections } from "./transaction/host.ts";
+import { type Report, Transaction } from "./transaction/transaction.ts";
+
+export interface TestRequest {
+  readonly method?: string;
+  readonly target?: string;
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly body?: string;
+  readonly status?: number;
+  readonly responseHeaders?: readonly (readonly [name: string, value: string])[];
+  readonly responseBody?: string;
+}
+
+/** A host whose clock stands still until `time` is changed. */
+export class TestHost implements Host {
+  time = 1_700_000_000_000;
+  readonly collections = new MemoryCollections();
+  places: Readonly<Record<string, string>> | null = null;
+  readonly lists = new Set<string>();
+
+  now(): number {
+    return this.time;
+  }
+  geo(): Readonly<Record<string, string>> | null {
+    return this.places;
+  }
+  listed(name: string): boolean {
+    return this.lists.has(name);
+  }
+}
+
+export const programOf = (text: string, options: CompileOptions = {}): Program =>
+  compileRules([{ file: "test.conf", text }], options).program;
+
+/** All five phases of one request; phases after a decision are left out as the proxy does. */
+export function inspect(tx: Transaction, request: TestRequest): Report {
+  tx.begin({
+    id: "id-1",
+    method: request.method ?? "GET",
+    target: request.target ?? "/",
+    protocol: "HTTP/1.1",
+    remoteAddress: "192.0.2.1",
+    remotePort: 1234,
+    serverAddress: "192.0.2.2",
+    serverPort: 80,
+  });
+  for (const [name, value] of request.headers ?? []) tx.requestHeader(name, value);
+  tx.requestHead();
+  if (request.body !== undefined && tx.wantsRequestBody) tx.requestPiece(Buffer.from(request.body, "latin1"));
+  tx.requestBody();
+  for (const [name, value] of request.responseHeaders ?? []) tx.responseHeader(name, value);
+  tx.responseHead(request.status ?? 200, "HTTP/1.1");
+  if (request.responseBody !== undefined && tx.wantsResponseBody) {
+    tx.responsePiece(Buffer.from(request.responseBody, "latin1"));
+  }
+  tx.responseBody();
+  return tx.logging(request.status ?? 200);
+}
+
+export const transactionOf = (text: string, host: Host = new TestHost()): Transaction =>
+  new Transaction(programOf(text), host);
+
+/** The ids of the rules that matched. */
+export const idsOf = (report: Report): number[] => report.matches.map(({ rule }) => rule.id);

@@ -1,0 +1,123 @@
+// `rateLimit`: how often clients may ask, over all threads. Limits are asked in their order; what the earlier ones took
+// of a request that a later one refuses is given back.
+import { within } from "../../config/compile-error.ts";
+import type { RateLimitConfig } from "../../config/schema-limits.ts";
+import { fault } from "../../core/faults.ts";
+import { KeyHash } from "../../engines/storage/key-hash.ts";
+import type { Exchange, Filter, Outcome } from "../../pipeline/exchange.ts";
+import { type RequestKey, requestKey } from "../../pipeline/request-key.ts";
+import type { FilterContext, FilterDefinition } from "../definition.ts";
+import { type Check, ConcurrentCheck, QuotaCheck, RateCheck } from "./checks.ts";
+
+export const rateLimit: FilterDefinition = {
+  key: "rateLimit",
+  compile(policies, context) {
+    const { rateLimit: config } = policies;
+    if (config === undefined) return [];
+    const many = Array.isArray(config);
+    const limits = (many ? config : [config]).map((item, at) => {
+      const limit = (): Limit => compileLimit(item, `${context.scopeOf("rateLimit")} ${at}`, context);
+      return many ? within(at, limit) : limit();
+    });
+    refuseSameNames(limits);
+    return [Object.freeze(filterOf(limits))];
+  },
+};
+
+/** One entry of the configuration: what it counts by, and all that it counts. */
+interface Limit {
+  readonly name: string;
+  readonly key: RequestKey;
+  readonly checks: readonly Check[];
+  /** What clients are told of it; "" for nothing. */
+  readonly policy: string;
+}
+
+function compileLimit(config: RateLimitConfig, scope: string, { shared }: FilterContext): Limit {
+  const { name = "default", rate, quota, concurrent, burst } = config;
+  if (rate === undefined && quota === undefined && concurrent === undefined)
+    throw new RangeError("there is nothing to keep to: give it a `rate`, a `quota` or `concurrent`");
+  if (rate === undefined && burst !== undefined) throw new RangeError("a `burst` needs a `rate`");
+  const key = within("key", () => requestKey([config.key].flat(), new KeyHash(shared.seed)));
+  const checks: Check[] = [];
+  // The settings are part of the name: what is counted by others begins anew.
+  const memoryOf = (kind: string, own: unknown, bytes: number): SharedArrayBuffer =>
+    shared.memory(`${kind} ${scope} ${JSON.stringify([config.key, config.clients, own])}`, bytes);
+  if (concurrent !== undefined) checks.push(new ConcurrentCheck(concurrent, memoryOf, shared));
+  if (rate !== undefined) checks.push(within("rate", () => new RateCheck(rate, config, memoryOf, shared)));
+  if (quota !== undefined) checks.push(within("quota", () => new QuotaCheck(quota, config, memoryOf, shared)));
+  const policy = config.headers
+    ? checks
+        .map((check) => check.policy(name))
+        .filter((text) => text !== "")
+        .join(", ")
+    : "";
+  return { name, key, checks, policy };
+}
+
+function refuseSameNames(limits: readonly Limit[]): void {
+  const names = new Set<string>();
+  for (const [at, { name }] of limits.entries()) {
+    if (names.has(name))
+      within(at, () => {
+        throw new RangeError(`there is another limit named "${name}": give each its own \`name\``);
+      });
+    names.add(name);
+  }
+}
+
+function filterOf(limits: readonly Limit[]): Filter {
+  const policy = limits
+    .map((limit) => limit.policy)
+    .filter((text) => text !== "")
+    .join(", ");
+  const request = (x: Exchange): Outcome | undefined => {
+    let told = "";
+    for (let i = 0; i < limits.length; i += 1) {
+      const { key, checks, name, policy: own } = limits[i]!;
+      key.of(x);
+      const { low, high } = key;
+      for (let j = 0; j < checks.length; j += 1) {
+        const check = checks[j]!;
+        const allowed = check.take(x, low, high);
+        if (own !== "") told = joined(told, check.left(name));
+        if (!allowed) return refuse(x, limits, i, j, told, policy);
+      }
+    }
+    x.limits = told;
+    return undefined;
+  };
+  if (policy === "") return { name: "rate-limit", request };
+  return {
+    name: "rate-limit",
+    request,
+    response(x) {
+      if (x.limits === "") return;
+      x.response.headers.set("ratelimit-policy", policy);
+      x.response.headers.set("ratelimit", x.limits);
+    },
+  };
+}
+
+const joined = (told: string, more: string): string => (told === "" ? more : more === "" ? told : `${told}, ${more}`);
+
+/** Gives back what was taken before check `check` of limit `limit` refused. */
+function refuse(
+  x: Exchange,
+  limits: readonly Limit[],
+  limit: number,
+  check: number,
+  told: string,
+  policy: string,
+): Outcome {
+  const refusing = limits[limit]!;
+  for (let i = limit; i >= 0; i -= 1) {
+    const { key, checks } = limits[i]!;
+    key.of(x);
+    for (let j = (i === limit ? check : checks.length) - 1; j >= 0; j -= 1) checks[j]!.giveBack(key.low, key.high);
+  }
+  x.limit = refusing.name;
+  if (told !== "") (x.errorFields ??= []).push(["ratelimit-policy", policy], ["ratelimit", told]);
+  const by = refusing.checks[check]!;
+  return fault(by.fault, `limit "${refusing.name}"`, Math.max(1, Math.ceil(by.retryMs / 1000)));
+}

@@ -1,0 +1,99 @@
+// What requests are counted by, as a hash of 64 bits: an address, fields, cookies, the route, or several at once.
+import { readIp } from "../core/ip.ts";
+import { firstCookie, receivedCookies } from "../http/cookies.ts";
+import { isFieldName } from "../http/header-block.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** One of the parts that a key can be made of. */
+type Part = { readonly kind: "ip" | "route" } | Named;
+interface Named {
+  readonly kind: "header" | "cookie";
+  readonly name: string;
+}
+
+/** A hash of 64 bits (engines/storage/key-hash.ts). */
+interface Hash {
+  of(key: string | Uint8Array): void;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface RequestKey {
+  /** Hashes the key of a request. The halves are those of the last one: read them before the next is hashed. */
+  of(x: Exchange): void;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * Compiles a key. A request without a field or cookie that is part of it counts by its address in that place, so that
+ * leaving it out is no way around. Throws RangeError for a part that is none.
+ */
+export function requestKey(parts: readonly string[], hash: Hash): RequestKey {
+  return new CompiledKey(parts.map(partOf), hash);
+}
+
+function partOf(text: string): Part {
+  const colon = text.indexOf(":");
+  const kind = colon < 0 ? text : text.slice(0, colon);
+  const name = colon < 0 ? "" : text.slice(colon + 1);
+  if (colon < 0 && (kind === "ip" || kind === "route")) return { kind };
+  if (colon >= 0 && (kind === "header" || kind === "cookie")) {
+    if (!isFieldName(name)) throw new RangeError(`"${text}": there is no name behind the colon that could be one`);
+    return { kind, name };
+  }
+  if (text === "user" || text === "apiKey")
+    throw new RangeError(`"${text}": nobody is signed in here, as this version has no \`auth\``);
+  throw new RangeError(
+    `"${text}" is nothing to count by: write ip, route, header:NAME, cookie:NAME, or a list of them`,
+  );
+}
+
+const words = new Uint32Array(4);
+const oneWord = new Uint8Array(words.buffer, 0, 4);
+/** Of IPv6 the /64, which is what one client usually gets. */
+const twoWords = new Uint8Array(words.buffer, 0, 8);
+
+class CompiledKey implements RequestKey {
+  low = 0;
+  high = 0;
+  readonly #parts: readonly Part[];
+  readonly #hash: Hash;
+
+  constructor(parts: readonly Part[], hash: Hash) {
+    this.#parts = parts;
+    this.#hash = hash;
+  }
+
+  of(x: Exchange): void {
+    const parts = this.#parts;
+    this.#part(parts[0]!, x);
+    let low = this.#hash.low;
+    let high = this.#hash.high;
+    for (let i = 1; i < parts.length; i += 1) {
+      this.#part(parts[i]!, x);
+      // Each half takes up both of what comes next, so that no part can make another one's difference good.
+      low = Math.imul(low ^ (low >>> 15), 0x85ebca6b) ^ this.#hash.low;
+      high = Math.imul(high ^ (high >>> 15), 0xc2b2ae35) ^ this.#hash.high;
+    }
+    this.low = low >>> 0;
+    this.high = high >>> 0;
+  }
+
+  #part(part: Part, x: Exchange): void {
+    if (part.kind === "ip") return this.#address(x.ip);
+    if (part.kind === "route") return this.#hash.of(x.route?.name ?? "");
+    const { kind, name } = part as Named; // one type for both kinds keeps them one shape
+    const isHeader = kind === "header";
+    const value = isHeader ? x.request.header(name) : firstCookie(receivedCookies(x.request.headers), name);
+    if (value === null) this.#address(x.ip);
+    // A text cannot be what the four or eight bytes of an address are: it has a byte in front that says what it is.
+    else this.#hash.of(isHeader ? `h${value}` : `c${value}`);
+  }
+
+  #address(ip: string): void {
+    const count = readIp(ip, words);
+    if (count === 0) this.#hash.of(ip);
+    else this.#hash.of(count === 1 ? oneWord : twoWords);
+  }
+}

@@ -1,0 +1,101 @@
+// What filters that count share with the other threads: memory under names, and one clock.
+
+/** Something to be done now and then beside the requests. */
+export interface Tick {
+  /** About ten times a second, in one thread alone where it is about shared memory. */
+  tick(nowMs: number, sinceMs: number): void;
+}
+
+/** Networks; live: what was added a moment ago is there. */
+export interface AddressList {
+  /** One more than the prefix length of the most specific one that holds the address; 0 for none. */
+  find(ip: string): number;
+}
+
+/** Something that is made of memory that may be replaced at any time. */
+export interface Live<T> {
+  readonly current: T;
+}
+
+/** Counters of what filters do now and then (observe/metric-table.ts). */
+export type SharedCounter = "sluice_csp_reports_total" | "sluice_bans_total" | "sluice_waf_matches_total";
+
+export interface Shared {
+  /**
+   * Memory under this name, `bytes` long, zeros at first; all threads get the same. It stays as long as every
+   * configuration asks for it. In plans that are only looked at it is empty.
+   */
+  memory(name: string, bytes: number): SharedArrayBuffer;
+  /** The list in a file that the configuration names. */
+  addresses(file: string): AddressList;
+  /** What `read` makes of the memory under this name, now and whenever it is replaced. The name says what is made. */
+  live<T>(name: string, read: (memory: SharedArrayBuffer) => T): Live<T>;
+  /** The number of this thread, from 0, and for how many of them there should be room. */
+  readonly thread: number;
+  readonly threads: number;
+  /** Secret, and the same in all threads: hashes are seeded with it. */
+  readonly seed: bigint;
+  /** Secret, and the same in all threads until the program ends. */
+  readonly secret: Uint8Array;
+  /** Milliseconds on a clock that all threads share. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wallNow(): number;
+  /** Counts something that happens seldom enough for its series to be looked up each time. */
+  count(name: SharedCounter, labels: readonly string[]): void;
+  /** A line of the log. Whoever calls it on behalf of clients bounds how often. */
+  tell(message: string, fields: Readonly<Record<string, string | number>>): void;
+  /** Denies an address or network on all routes of all threads for so long; it takes a moment to arrive there. */
+  deny(address: string, ms: number, reason: string): void;
+  /** The names of an address, and the addresses of a name, by the DNS; null when it gives no answer. */
+  namesOf(ip: string): Promise<readonly string[] | null>;
+  addressesOf(name: string, family: 4 | 6): Promise<readonly string[] | null>;
+  /** Has the first thread call it for as long as the plan is in use. */
+  onTick(tick: Tick): void;
+}
+
+/** What an exchange holds until it has ended, whatever way it ends. */
+export interface Held {
+  leave(): void;
+  readonly next: Held | null;
+}
+
+/** A place of a table that counts what is under way. */
+export class HeldPlace implements Held {
+  readonly next: Held | null;
+  readonly #table: { leave(place: number): void };
+  readonly #place: number;
+
+  constructor(table: { leave(place: number): void }, place: number, next: Held | null) {
+    this.#table = table;
+    this.#place = place;
+    this.next = next;
+  }
+
+  leave(): void {
+    this.#table.leave(this.#place);
+  }
+}
+
+/** A list with nobody in it. */
+export const NO_ADDRESSES: AddressList = { find: () => 0 };
+const NOTHING = new SharedArrayBuffer(0);
+
+/** For plans that are only looked at. */
+export const UNSHARED: Shared = {
+  memory: () => NOTHING,
+  addresses: () => NO_ADDRESSES,
+  live: (_name, read) => ({ current: read(NOTHING) }),
+  thread: 0,
+  threads: 1,
+  seed: 0n,
+  secret: new Uint8Array(32),
+  now: () => 0,
+  wallNow: () => 0,
+  count() {},
+  tell() {},
+  deny() {},
+  namesOf: async () => null,
+  addressesOf: async () => null,
+  onTick() {},
+};
