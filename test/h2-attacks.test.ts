@@ -3,9 +3,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { ATTACKS, type Attack } from "./support/h2-attacks.ts";
 import { H2Peer } from "./support/h2-peer.ts";
-import { get, rst } from "./support/h2-wire.ts";
+import { get, rst, SETTING } from "./support/h2-wire.ts";
 import { answer } from "./support/message.ts";
-import { Peer } from "./support/peer.ts";
 import { ProxyProcess } from "./support/proxy-process.ts";
 import { RawBackend } from "./support/raw-backend.ts";
 import { timed } from "./support/wait.ts";
@@ -62,8 +61,13 @@ async function ask(): Promise<void> {
   expect([heard.status, heard.body]).toEqual([200, "/witness"]);
 }
 
+/** Nobody knows this client yet. */
+const stranger = (): string => `127.0.1.${++strangers}`;
+let strangers = 0;
+
 async function connect({ end, hello, settings, deaf, pauseMs = 0 }: Attack): Promise<H2Peer> {
-  const peer = new H2Peer(await Peer.connect(proxy.port), "client", {
+  const peer = await H2Peer.connect(proxy.port, {
+    from: stranger(),
     stingy: end !== "answers",
     deaf: end === "late" && pauseMs > 0, // an acknowledgement would come between the bytes of a frame
     ...(hello === undefined ? {} : { hello }),
@@ -122,12 +126,35 @@ for (const attack of ATTACKS)
 test("requests that are taken back at once reach no server", async () => {
   await ask();
   const before = backend.peers.length;
-  await using peer = await H2Peer.connect(proxy.port);
+  await using peer = await H2Peer.connect(proxy.port, { from: stranger() });
   await peer.settled();
   const pairs = Array.from({ length: 50 }, (_, index) => [get(2 * index + 1, "/held"), rst(2 * index + 1)]);
   await peer.send(...pairs.flat()).settled();
   await ask();
   expect([backend.peers.length, peer.goaway]).toEqual([before, null]);
+});
+
+test("who comes back from the same address is caught sooner, and nobody else", async () => {
+  const from = stranger();
+  const resetAll = async (peer: H2Peer): Promise<number> => {
+    for (let stream = 1; ; stream += 2) {
+      peer.send(get(stream, "/held"), rst(stream));
+      if (stream % 20 === 19) await peer.settled().catch(() => {});
+      if (peer.goaway !== null || peer.peer.ended) return (stream + 1) / 2;
+    }
+  };
+  const streamsOf = (peer: H2Peer): number | undefined => peer.settings.get(SETTING.MAX_CONCURRENT_STREAMS);
+  await using first = await H2Peer.connect(proxy.port, { from });
+  await first.settled();
+  expect(streamsOf(first)).toBe(128);
+  expect(await resetAll(first)).toBeWithin(200, 241);
+  await using again = await H2Peer.connect(proxy.port, { from });
+  await again.settled();
+  expect(streamsOf(again)).toBe(8);
+  expect(await resetAll(again)).toBeWithin(20, 61);
+  await using other = await H2Peer.connect(proxy.port, { from: stranger() });
+  await other.settled();
+  expect(streamsOf(other)).toBe(128);
 });
 
 test("memory is where it was", async () => {

@@ -386,9 +386,9 @@ export class H2Connection implements ConnectionHandler, SessionOwner, ExchangeOw
   }
 }
 
-/** Those who share an address with an attacker can still load a page with so many streams. */
-const STREAMS_OF_OFFENDERS = 16;
-const PATIENCE_WITH_OFFENDERS = 0.25;
+/** Those who share an address with an attacker load pages as over HTTP/1.1, for which browsers open six connections. */
+const STREAMS_OF_OFFENDERS = 8;
+const PATIENCE_WITH_OFFENDERS = 0.1;
 
 function sessionOptions({ headLimits, options, offenders, wheel }: H2ListenerContext, address: string): SessionOptions {
   const { streams } = options.limits;

@@ -81,6 +81,8 @@ export interface H2Options {
   readonly stingy?: boolean;
   /** Acknowledges nothing: neither SETTINGS nor PING. */
   readonly deaf?: boolean;
+  /** The client's address; 127.0.0.1 unless it is said. */
+  readonly from?: string;
 }
 
 export class H2Peer implements AsyncDisposable {
@@ -119,7 +121,7 @@ export class H2Peer implements AsyncDisposable {
 
   /** A client of a port that speaks HTTP/2 by prior knowledge. */
   static async connect(port: number, options: H2Options = {}): Promise<H2Peer> {
-    return new H2Peer(await Peer.connect(port), "client", options);
+    return new H2Peer(await Peer.connect(port, options.from), "client", options);
   }
 
   #read(): void {
