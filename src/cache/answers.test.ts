@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { PLAIN_KEY } from "../engines/cache/key.ts";
 import { answersOf, contentOf } from "./answers.testing.ts";
 import { Answers } from "./answers.ts";
 import type { Address } from "./entry.ts";
+import { purgeStored } from "./purging.ts";
 
 const MB = 1024 * 1024;
 const left: [string, readonly string[]][] = [];
@@ -127,6 +129,17 @@ test("what is purged in part is stale, open or not, and stays so", () => {
   expect(["/packed", "/open", "/several", "/none"].map((address) => s.expire(address, 5000))).toEqual([1, 1, 2, 0]);
   const until = (address: string): number[] => s.get(address)!.variants.map(({ times }) => times.freshUntil);
   expect([until("/packed"), until("/open"), until("/several")]).toEqual([[5000], [5000], [5000, 5000]]);
+});
+
+test("what is purged softly by its address stays stale when it is closed", async () => {
+  const s = answers();
+  s.put("http\na.example\n/\n", answersOf("a"));
+  const nothing = { tagged: () => [], discardFills() {}, forget() {}, left() {}, now: 5000 };
+  const purged = { ...nothing, store: s, alike: (address: string) => address };
+  expect(await purgeStored({ kind: "url", value: "http://a.example/", soft: true }, [PLAIN_KEY], purged)).toBe(1);
+  for (let at = 0; at < 100; at += 1) s.put(`/${at}`, answersOf("x".repeat(5000)));
+  for (let at = 0; at < 100; at += 1) for (let round = 0; round < 2; round += 1) s.get(`/${at}`);
+  expect(s.get("http\na.example\n/\n")!.variants.map(({ times }) => times.freshUntil)).toEqual([5000]);
 });
 
 test("a sweep goes over all in steps", () => {

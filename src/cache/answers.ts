@@ -1,12 +1,11 @@
 // What a worker has stored: the memory tier, in which answers lie packed. Those that are asked for are opened, and stay
 // so as long as others are not asked for more: a twentieth of the memory is for that.
-
-import { fullGC } from "bun:jsc";
 import { randomBytes } from "node:crypto";
 import { type Handle, ownMemory } from "../core/own-memory.ts";
 import { KeyHash } from "../engines/storage/key-hash.ts";
 import { MemoryStore, type MemoryStoreStats, NONE } from "../engines/storage/memory-store.ts";
 import type { Address } from "./entry.ts";
+import { Garbage } from "./garbage.ts";
 import { expirePacked, pack, packedAddress, packedBytes, packedExtra, unpack } from "./packed.ts";
 
 /** The part of the memory that open answers may take beside what they take packed. */
@@ -15,12 +14,6 @@ const OPEN_SHARE = 1 / 20;
 const PASSED_MAX = 8;
 /** An answer that is not packed. */
 const UNPACKED = 0;
-
-/**
- * Every so many answers that are stored, the collector takes back what fetching them has left. By itself it would wait
- * until that is as much as all that lives, in pages that it hardly gives back. It needs some 25 ms: 12 µs for a fetch.
- */
-const PUTS_BETWEEN = 2000;
 
 /** Told of each address that leaves because others need its room, with the rests of its keys. */
 export type OnAddressLeft = (address: string, extras: readonly string[]) => void;
@@ -46,7 +39,7 @@ export class Answers {
   readonly #closable = new Set<Open>();
   #openBytes = 0;
   #bytesMax: number;
-  #puts = 0;
+  readonly #garbage = new Garbage();
   #isClosed = false;
 
   constructor(bytesMax: number, onLeft: OnAddressLeft) {
@@ -150,8 +143,7 @@ export class Answers {
    */
   put(address: string, stored: Address): boolean {
     if (this.#isClosed) return false;
-    this.#puts += 1;
-    if (this.#puts % PUTS_BETWEEN === 0) setImmediate(fullGC);
+    this.#garbage.fetched();
     const packed = pack(address, stored);
     const bytes = packed === UNPACKED ? stored.bytes : packedBytes(packed);
     const open = this.#open.get(address);
@@ -162,7 +154,7 @@ export class Answers {
       return false;
     }
     if (slot !== NONE) this.#drop(slot, this.#store.value(slot));
-    this.#hash.of(address);
+    if (open !== undefined) this.#hash.of(address); // else it was looked for
     const { low, high } = this.#hash;
     const other = slot === NONE ? this.#store.find(low, high) : NONE;
     if (other !== NONE) this.#delete(other); // an address with the same hash

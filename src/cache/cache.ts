@@ -16,6 +16,7 @@ import { bypass, givePart, standIn } from "./bypass.ts";
 import type { Changes, Stamp } from "./changes.ts";
 import { deliver } from "./delivery.ts";
 import { type DiskCache, type Found, RECORD_BODY_MAX } from "./disk-cache.ts";
+import { deliverFromDisk } from "./disk-hit.ts";
 import { Encoder, type EncoderOwner } from "./encoded.ts";
 import { Address, Entry, isSameAnswer } from "./entry.ts";
 import type { Failure } from "./failures.ts";
@@ -114,6 +115,8 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
     const found = stored === undefined ? null : stored.select(place.extra, headers);
     const entry = found !== null && this.#changes.holds(found.stamp) ? found : null;
     if (entry !== null) return this.#use(x, upstream, rules, env, place, wants, address, entry);
+    const disk = rules.disk && !this.#isMarked(x, place) ? this.#disk : null;
+    if (disk !== null && deliverFromDisk(x, disk, rules, place, wants, this.#time.now())) return;
     const reason = stored === undefined ? "uri-miss" : "vary-miss";
     const visit = new Visit(x, env, upstream, rules, place, wants, reason, null, this.#encoder);
     if (!this.#lookOnDisk(visit)) this.#miss(visit);
@@ -217,11 +220,11 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
     // An answer to HEAD has nothing to store, and a client that forbids to store should not be waited for.
     if (x.request.method === "HEAD" && visit.stale !== null) this.#heads.expect(visit, visit.stale);
     if (x.request.method === "HEAD" || visit.wants.noStore) return this.pass(visit);
-    if (this.#fills.isFarFrom(keyOf(visit), visit)) return this.pass(visit);
+    if (this.#fills.isFarFrom(visit.key, visit)) return this.pass(visit);
     x.cacheResult = visit.stale === null ? "miss" : "expired";
     // Answers that are never fresh are of no use to those who wait for them.
     if (!visit.isNeverFresh) {
-      if (this.#fills.join(keyOf(visit), visit, this.#time.now())) return;
+      if (this.#fills.join(visit.key, visit, this.#time.now())) return;
       if (this.#neighbours?.ask(visit) === true) return;
     }
     const fill = this.#begin(visit);
@@ -231,13 +234,13 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
 
   /** Fetches an answer anew that is given out stale meanwhile, unless somebody does so already. */
   refresh(visit: Visit): void {
-    if (this.#fills.has(keyOf(visit)) || visit.x.request.method === "HEAD") return;
+    if (this.#fills.has(visit.key) || visit.x.request.method === "HEAD") return;
     if (this.#neighbours?.askBehind(visit) !== true) this.#begin(visit).start();
   }
 
   #begin(visit: Visit): Fill {
     const fill = new Fill(this, visit, visit.unconditional ? [] : this.#askAbout(visit));
-    this.#fills.add(keyOf(visit), fill);
+    this.#fills.add(visit.key, fill);
     return fill;
   }
 
@@ -293,7 +296,7 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
   }
 
   failed({ visit }: Fill, failure: Failure): void {
-    this.#known.failed(keyOf(visit), failure, this.now);
+    this.#known.failed(visit.key, failure, this.now);
   }
 
   replace({ visit, pathStamp }: Fill, before: Entry, after: Entry): void {
@@ -355,7 +358,7 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
   }
 
   tooLong({ visit }: Fill): void {
-    this.#known.tooLong(keyOf(visit), this.now);
+    this.#known.tooLong(visit.key, this.now);
   }
 
   again(visit: Visit): void {
@@ -384,7 +387,7 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
   /** Gives out what is stale, where another worker has found out that the server fails. */
   #giveUnasked(visit: Visit, now: number): boolean {
     const { x, env, wants, stale } = visit;
-    const failure = stale === null ? null : this.#known.failure(keyOf(visit), now);
+    const failure = stale === null ? null : this.#known.failure(visit.key, now);
     if (stale === null || failure === null || !mayStandIn(stale.times, wants, failure, now)) return false;
     standIn(x, env, stale, now, visit.offer(stale));
     return true;
@@ -396,7 +399,7 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
   }
 
   closed(fill: Fill): void {
-    if (this.#fills.delete(keyOf(fill.visit), fill)) this.#neighbours?.closed(fill);
+    if (this.#fills.delete(fill.visit.key, fill)) this.#neighbours?.closed(fill);
   }
 
   // ——— other workers
@@ -491,5 +494,3 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
     });
   }
 }
-
-const keyOf = ({ place, range }: Visit): string => place.address + place.extra + range;

@@ -25,16 +25,16 @@ const AT_ONCE_BYTES_MAX = 65_536;
  */
 const JOINED_BYTES = 32_768;
 /** Shorter content is copied behind the head; of other content the head is put in front, where there is room. */
-const ROOM_FROM = 8192;
+export const ROOM_FROM = 8192;
 
 /**
  * Whether the answer can be given out as it lies there: all of it, to a client that asks for no part and has no copy,
  * on a route where nothing changes answers, but for so many filters that have nothing to do with this one.
  */
-export function isPlain(x: Exchange, entry: Entry, idleFilters: number): boolean {
+export function isPlain(x: Exchange, length: number, idleFilters: number): boolean {
   const { headers, method } = x.request;
   return (
-    entry.body.length <= AT_ONCE_BYTES_MAX &&
+    length <= AT_ONCE_BYTES_MAX &&
     headers.added === null &&
     !headers.received(ID["if-none-match"]) &&
     !headers.received(ID["if-modified-since"]) &&
@@ -91,6 +91,7 @@ export function deliver(
   let parts = request.method === "GET" && entry.hasContent ? WHOLE : NOTHING;
   if (what.kind === "not-modified") {
     asNotModified(head);
+    x.unmodified = entry.storedHeaders;
     parts = NOTHING;
   } else if (what.kind === "unsatisfiable") {
     asUnsatisfiable(head, length);

@@ -2,10 +2,19 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { storedHead } from "../engines/cache/stored-head.ts";
 import { NO_VARY, type VaryRule } from "../engines/cache/vary.ts";
-import { type DiskRecord, ENTRY } from "../engines/storage/record.ts";
+import { type DiskRecord, ENTRY, encodeRecord, RecordView } from "../engines/storage/record.ts";
 import { ResponseHead } from "../http/message.ts";
 import { Body } from "./body.ts";
-import { countOf, diskEntryOf, entryOf, rulesEntry, rulesOf } from "./disk-answer.ts";
+import {
+  countOf,
+  diskEntryOf,
+  entryOf,
+  rulesEntry,
+  rulesOf,
+  type TimesInto,
+  viewHead,
+  viewTimes,
+} from "./disk-answer.ts";
 import type { DiskEntry } from "./disk-store.ts";
 import { Entry } from "./entry.ts";
 
@@ -64,6 +73,39 @@ test("an answer comes back as it was stored", () => {
       expect(after.validators).toEqual(before.validators);
     }),
   );
+});
+
+test("seen where it lies in its record, it is the same", () => {
+  const view = new RecordView();
+  const head = new ResponseHead();
+  const times: TimesInto = { ...answer(200, [], NO_VARY, []).times };
+  fc.assert(
+    fc.property(fieldsOf, fc.constantFrom(200, 404), fc.integer(), (fields, status, count) => {
+      const before = answer(status, fields, NO_VARY, []);
+      const bytes = encodeRecord(recordOf(diskEntryOf(before, count, Buffer.from("body"), NOW)));
+      const { errorUntil, downUntil } = times; // of no use for what is fresh
+      expect(view.read(bytes, bytes.length) && viewTimes(view, times)).toBe(count >>> 0);
+      expect(times).toEqual({ ...before.times, errorUntil, downUntil });
+      expect(viewHead(view, head, Buffer.alloc(8192))).toBe(true);
+      expect([head.status, head.reason, head.headers.entries()]).toEqual([
+        status,
+        before.reason,
+        before.freshHead().headers.entries(),
+      ]);
+      expect(view.bytes.toString("latin1", view.headEnd, view.bodyEnd)).toBe("body");
+    }),
+  );
+});
+
+test("what not every request gets is none to be seen so", () => {
+  const view = new RecordView();
+  const times: TimesInto = { ...answer(200, [], NO_VARY, []).times };
+  const rule: VaryRule = { names: ["x-a"], text: "x-a" };
+  for (const entry of [diskEntryOf(answer(200, [], rule, []), 1, NOTHING, NOW), rulesEntry(rule, [], 1, NOW)]) {
+    const bytes = encodeRecord(recordOf(entry));
+    expect(view.read(bytes, bytes.length)).toBe(true);
+    expect(viewTimes(view, times)).toBe(-1);
+  }
 });
 
 test("a record that names fields has the latest rule first, each once, and few of them", () => {

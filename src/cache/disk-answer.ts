@@ -7,10 +7,12 @@
 //
 // Where variants differ by Vary, the record of their key says by which fields, and each has a record of its own.
 import type { UseTimes } from "../engines/cache/freshness.ts";
+import { HEAD_ROOM_BYTES } from "../engines/cache/stored-head.ts";
 import { NO_VARY, type VaryRule } from "../engines/cache/vary.ts";
-import { type DiskRecord, ENTRY } from "../engines/storage/record.ts";
+import { type DiskRecord, ENTRY, type RecordView } from "../engines/storage/record.ts";
 import { HeaderBlock } from "../http/header-block.ts";
 import { idOfBytes } from "../http/header-names.ts";
+import type { ResponseHead } from "../http/message.ts";
 import type { Body } from "./body.ts";
 import type { Stamp } from "./changes.ts";
 import type { DiskEntry } from "./disk-store.ts";
@@ -43,36 +45,56 @@ const NEVER: UseTimes = {
 
 /** What is to be stored of an answer; `body` is its content, or nothing where a file has that. */
 export function diskEntryOf(entry: Entry, count: number, body: Buffer, now: number): DiskEntry {
-  const { status, reason, headers } = entry.stored;
-  const texts = [entry.rule.text, entry.key, entry.encoding, entry.language, reason].map((text) => Buffer.from(text));
-  const marks = headers.marks.subarray(0, headers.count * MARKS);
-  const meta = metaOf(entry.times, count, texts, marks.length * MARK_BYTES);
-  meta.writeUInt16LE(status, 48);
-  meta.writeUInt16LE(headers.count, 50);
-  const marksAt = meta.length - marks.length * MARK_BYTES;
-  for (const [at, mark] of marks.entries()) meta.writeInt32LE(mark, marksAt + at * MARK_BYTES);
-  const end = headers.count === 0 ? headers.bytes.length : headers.end;
-  const tags = Buffer.from(entry.tags.join(SPACE));
-  return { tags, meta, head: Buffer.from(headers.bytes.subarray(0, end)), body, storedAt: now };
+  const meta = Buffer.allocUnsafeSlow(metaBytes(entry));
+  writeMeta(meta, 0, entry, count);
+  const head = Buffer.from(entry.storedHeaders.bytes.subarray(0, headBytes(entry)));
+  return { tags: Buffer.from(entry.tags.join(SPACE)), meta, head, body, storedAt: now };
 }
 
-function metaOf(times: UseTimes, count: number, texts: readonly Buffer[], more: number): Buffer {
-  const bytes = texts.reduce((sum, { length }) => sum + length, FIXED_BYTES + more);
-  const meta = Buffer.alloc(bytes);
-  meta.writeDoubleLE(times.freshUntil, 0);
-  meta.writeDoubleLE(times.bornAt, 8);
-  meta.writeDoubleLE(times.refreshUntil, 16);
-  meta.writeDoubleLE(times.errorUntil, 24);
-  meta.writeDoubleLE(times.downUntil, 32);
-  meta.writeUInt32LE((times.mayBeStale ? MAY_BE_STALE : 0) | (times.immutable ? IMMUTABLE : 0), 40);
-  meta.writeInt32LE(count, 44);
-  let at = FIXED_BYTES;
-  for (const [index, text] of texts.entries()) {
-    meta.writeUInt16LE(text.length, TEXTS_AT + index * 2);
-    meta.set(text, at);
-    at += text.length;
-  }
-  return meta;
+/** Bytes of its head, and of its metadata. */
+export const headBytes = ({ storedHeaders, storedFields }: Entry): number => storedHeaders.lineStart(storedFields);
+export const metaBytes = ({ rule, key, encoding, language, reason, storedFields }: Entry): number =>
+  FIXED_BYTES +
+  textBytes(rule.text) +
+  textBytes(key) +
+  textBytes(encoding) +
+  textBytes(language) +
+  textBytes(reason) +
+  storedFields * MARKS * MARK_BYTES;
+
+/** Writes the metadata of an answer from there on. Returns where it ends. */
+export function writeMeta(into: Buffer, start: number, entry: Entry, count: number): number {
+  writeFixed(into, start, entry.times, count);
+  into.writeUInt16LE(entry.status, start + 48);
+  into.writeUInt16LE(entry.storedFields, start + 50);
+  let at = start + FIXED_BYTES;
+  at = writeText(into, start, 0, at, entry.rule.text);
+  at = writeText(into, start, 1, at, entry.key);
+  at = writeText(into, start, 2, at, entry.encoding);
+  at = writeText(into, start, 3, at, entry.language);
+  at = writeText(into, start, 4, at, entry.reason);
+  const { marks } = entry.storedHeaders;
+  const end = entry.storedFields * MARKS;
+  for (let mark = 0; mark < end; mark += 1) at = into.writeInt32LE(marks[mark]!, at);
+  return at;
+}
+
+function writeText(into: Buffer, start: number, index: number, at: number, text: string): number {
+  const length = text === "" ? 0 : into.write(text, at);
+  into.writeUInt16LE(length, start + TEXTS_AT + index * 2);
+  return at + length;
+}
+
+const textBytes = (text: string): number => (text === "" ? 0 : Buffer.byteLength(text));
+
+function writeFixed(into: Buffer, start: number, times: UseTimes, count: number): void {
+  into.writeDoubleLE(times.freshUntil, start);
+  into.writeDoubleLE(times.bornAt, start + 8);
+  into.writeDoubleLE(times.refreshUntil, start + 16);
+  into.writeDoubleLE(times.errorUntil, start + 24);
+  into.writeDoubleLE(times.downUntil, start + 32);
+  into.writeUInt32LE((times.mayBeStale ? MAY_BE_STALE : 0) | (times.immutable ? IMMUTABLE : 0), start + 40);
+  into.writeInt32LE(count, start + 44);
 }
 
 /** Whether the texts of an answer have room in its metadata: keys and fields of requests have their own limits. */
@@ -105,24 +127,82 @@ export function entryOf({ meta, head, tags }: DiskRecord, extra: string, stamp: 
     mayBeStale: (flags & MAY_BE_STALE) !== 0,
     immutable: (flags & IMMUTABLE) !== 0,
   };
-  const stored = { status: meta.readUInt16LE(48), reason, headers: fieldsOf(head, meta, at, fields) };
+  const stored = {
+    status: meta.readUInt16LE(48),
+    reason,
+    headers: fieldsOf(head, meta, at, fields),
+    room: HEAD_ROOM_BYTES,
+  };
   const variant = { rule: ruleOf(rule), key, encoding, language };
   const words = tags.length === 0 ? [] : tags.toString().split(SPACE);
   return new Entry(extra, variant, words, stamp, times, stored, body);
 }
 
+/** The times of an answer, to be filled in again and again. */
+export type TimesInto = { -readonly [K in keyof UseTimes]: UseTimes[K] };
+
+/**
+ * Reads the times and the count of changes of a record. -1 where it is not an answer that all requests for its key get
+ * as it lies there; else the count as a number from 0 on.
+ */
+export function viewTimes({ bytes, tagsEnd, metaEnd }: RecordView, times: TimesInto): number {
+  if (metaEnd - tagsEnd < FIXED_BYTES || bytes.readUInt16LE(tagsEnd + TEXTS_AT) > 0) return -1;
+  const flags = bytes.readUInt32LE(tagsEnd + 40);
+  if ((flags & BY_FIELDS) !== 0) return -1;
+  times.freshUntil = bytes.readDoubleLE(tagsEnd);
+  times.bornAt = bytes.readDoubleLE(tagsEnd + 8);
+  times.refreshUntil = bytes.readDoubleLE(tagsEnd + 16);
+  times.mayBeStale = (flags & MAY_BE_STALE) !== 0;
+  times.immutable = (flags & IMMUTABLE) !== 0;
+  return bytes.readUInt32LE(tagsEnd + 44);
+}
+
+/** Lays the head of a record out in `into`, with these lines behind it. False where it is of no form that is known. */
+export function viewHead(view: RecordView, head: ResponseHead, into: Buffer): boolean {
+  const { bytes, tagsEnd, metaEnd, headEnd } = view;
+  const fields = bytes.readUInt16LE(tagsEnd + 50);
+  const marksAt = metaEnd - fields * MARKS * MARK_BYTES;
+  let textsEnd = tagsEnd + FIXED_BYTES;
+  for (let index = 0; index < TEXTS; index += 1) textsEnd += bytes.readUInt16LE(tagsEnd + TEXTS_AT + index * 2);
+  if (marksAt !== textsEnd) return false;
+  bytes.copy(into, 0, metaEnd, headEnd);
+  head.reset();
+  head.status = bytes.readUInt16LE(tagsEnd + 48);
+  head.reason = bytes.toString("utf8", textsEnd - bytes.readUInt16LE(tagsEnd + TEXTS_AT + (TEXTS - 1) * 2), textsEnd);
+  head.lineAt = 0;
+  head.headers.reset(into);
+  pushMarked(head.headers, into, headEnd - metaEnd, bytes, marksAt, fields);
+  return true;
+}
+
+/** The fields in a buffer of their own. */
 function fieldsOf(head: Buffer, meta: Buffer, marksAt: number, count: number): HeaderBlock {
+  const bytes = Buffer.allocUnsafeSlow(head.length + HEAD_ROOM_BYTES);
+  head.copy(bytes);
   const headers = new HeaderBlock();
-  headers.reset(head);
+  headers.reset(bytes);
+  pushMarked(headers, bytes, head.length, meta, marksAt, count);
+  headers.end = head.length;
+  return headers;
+}
+
+/** Adds the fields of a head of `length` bytes, whose marks lie at `marksAt` of the metadata. */
+function pushMarked(
+  headers: HeaderBlock,
+  head: Buffer,
+  length: number,
+  meta: Buffer,
+  marksAt: number,
+  count: number,
+): void {
   for (let field = 0; field < count; field += 1) {
     const m = marksAt + field * MARKS * MARK_BYTES;
     const nameStart = meta.readInt32LE(m);
     const nameEnd = meta.readInt32LE(m + 4);
-    const lineEnd = field + 1 < count ? meta.readInt32LE(m + MARKS * MARK_BYTES) : head.length;
+    const lineEnd = field + 1 < count ? meta.readInt32LE(m + MARKS * MARK_BYTES) : length;
     const id = idOfBytes(head, nameStart, nameEnd);
     headers.push(id, nameStart, nameEnd, meta.readInt32LE(m + 8), meta.readInt32LE(m + 12), lineEnd);
   }
-  return headers;
 }
 
 const ruleOf = (text: string): VaryRule => (text === "" ? NO_VARY : { names: text.split(","), text });
@@ -138,7 +218,8 @@ export function rulesOf({ kind, meta, body }: DiskRecord): readonly VaryRule[] |
 /** A record that names a rule before those that were there. */
 export function rulesEntry(rule: VaryRule, before: readonly VaryRule[], count: number, now: number): DiskEntry {
   const texts = [rule, ...before.filter(({ text }) => text !== rule.text)].map(({ text }) => text);
-  const meta = metaOf(NEVER, count, [NOTHING, NOTHING, NOTHING, NOTHING, NOTHING], 0);
+  const meta = Buffer.alloc(FIXED_BYTES);
+  writeFixed(meta, 0, NEVER, count);
   meta.writeUInt32LE(BY_FIELDS, 40);
   const body = Buffer.from(texts.slice(0, RULES_MAX).join(RULES_BETWEEN));
   return { tags: NOTHING, meta, head: NOTHING, body, storedAt: now };

@@ -1,7 +1,7 @@
 // The disk tier as the cache of one worker sees it: answers in, answers out. Each has a record under its key; where
 // answers of a key differ by Vary, that record names the fields, and they have records of their own.
 import { selectVariant, type VaryRule, variantKey } from "../engines/cache/vary.ts";
-import { type DiskRecord, LARGE } from "../engines/storage/record.ts";
+import { type DiskRecord, LARGE, type RecordView } from "../engines/storage/record.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { type Backing, Body } from "./body.ts";
 import type { Stamp } from "./changes.ts";
@@ -68,6 +68,16 @@ export class DiskCache {
     const search: Search = { place, headers, stamp, purges, wasSeen };
     if (record instanceof Promise) return record.then((each) => each && this.#select(search, each));
     return this.#select(search, record);
+  }
+
+  /** As `DiskStore.view`, of the answer to a request where answers of its key do not differ. */
+  view({ address, extra }: Place, isOwn: boolean, into: RecordView): boolean {
+    return this.#store.view(address + extra, isOwn, into);
+  }
+
+  /** What was viewed last has been given out. */
+  used(): void {
+    this.#store.used();
   }
 
   #read(key: string): DiskRecord | null | Promise<DiskRecord | null> {

@@ -180,6 +180,11 @@ function syncFile(path: string): void {
 }
 
 function replaceFile(path: string, bytes: Buffer): void {
-  writeFileSync(path + UNFINISHED_ENDING, bytes, { mode: FILE_MODE, flush: true });
+  try {
+    writeFileSync(path + UNFINISHED_ENDING, bytes, { mode: FILE_MODE, flush: true });
+  } catch (error) {
+    rmSync(path + UNFINISHED_ENDING, { force: true }); // a full disk has no room for a part of it either
+    throw error;
+  }
   renameSync(path + UNFINISHED_ENDING, path);
 }

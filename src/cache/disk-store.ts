@@ -12,6 +12,7 @@ import {
   LARGE,
   RECORD_BYTES_MAX,
   type RecordKind,
+  type RecordView,
   recordBytes,
   TOMBSTONE,
 } from "../engines/storage/record.ts";
@@ -22,7 +23,7 @@ import type { DiskAnswer, DiskShare, DiskTask } from "./disk-message.ts";
 import type { SweepRule } from "./disk-sweep.ts";
 import { encodePointer, LargeBody, type LargePointer, LargeWriting, removeLarge } from "./large-file.ts";
 import { Seen } from "./seen.ts";
-import { readRecordBytes } from "./segment.ts";
+import { readRecordBytes, readRecordInto } from "./segment.ts";
 import { type SegmentFile, SegmentFiles } from "./segment-files.ts";
 
 /** Bytes that wait to be written, over all threads: a second of a slow disk. Beyond, entries are not stored. */
@@ -32,6 +33,9 @@ export const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
  * much as copying this many bytes that the system has in memory, which is where records that are hit mostly are.
  */
 const SYNC_BYTES_MAX = 65_536;
+
+/** A thread that reads nothing for a while lets go of segments that are gone within this time. */
+const FORGET_MS = 10_000;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -54,12 +58,15 @@ export class DiskStore {
   readonly #files: SegmentFiles;
   readonly #port: MessagePort;
   readonly #place = new Place();
+  /** What `view` reads into. */
+  readonly #bytes = Buffer.allocUnsafeSlow(SYNC_BYTES_MAX);
   readonly #waiting = new Map<number, (removed: number) => void>();
   #seen = new Seen(0);
   /** Whether the key that was looked for last was found here shortly before. */
   wasSeen = false;
   #asked = 0;
   #isEnded = false;
+  readonly #forgetting: NodeJS.Timeout;
 
   /** `port` is one of `DiskTier.connect`. */
   constructor(share: DiskShare, port: MessagePort) {
@@ -77,6 +84,8 @@ export class DiskStore {
     });
     port.on("close", () => this.#ended());
     port.unref(); // keeps nobody alive but who waits
+    this.#forgetting = setInterval(() => this.#files.forget(this.#board.oldestSegment), FORGET_MS);
+    this.#forgetting.unref();
   }
 
   /**
@@ -93,6 +102,29 @@ export class DiskStore {
     if (file === null) return null;
     if (place.bytes > SYNC_BYTES_MAX) return this.#getLater(key, file, place.offset, place.bytes, place.slot);
     return this.#checked(key, place.slot, readRecordBytes(file.fd, place.offset, place.bytes));
+  }
+
+  /**
+   * Reads what is stored under the key, where it is short and not to be kept in memory as well. False: `get` may have
+   * it. `isOwn`: the bytes are for the caller to keep; else the next call reads over them.
+   */
+  view(key: string, isOwn: boolean, into: RecordView): boolean {
+    const place = this.#place;
+    this.#hash.of(key);
+    const { low, high } = this.#hash;
+    if (!this.#board.isReady || !this.#index.find(low, high, place) || place.bytes > SYNC_BYTES_MAX) return false;
+    if (this.#seen.has(low, high)) return false;
+    const file = this.#files.get(place.segment, this.#board.oldestSegment);
+    const bytes = isOwn ? Buffer.allocUnsafeSlow(place.bytes) : this.#bytes;
+    if (file === null || !readRecordInto(bytes, file.fd, place.offset, place.bytes)) return false;
+    return into.read(bytes, place.bytes) && into.kind === ENTRY && into.isOf(key);
+  }
+
+  /** What was viewed last has been given out. */
+  used(): void {
+    this.#seen.note(this.#hash.low, this.#hash.high);
+    this.#index.touch(this.#place.slot);
+    this.#board.countHit();
   }
 
   /** Sets how much memory there is for what is found again and again. */
@@ -242,6 +274,7 @@ export class DiskStore {
 
   /** Closes files and port. Reads under way come to their end. */
   close(): void {
+    clearInterval(this.#forgetting);
     this.#files.close();
     this.#changes.close();
     this.#port.close();

@@ -27,6 +27,7 @@ import { BLOCK_BYTES, decodePointer } from "./large-file.ts";
 import { type LargeEntry, LargeFiles } from "./large-files.ts";
 import {
   createSegment,
+  cutOff,
   type OnRecord,
   openSegment,
   type Patch,
@@ -467,12 +468,13 @@ export class DiskWriter {
     this.#report();
   }
 
-  /** The segment that was written to may have rubbish at its end by now: nothing is appended to it any more. */
   #broken(error: unknown): void {
     this.#pausedUntil = this.#options.now() + PAUSE_MS;
     this.#options.onTrouble(`the disk tier of the cache cannot be written: ${textOf(error)}`);
-    if (this.#current !== null) closeSync(this.#current.fd);
+    const current = this.#current;
     this.#current = null;
+    if (current !== null && !cutOff(current)) this.#drop(current.segment.number);
+    else if (current !== null) this.#sync.sealed(current.segment.number);
     if ((error as NodeJS.ErrnoException).code === "ENOSPC" && this.#segments.length > 1)
       this.#drop(this.#segments[0]!.number);
   }
@@ -487,7 +489,7 @@ export class DiskWriter {
   }
 
   #report(): void {
-    this.#board.setOldestSegment(this.#segments[0]?.number ?? 0);
+    this.#board.setOldestSegment(this.#segments[0]?.number ?? this.#last + 1);
     this.#board.setSize(
       this.#index.entries,
       this.#segments.reduce((sum, { bytes }) => sum + bytes, this.#large.bytes),

@@ -6,6 +6,7 @@ import type { UseTimes } from "../engines/cache/freshness.ts";
 import type { StoredHead } from "../engines/cache/stored-head.ts";
 import { selectVariant, VARIANTS_MAX, type Variant, type VaryRule } from "../engines/cache/vary.ts";
 import type { CodingPolicy } from "../engines/compression/coding-policy.ts";
+import { pushFields } from "../http/copied-head.ts";
 import { HeaderBlock } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import { ResponseHead } from "../http/message.ts";
@@ -13,7 +14,6 @@ import type { ContentRange } from "../http/ranges.ts";
 import type { CodedBody } from "../pipeline/exchange.ts";
 import { Body } from "./body.ts";
 import type { Stamp } from "./changes.ts";
-import { pushFields } from "./copied-head.ts";
 import type { SharedAnswer } from "./peers.ts";
 
 const OWN_LINES = `Cache-Status: ${HIT_STATUS}\r\nAge: `;
@@ -21,6 +21,8 @@ const OWN_FIELDS = 2;
 const STATUS_NAME = "Cache-Status: ".indexOf(":");
 const STATUS_VALUE = STATUS_NAME + 2;
 const AGE_DIGITS_MAX = 10; // 2^31
+/** They lie behind the stored fields. */
+const OWN_BYTES = OWN_LINES.length + AGE_DIGITS_MAX + 2;
 /**
  * What an entry takes beside head and content: its objects, the marks of its fields, and what the heap keeps free for
  * them, as measured with 40,000 entries.
@@ -88,20 +90,16 @@ export class Entry implements Variant {
     this.times = times;
     this.validators = validatorsOf(stored.headers, times.bornAt);
     this.body = body;
-    const { headers } = stored;
-    const at = headers.count === 0 ? headers.bytes.length : headers.end;
-    const bytes = Buffer.allocUnsafeSlow(at + OWN_LINES.length + AGE_DIGITS_MAX + 2);
-    headers.bytes.copy(bytes, 0, 0, at);
-    bytes.latin1Write(OWN_LINES, at);
-    const head = new ResponseHead();
+    const head = new ResponseHead((stored.room ?? 0) >= OWN_BYTES ? stored.headers : withRoom(stored.headers));
+    const { headers } = head;
+    const at = headers.end;
+    headers.bytes.latin1Write(OWN_LINES, at);
     head.status = stored.status;
     head.reason = stored.reason;
     head.lineAt = 0;
-    head.headers.reset(bytes);
-    pushFields(headers, head.headers, headers.count, 0);
     const ageLine = at + OWN_LINES.indexOf("Age");
-    head.headers.push(0, at, at + STATUS_NAME, at + STATUS_VALUE, ageLine - 2, ageLine);
-    head.headers.push(ID.age, ageLine, ageLine + 3, ageLine + 5, ageLine + 5, ageLine + 7);
+    headers.push(0, at, at + STATUS_NAME, at + STATUS_VALUE, ageLine - 2, ageLine);
+    headers.push(ID.age, ageLine, ageLine + 3, ageLine + 5, ageLine + 5, ageLine + 7);
     this.#ageAt = ageLine + 5;
     this.#head = head;
   }
@@ -174,6 +172,17 @@ export class Entry implements Variant {
     return { status: this.#head.status, reason: this.#head.reason, headers };
   }
 
+  /** The same to be looked at: the first `storedFields` of these fields, with what lies before them. */
+  get storedHeaders(): HeaderBlock {
+    return this.#head.headers;
+  }
+  get storedFields(): number {
+    return this.#head.headers.count - OWN_FIELDS;
+  }
+  get reason(): string {
+    return this.#head.reason;
+  }
+
   /** As another worker can have it; `pieces` are none where the content is still to come. */
   share(pieces: readonly SharedArrayBuffer[] = this.body.shared()): SharedAnswer {
     const { headers, status, reason } = this.#head;
@@ -215,6 +224,18 @@ export class Entry implements Variant {
     headers.reset(this.#head.headers.bytes);
     pushFields(this.#head.headers, headers, this.#head.headers.count - OWN_FIELDS, 0);
   }
+}
+
+/** A copy with room for the lines of an entry. */
+function withRoom(stored: HeaderBlock): HeaderBlock {
+  const end = stored.count === 0 ? stored.bytes.length : stored.end;
+  const bytes = Buffer.allocUnsafeSlow(end + OWN_BYTES);
+  stored.bytes.copy(bytes, 0, 0, end);
+  const headers = new HeaderBlock();
+  headers.reset(bytes);
+  pushFields(stored, headers, stored.count, 0);
+  headers.end = end;
+  return headers;
 }
 
 /** The answers of one address, those that came last behind the others. */

@@ -46,6 +46,7 @@ export class Failures {
   }
 
   delete(key: string): void {
+    if (this.size === 0) return;
     this.#young.delete(key);
     this.#old.delete(key);
   }

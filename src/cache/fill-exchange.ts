@@ -2,12 +2,12 @@
 import { turnTime } from "../core/clock.ts";
 import type { TimerWheel } from "../core/timers.ts";
 import { CLIENT_CONDITIONS, conditionFor } from "../engines/cache/validation.ts";
+import { copiedRequest } from "../http/copied-head.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
 import { type Downstream, Exchange } from "../pipeline/exchange.ts";
 import type { ForwardEnvironment } from "../upstream/forward-environment.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { copiedRequest } from "./copied-head.ts";
 import type { Entry } from "./entry.ts";
 import type { CacheEnvironment, Visit } from "./visit.ts";
 
@@ -59,7 +59,8 @@ export class FillEnvironment implements ForwardEnvironment {
   answerSilence(_x: Exchange, responseMs: number): number {
     return responseMs;
   }
-  // A fetch asks for no other protocol.
+  // A fetch has no content, and asks for no other protocol.
+  cleanTrailers(): void {}
   tunnelOpened(): void {}
   tunnelClosed(): void {}
   tunnelIdle(): number {

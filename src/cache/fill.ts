@@ -14,6 +14,7 @@ import { isStaleStatus, isProvoked as provoked } from "../engines/cache/statuses
 import { storedHead } from "../engines/cache/stored-head.ts";
 import { type Admission, admit, type Refused } from "../engines/cache/storing.ts";
 import { selectVariant, variantOf } from "../engines/cache/vary.ts";
+import { copiedFields, copiedResponse } from "../http/copied-head.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ID } from "../http/header-names.ts";
 import type { ResponseHead } from "../http/message.ts";
@@ -22,7 +23,6 @@ import type { Reply } from "../pipeline/reply.ts";
 import { Body, type BodySource } from "./body.ts";
 import type { Stamp } from "./changes.ts";
 import { giveCollapsed } from "./collapsed.ts";
-import { copiedFields, copiedResponse } from "./copied-head.ts";
 import { deliver, send } from "./delivery.ts";
 import { Entry } from "./entry.ts";
 import type { Failure } from "./failures.ts";

@@ -1,7 +1,7 @@
 // What answers to HEAD tell of a stale answer to GET: that it holds again, or that it is out of date (RFC 9111 §4.3.5).
 import { freshen, headSays } from "../engines/cache/validation.ts";
+import { copiedResponse } from "../http/copied-head.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
-import { copiedResponse } from "./copied-head.ts";
 import { Entry } from "./entry.ts";
 import type { Visit } from "./visit.ts";
 

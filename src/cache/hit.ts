@@ -20,7 +20,7 @@ export function deliverHit(
 ): void {
   const { coding, idleFilters } = rules;
   const form = coding === null ? entry : readyForm(x, entry, coding);
-  if (form !== null && isPlain(x, form, idleFilters)) {
+  if (form !== null && isPlain(x, form.body.length, idleFilters)) {
     x.coded = form.count;
     return deliverPlain(x, form, now);
   }

@@ -153,8 +153,16 @@ export interface LargeFooter {
   readonly checksums: Uint32Array;
 }
 
-/** What lies behind the body, or null when the file is not as it was written. */
+/** What lies behind the body, or null when the file is not as it was written, or cannot be read. */
 function readFooter(fd: number): LargeFooter | null {
+  try {
+    return footerOf(fd);
+  } catch {
+    return null;
+  }
+}
+
+function footerOf(fd: number): LargeFooter | null {
   const { size } = fstatSync(fd);
   const footer = Buffer.alloc(FOOTER_BYTES);
   if (size < FOOTER_BYTES || readSync(fd, footer, 0, FOOTER_BYTES, size - FOOTER_BYTES) < FOOTER_BYTES) return null;

@@ -34,7 +34,7 @@ export class MissMarks {
   /** Whether it is noted for a request of a key. */
   covers(key: string, request: HeaderBlock, now: number): boolean {
     const noted = this.of(key, now);
-    if (noted === "few") return request.received(ID.cookie) || request.received(ID.authorization);
+    if (noted === "few") return request.personal || request.received(ID.cookie) || request.received(ID.authorization);
     return noted === "all";
   }
 
@@ -56,6 +56,7 @@ export class MissMarks {
   }
 
   delete(key: string): void {
+    if (this.size === 0) return;
     this.#young.delete(key);
     this.#old.delete(key);
   }

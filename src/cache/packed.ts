@@ -9,13 +9,15 @@ import { type Handle, ownMemory } from "../core/own-memory.ts";
 import { ENTRY } from "../engines/storage/record.ts";
 import { Body } from "./body.ts";
 import type { Stamp } from "./changes.ts";
-import { diskEntryOf, entryOf, fitsRecord } from "./disk-answer.ts";
+import { entryOf, fitsRecord, headBytes, metaBytes, writeMeta } from "./disk-answer.ts";
 import { Address, type Entry } from "./entry.ts";
 
 /** Longer content would be dear to copy for somebody who takes a part of it. */
 const CONTENT_BYTES_MAX = 65_536;
 const META_LENGTH_AT = 20;
 const FRONT_BYTES = 44;
+/** Bytes of one unit of a text. */
+const UTF8_MAX = 3;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -26,25 +28,34 @@ let scratch = Buffer.allocUnsafeSlow(CONTENT_BYTES_MAX + 16_384);
 export function pack(address: string, { variants }: Address): Handle {
   const entry = variants[0];
   if (entry === undefined || variants.length > 1 || !isSimple(entry)) return 0;
-  const { stamp, body } = entry;
-  const { meta, tags, head } = diskEntryOf(entry, stamp.disk, NOTHING, 0);
-  const [key, extra] = [Buffer.from(address), Buffer.from(entry.extra)];
-  const parts = [meta, key, extra, tags, head];
-  const length = parts.reduce((sum, part) => sum + part.length, FRONT_BYTES + body.length);
-  if (length > scratch.length) scratch = Buffer.allocUnsafeSlow(length);
+  const { stamp, body, extra } = entry;
+  const tags = entry.tags.length === 0 ? "" : entry.tags.join(" ");
+  const head = headBytes(entry);
+  const most = FRONT_BYTES + metaBytes(entry) + (address.length + extra.length + tags.length) * UTF8_MAX + head;
+  if (most + body.length > scratch.length) scratch = Buffer.allocUnsafeSlow(most + body.length);
   const bytes = scratch;
-  let at = bytes.writeInt32LE(length, 0);
-  at = bytes.writeInt32LE(stamp.slot, at);
-  at = bytes.writeInt32LE(stamp.count, at);
-  at = bytes.writeInt32LE(stamp.purges, at);
-  at = bytes.writeInt32LE(stamp.disk, at);
-  for (const part of [...parts, body]) at = bytes.writeInt32LE(part.length, at);
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
+  bytes.writeInt32LE(stamp.slot, 4);
+  bytes.writeInt32LE(stamp.count, 8);
+  bytes.writeInt32LE(stamp.purges, 12);
+  bytes.writeInt32LE(stamp.disk, 16);
+  let at = writeMeta(bytes, FRONT_BYTES, entry, stamp.disk);
+  bytes.writeInt32LE(at - FRONT_BYTES, META_LENGTH_AT);
+  at = writeText(bytes, at, address, META_LENGTH_AT + 4);
+  at = writeText(bytes, at, extra, META_LENGTH_AT + 8);
+  at = writeText(bytes, at, tags, META_LENGTH_AT + 12);
+  at += entry.storedHeaders.bytes.copy(bytes, at, 0, head);
+  bytes.writeInt32LE(head, META_LENGTH_AT + 16);
+  bytes.writeInt32LE(body.length, META_LENGTH_AT + 20);
   for (let piece = 0; piece < body.pieces; piece += 1) at += body.piece(piece)!.copy(bytes, at, 0, body.filled(piece));
-  return ownMemory.keep(bytes, length);
+  bytes.writeInt32LE(at, 0);
+  return ownMemory.keep(bytes, at);
+}
+
+/** Writes a text, and its length at `lengthAt`. Returns where it ends. */
+function writeText(bytes: Buffer, at: number, text: string, lengthAt: number): number {
+  const length = text === "" ? 0 : bytes.write(text, at);
+  bytes.writeInt32LE(length, lengthAt);
+  return at + length;
 }
 
 /** Whether nothing would be lost but what is made again as it is needed. */

@@ -1,5 +1,6 @@
 // The journal of purges, with a store in memory: who hears of what, and who has to forget everything.
 import { expect, test } from "bun:test";
+import type { SharedMap } from "../state/shared-map.ts";
 import type { Lock, SharedState } from "../state/shared-state.ts";
 import type { Purge } from "./purge.ts";
 import { type Position, PurgeJournal } from "./purge-journal.ts";
@@ -8,6 +9,7 @@ const purgeOf = (value: string): Purge => ({ kind: "tag", value, soft: false });
 
 /** A store that can be out of reach. */
 class MemoryState implements SharedState {
+  readonly counters = null;
   readonly values = new Map<string, string>();
   readonly listeners = new Set<(message: string) => void>();
   isDown = false;
@@ -49,6 +51,9 @@ class MemoryState implements SharedState {
     return async () => {
       this.listeners.delete(listener);
     };
+  }
+  map(): SharedMap {
+    throw new Error("the journal has no map");
   }
   async close(): Promise<void> {}
 }

@@ -49,6 +49,7 @@ function purgeAddresses(addresses: readonly string[], soft: boolean, tag: string
     const stored = of.store.peek(address);
     const entries = stored?.variants.filter((entry) => tag === "" || entry.tags.includes(tag)) ?? [];
     count += entries.length;
+    if (soft && entries.length === stored?.variants.length) of.store.expire(address, of.now); // packed ones as well
     for (const entry of entries) {
       if (soft) entry.expire(of.now);
       else stored!.remove(entry);

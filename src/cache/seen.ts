@@ -17,6 +17,11 @@ export class Seen {
     this.#prints = new Int32Array(slots);
   }
 
+  /** Whether a key was noted lately. */
+  has(low: number, high: number): boolean {
+    return this.#prints[low & (this.#prints.length - 1)] === (high | 0);
+  }
+
   /** Notes a key by its hash. Whether it was there already. */
   note(low: number, high: number): boolean {
     const slot = low & (this.#prints.length - 1);

@@ -51,8 +51,13 @@ export class SegmentFiles {
     for (const file of this.#open.values()) this.#done(file);
   }
 
-  #makeRoom(oldest: number): void {
+  /** Closes the files of segments that are gone: they take room on the disk until then. */
+  forget(oldest: number): void {
     for (const file of this.#open.values()) if (file.number < oldest) this.#done(file);
+  }
+
+  #makeRoom(oldest: number): void {
+    this.forget(oldest);
     if (this.#open.size < FILES_MAX) return;
     let first: SegmentFile | null = null;
     for (const file of this.#open.values()) if (first === null || file.number < first.number) first = file;

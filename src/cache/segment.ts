@@ -1,7 +1,7 @@
 // A segment of the disk tier as a file: a header of 16 bytes, and records behind one another. One is written at a time,
 // from its beginning to its end; what is written does not change any more.
 import { randomBytes } from "node:crypto";
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, rmSync, writevSync } from "node:fs";
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writevSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Place } from "../engines/storage/disk-index.ts";
 import {
@@ -69,6 +69,21 @@ export function writeAll(fd: number, buffers: readonly Buffer[], at: number): vo
     // Only a disk that has become full writes a part; the rest would fail as well.
     if (written < bytes) throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" });
     at += bytes;
+  }
+}
+
+/**
+ * Closes a segment whose last write has failed. What of that is there would be found at the next start, whatever has
+ * been purged meanwhile, so it goes. False: there is nothing else in it, or it cannot be cut off: the file has to go.
+ */
+export function cutOff({ segment, fd }: { readonly segment: Segment; readonly fd: number }): boolean {
+  try {
+    ftruncateSync(fd, segment.bytes);
+    return segment.bytes > SEGMENT_HEADER_BYTES;
+  } catch {
+    return false;
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -148,5 +163,14 @@ export function readGoodRecord(folder: string, place: Pick<Place, "segment" | "o
 export function readRecordBytes(fd: number, offset: number, bytes: number): Buffer | null {
   if (bytes < RECORD_HEADER_BYTES || bytes > RECORD_BYTES_MAX) return null;
   const buffer = Buffer.allocUnsafeSlow(bytes);
-  return readSync(fd, buffer, 0, bytes, offset) === bytes ? buffer : null;
+  return readRecordInto(buffer, fd, offset, bytes) ? buffer : null;
+}
+
+/** Reads a record into the first bytes of a buffer. False when the file has fewer, or cannot be read. */
+export function readRecordInto(buffer: Buffer, fd: number, offset: number, bytes: number): boolean {
+  try {
+    return readSync(fd, buffer, 0, bytes, offset) === bytes;
+  } catch {
+    return false; // a disk that fails is one that has nothing
+  }
 }

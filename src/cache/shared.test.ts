@@ -1,9 +1,9 @@
 // The small parts: marks of what is not stored, the time of day, what was changed, and what is purged.
 import { expect, test } from "bun:test";
+import { copiedRequest, copiedResponse } from "../http/copied-head.ts";
 import { RequestHead, ResponseHead } from "../http/message.ts";
 import { exchangeOf } from "../pipeline/exchange.fixture.ts";
 import { Changes } from "./changes.ts";
-import { copiedRequest, copiedResponse } from "./copied-head.ts";
 import { MissMarks } from "./miss-marks.ts";
 import { keyPrefix, purgeAddress } from "./purge.ts";
 import { WallTime } from "./wall-time.ts";

@@ -41,6 +41,7 @@ export class Visit implements RequestSink {
   /** The part that it is about (parts.ts); "" for the whole. */
   range = "";
   host: Host | null = null;
+  #key = "";
   readonly #encoder: Encoder;
 
   constructor(
@@ -63,6 +64,12 @@ export class Visit implements RequestSink {
     this.wants = wants;
     this.reason = reason;
     this.stale = stale;
+  }
+
+  /** What it is fetched under: the key of its place, and the part. */
+  get key(): string {
+    if (this.#key === "") this.#key = this.place.address + this.place.extra + this.range;
+    return this.#key;
   }
 
   /** What filters may take in place of an answer of this address; null for nothing. */

@@ -43,6 +43,7 @@ export class FileEntry {
   /** The whole file as an answer, once its bytes are there. */
   reply: Reply | null = null;
   #notModified: Reply | null = null;
+  #described: HeaderBlock | null = null;
   readonly hints: ResponseHead | null;
   /** Compressed copies beside it, in the order of CODINGS. */
   copies: readonly (FileEntry | null)[] | null = null;
@@ -86,6 +87,12 @@ export class FileEntry {
   get notModified(): Reply {
     this.#notModified ??= bodiless(304, this.#validating());
     return this.#notModified;
+  }
+
+  /** What the whole answer says, for those who look at a 304. */
+  get described(): HeaderBlock {
+    this.#described ??= HeaderBlock.of(this.fields);
+    return this.#described;
   }
 
   #validating(): Fields {

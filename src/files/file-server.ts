@@ -177,7 +177,10 @@ export class FileServer {
       const now = wallClock();
       const validators: Validators = { etag: entry.etag, lastModified: entry.lastModified, date: now };
       const verdict = evaluatePreconditions(request.method, headers, validators, now);
-      if (verdict === "not-modified") return env.answer(x, entry.notModified);
+      if (verdict === "not-modified") {
+        x.unmodified = entry.described;
+        return env.answer(x, entry.notModified);
+      }
       if (verdict === "failed") return env.answer(x, bodiless(412, []));
       const field = request.method === "GET" ? headers.getById(ID.range) : null;
       if (field !== null && rangeApplies(headers, validators, now)) range = requestedRanges(field, entry.size);

@@ -21,6 +21,8 @@ const PIECE_BYTES = 262_144;
 const PACED_BYTES_MIN = 4096;
 /** Of a piece that is not taken as a whole so much is queued: enough for the connection to say when to go on. */
 const QUEUED_BYTES = 81_920;
+/** The same where files are moved, which asks to be told when it is gone. */
+const REMINDER_BYTES = 4096;
 /** Bytes that one answer may send before others have their turn, however fast its client takes them. */
 const TURN_BYTES_MAX = 1_048_576;
 /**
@@ -129,8 +131,9 @@ export class FileStream implements RequestSink, ServeWaiter {
     if (movable <= 0 || this.#pace !== null) return this.#sendRead(direct, from, left);
     const moved = this.#move(direct!, from, Math.min(TURN_BYTES_MAX, movable));
     if (moved > 0 || this.#over) return moved;
-    // A little that waits in the connection has it say when to go on.
-    return this.#sendRead(direct, from, Math.min(QUEUED_BYTES, left));
+    // A little that waits in the connection has it say when to go on. It is copied, and what is moved is not.
+    const sent = this.#sendRead(direct, from, Math.min(REMINDER_BYTES, left));
+    return direct!.remind!() ? 0 : sent;
   }
 
   #move(direct: DirectOutput, from: number, length: number): number {

@@ -12,7 +12,16 @@ export interface StoredHead {
   readonly reason: string;
   /** `HTTP/1.1 200 OK\r\nname: value\r\n…` without the empty line; the marks point into it. */
   readonly headers: HeaderBlock;
+  /** Where it is for one answer alone: so many bytes behind its fields are free for that. */
+  readonly room?: number;
 }
+
+/** What is left free behind the fields: for two short lines. */
+export const HEAD_ROOM_BYTES = 64;
+const LENGTH_NAME = "Content-Length";
+const DATE_NAME = "Date";
+/** Room for these two with values of up to 29 characters. */
+const LINES_BYTES = 2 * (LENGTH_NAME.length + 29 + ": \r\n".length);
 
 // Age is counted anew whenever the answer is given out; the length is that of the body as it is stored.
 const NOT_STORED = skipSet(...HOP_BY_HOP, ID.age, ID["content-length"]).table;
@@ -40,10 +49,45 @@ export function storedHead(
   length: number,
   responseTime: number,
 ): StoredHead {
-  if (head.connectionNamesFields) removeNamedFields(head.headers);
-  const lines = linesOf(head.headers, NOT_STORED, (lower) => withheld.includes(lower));
-  if (!lines.some(({ id }) => id === ID.date)) lines.push(line("Date", formatHttpDate(responseTime)));
-  return laidOut(head.status, head.reason, lines, length);
+  const received = head.headers;
+  if (head.connectionNamesFields) removeNamedFields(received);
+  const start = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+  const bytes = Buffer.allocUnsafeSlow(start.length + received.maxLength() + LINES_BYTES + HEAD_ROOM_BYTES);
+  const headers = new HeaderBlock();
+  headers.reset(bytes);
+  let end = bytes.latin1Write(start, 0);
+  for (let at = 0; at < received.count; at += 1) {
+    if (received.removed[at] === 1 || NOT_STORED[received.ids[at]!] === 1) continue;
+    if (withheld.length > 0 && withheld.includes(received.nameAt(at).toLowerCase())) continue;
+    end = copyLine(received, at, headers, end);
+  }
+  for (const { name, value } of received.added ?? []) {
+    const lower = name.toLowerCase();
+    if (NOT_STORED[idOf(lower)] === 0 && !withheld.includes(lower)) end = writeLine(headers, end, name, value);
+  }
+  if (!headers.received(ID.date)) end = writeLine(headers, end, DATE_NAME, formatHttpDate(responseTime));
+  if (length >= 0) end = writeLine(headers, end, LENGTH_NAME, String(length));
+  return { status: head.status, reason: head.reason, headers, room: bytes.length - end };
+}
+
+/** Copies a line as it came. Returns where it ends. */
+function copyLine(from: HeaderBlock, at: number, to: HeaderBlock, end: number): number {
+  const { marks, ids } = from;
+  const m = at * 4;
+  const start = marks[m]!;
+  const shift = end - start;
+  const length = from.lineEnd(at) - start;
+  from.bytes.copy(to.bytes, end, start, start + length);
+  to.push(ids[at]!, end, marks[m + 1]! + shift, marks[m + 2]! + shift, marks[m + 3]! + shift, end + length);
+  return end + length;
+}
+
+/** Writes a line. Returns where it ends. */
+function writeLine(to: HeaderBlock, start: number, name: string, value: string): number {
+  const end = start + to.bytes.latin1Write(`${name}: ${value}\r\n`, start);
+  const valueAt = start + name.length + 2;
+  to.push(idOf(name.toLowerCase()), start, start + name.length, valueAt, end - 2, end);
+  return end;
 }
 
 /**

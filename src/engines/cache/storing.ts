@@ -128,10 +128,14 @@ function refusalOfAnswer(
   // Who knows the status obeys must-understand in place of no-store (RFC 9111 §5.2.2.3).
   if (directives.noStore && !directives.mustUnderstand) return "no-store";
   if (directives.private) return "private";
-  if (request.getById(ID.authorization) !== null && !isForAll(directives)) return "authorization";
+  if (hasCredentials(request) && !isForAll(directives)) return "authorization";
   const cookie = policy.setCookie === "refuse" && headers.getById(ID["set-cookie"]) !== null;
   return cookie && !directives.withheld.includes("set-cookie") ? "set-cookie" : null;
 }
+
+/** Whoever `auth` has found out is told to servers: their answers may be theirs alone, as those to Authorization. */
+const hasCredentials = (request: HeaderBlock): boolean =>
+  request.personal || request.getById(ID.authorization) !== null;
 
 /** RFC 9111 §3.5: what allows to store the answer to a request with credentials. */
 function isForAll({ public: isPublic, sharedMaxAge, mustRevalidate }: Instructions["directives"]): boolean {
@@ -177,7 +181,7 @@ const HIDDEN: ReadonlySet<string> = new Set(["2F", "5C", "3B", "23", "3F", "00",
  */
 function isUnsureForPath({ path, headers }: RequestHead, { source }: Lifetime): boolean {
   if (path === null || !hidesDelimiter(path)) return false;
-  return source !== "server" || headers.getById(ID.cookie) !== null || headers.getById(ID.authorization) !== null;
+  return source !== "server" || headers.getById(ID.cookie) !== null || hasCredentials(headers);
 }
 
 /** Whether the normalised path has a delimiter encoded. */

@@ -26,6 +26,7 @@ export const RECORD_BYTES_MAX = 1_500_000;
 
 /** A number of type double. */
 const FRESH_BYTES = 8;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export interface RecordHeader {
   readonly kind: RecordKind;
@@ -136,28 +137,59 @@ export function readRecordHeader(bytes: Buffer, at: number): RecordHeader | null
   return lengthOf(header) <= RECORD_BYTES_MAX ? header : null;
 }
 
+/** Where the parts of a record lie in a buffer that it begins. A caller has one of these, which `read` fills in. */
+export class RecordView {
+  kind: RecordKind = TOMBSTONE;
+  bytes: Buffer = NO_BYTES;
+  keyEnd = 0;
+  tagsEnd = 0;
+  metaEnd = 0;
+  headEnd = 0;
+  bodyEnd = 0;
+  storedAt = 0;
+
+  /** Whether the first `length` of `bytes` begin with a record, all of which is what was written. */
+  read(bytes: Buffer, length: number): boolean {
+    const header = readRecordHeader(bytes, 0);
+    if (header === null || length < lengthOf(header)) return false;
+    this.kind = header.kind;
+    this.bytes = bytes;
+    this.keyEnd = RECORD_HEADER_BYTES + header.keyBytes;
+    this.tagsEnd = this.keyEnd + header.tagsBytes;
+    this.metaEnd = this.tagsEnd + header.metaBytes;
+    this.headEnd = this.metaEnd + header.headBytes;
+    this.bodyEnd = this.headEnd + header.bodyBytes;
+    this.storedAt = header.storedAt;
+    return (
+      crc32(bytes.subarray(RECORD_HEADER_BYTES, this.headEnd)) === header.frontChecksum &&
+      crc32(bytes.subarray(this.headEnd, this.bodyEnd)) === header.bodyChecksum
+    );
+  }
+
+  /** Whether it is of this key: others may have the same hash. */
+  isOf(key: string): boolean {
+    return this.bytes.toString("utf8", RECORD_HEADER_BYTES, this.keyEnd) === key;
+  }
+}
+
+const decoded = new RecordView();
+
 /**
  * The record in the first of `bytes`, whose parts are pieces of them; null when any byte of it is not what was written.
  * Bytes behind the record are not looked at.
  */
 export function decodeRecord(bytes: Buffer): DiskRecord | null {
-  const header = readRecordHeader(bytes, 0);
-  if (header === null || bytes.length < lengthOf(header)) return null;
-  const keyEnd = RECORD_HEADER_BYTES + header.keyBytes;
-  const tagsEnd = keyEnd + header.tagsBytes;
-  const metaEnd = tagsEnd + header.metaBytes;
-  const headEnd = metaEnd + header.headBytes;
-  if (crc32(bytes.subarray(RECORD_HEADER_BYTES, headEnd)) !== header.frontChecksum) return null;
-  const body = bytes.subarray(headEnd, headEnd + header.bodyBytes);
-  if (crc32(body) !== header.bodyChecksum) return null;
+  if (!decoded.read(bytes, bytes.length)) return null;
+  const { kind, keyEnd, tagsEnd, metaEnd, headEnd, bodyEnd, storedAt } = decoded;
+  decoded.bytes = NO_BYTES;
   return {
-    kind: header.kind,
+    kind,
     key: bytes.subarray(RECORD_HEADER_BYTES, keyEnd),
     tags: bytes.subarray(keyEnd, tagsEnd),
     meta: bytes.subarray(tagsEnd, metaEnd),
     head: bytes.subarray(metaEnd, headEnd),
-    body,
-    storedAt: header.storedAt,
+    body: bytes.subarray(headEnd, bodyEnd),
+    storedAt,
   };
 }
 
