@@ -279,18 +279,18 @@ describe("what cannot be loaded", () => {
   });
 });
 
-test("phase 2 in steps decides as at once", () => {
-  const rules = Array.from({ length: 60 }, (_, at) => `SecRule ARGS "@streq ${at}" "id:${at + 1},pass,setvar:tx.n=+1"`);
-  const tx = transactionOf(`${rules.join("\n")}\nSecRule TX:n "@ge 2" "id:99,deny"`);
-  tx.begin({
-    ...{ id: "1", method: "POST", target: "/?a=3&b=57", protocol: "HTTP/1.1", remoteAddress: "192.0.2.1" },
-    ...{ remotePort: 1, serverAddress: "192.0.2.2", serverPort: 80 },
-  });
-  tx.requestHeader(...FORM);
-  tx.requestHead();
-  tx.requestPiece(Buffer.from(`x=${"y".repeat(120_000)}`));
-  tx.beginRequestBody();
-  let steps = 1;
-  while (tx.stepRequestBody()) steps += 1;
-  expect([steps, tx.interruption?.rule]).toEqual([3, 99]);
+test("a dollar sign is the very end, as ModSecurity compiles it", () => {
+  const tx = transactionOf('SecRule ARGS "@rx ^a$" "id:1,phase:1,deny"');
+  expect(inspect(tx, { target: "/?x=a" }).interruption?.rule).toBe(1);
+  expect(inspect(tx, { target: "/?x=a%0a" }).interruption).toBeNull();
+});
+
+test("an expression that gives up is told to the rules after it, each time", () => {
+  const rules = `SecRule ARGS "@rx ^(a*)(a*)(a*)(a*)\\1\\2\\3\\4b" "id:1,phase:1,deny"
+SecRule TX:/^MSC_/ "!@streq 0" "id:2,phase:1,pass"
+SecRule MSC_PCRE_LIMITS_EXCEEDED "@eq 1" "id:3,phase:1,deny"`;
+  const tx = transactionOf(rules);
+  const hopeless = { target: `/?x=${"a".repeat(3001)}c${"a".repeat(10)}b` };
+  for (let round = 0; round < 2; round += 1) expect(idsOf(inspect(tx, hopeless))).toEqual([2, 3]);
+  expect(idsOf(inspect(tx, { target: "/?x=ccb" }))).toEqual([]);
 });

@@ -93,8 +93,8 @@ function requestOf(rng: Rng): TestRequest {
   };
 }
 
-function shown(tx: Transaction, request: TestRequest): string {
-  const { matches, interruption } = inspect(tx, request);
+function shown(tx: Transaction, request: TestRequest, most?: number): string {
+  const { matches, interruption } = inspect(tx, request, most);
   const said = matches.map(({ rule, variable, data, count }) => `${rule.id} ${variable} ${data} ${count}`);
   return JSON.stringify([said, interruption]);
 }
@@ -109,6 +109,18 @@ export function prefilterLaw(rng: Rng): void {
     const request = requestOf(rng);
     const [with_, without] = [shown(quick!, request), shown(slow!, request)];
     if (with_ !== without) throw new Error(`${rules}\n${JSON.stringify(request)}\nwith ${with_}\nwithout ${without}`);
+  }
+}
+
+/** A transaction that is run in steps, however short they are, says the same as one that is run at once. */
+export function stepsLaw(rng: Rng): void {
+  const rules = rulesOf(rng);
+  const [whole, cut] = [0, 1].map(() => new Transaction(programOf(rules), new TestHost()));
+  for (let round = 0; round < 2; round += 1) {
+    const request = requestOf(rng);
+    const most = 1 + rng.below(rng.oneIn(2) ? 100 : 5000);
+    const [at, steps] = [shown(whole!, request), shown(cut!, request, most)];
+    if (at !== steps) throw new Error(`${rules}\n${JSON.stringify(request)}\nat once ${at}\nby ${most} ${steps}`);
   }
 }
 
@@ -138,6 +150,7 @@ export function triggersLaw(rng: Rng): void {
 if (import.meta.main) {
   runAlone("waf", (rng) => {
     prefilterLaw(rng);
+    stepsLaw(rng);
     triggersLaw(rng);
   });
 }

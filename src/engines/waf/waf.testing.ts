@@ -35,8 +35,12 @@ export class TestHost implements Host {
 export const programOf = (text: string, options: CompileOptions = {}): Program =>
   compileRules([{ file: "test.conf", text }], options).program;
 
-/** All five phases of one request; phases after a decision are left out as the proxy does. */
-export function inspect(tx: Transaction, request: TestRequest): Report {
+/**
+ * All five phases of one request; phases after a decision are left out as the proxy does.
+ *
+ * @param most the work of a step, for phases that are run in steps
+ */
+export function inspect(tx: Transaction, request: TestRequest, most = Number.POSITIVE_INFINITY): Report {
   tx.begin({
     id: "id-1",
     method: request.method ?? "GET",
@@ -48,15 +52,19 @@ export function inspect(tx: Transaction, request: TestRequest): Report {
     serverPort: 80,
   });
   for (const [name, value] of request.headers ?? []) tx.requestHeader(name, value);
-  tx.requestHead();
+  tx.beginRequestHead();
+  while (tx.step(most));
   if (request.body !== undefined && tx.wantsRequestBody) tx.requestPiece(Buffer.from(request.body, "latin1"));
-  tx.requestBody();
+  tx.beginRequestBody();
+  while (tx.step(most));
   for (const [name, value] of request.responseHeaders ?? []) tx.responseHeader(name, value);
-  tx.responseHead(request.status ?? 200, "HTTP/1.1");
+  tx.beginResponseHead(request.status ?? 200, "HTTP/1.1");
+  while (tx.step(most));
   if (request.responseBody !== undefined && tx.wantsResponseBody) {
     tx.responsePiece(Buffer.from(request.responseBody, "latin1"));
   }
-  tx.responseBody();
+  tx.beginResponseBody();
+  while (tx.step(most));
   return tx.logging(request.status ?? 200);
 }
 

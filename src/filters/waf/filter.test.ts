@@ -3,11 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { wafSchema } from "../../config/schema-waf.ts";
+import type { WafRecord } from "../../pipeline/events.ts";
 import { exchangeOf } from "../../pipeline/exchange.fixture.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { type Shared, UNSHARED } from "../../pipeline/shared.ts";
 import { contextOf } from "../context.testing.ts";
 import { waf } from "./filter.ts";
+import { Firewall } from "./firewall.ts";
+import { loadRules, ruleWarnings } from "./rule-files.ts";
+import { readable } from "./secrets.ts";
 
 const BROWSER = [
   ["Host", "example.com"],
@@ -16,6 +20,8 @@ const BROWSER = [
 ] as const;
 
 interface Told {
+  readonly events?: WafRecord[];
+  readonly audit?: string[];
   readonly counts: string[];
   readonly lines: Readonly<Record<string, string | number>>[];
 }
@@ -25,6 +31,8 @@ function filterOf(config: object, told: Told = { counts: [], lines: [] }) {
     ...UNSHARED,
     count: (name, labels) => void told.counts.push(`${name} ${labels.join(" ")}`),
     tell: (_message, fields) => void told.lines.push(fields),
+    event: (event) => void (event.kind === "waf" && told.events?.push(event)),
+    lines: () => ({ write: (line) => void told.audit?.push(line) }),
   };
   const [filter] = waf.compile({ waf: wafSchema.parse(config) }, contextOf({ shared }));
   return filter!;
@@ -164,5 +172,116 @@ describe("files", () => {
       expect(() => filterOf({ rules: [join(folder, "none.conf")] })).toThrow(/there is no file .*none\.conf/);
       expect(() => filterOf({ crs: join(folder, "crs") })).toThrow(/there are no rules in .*crs/);
     });
+  });
+});
+
+describe("exclusions", () => {
+  const ATTACK = "/x?q=%3Cscript%3Ealert(1)%3C/script%3E";
+  const CASES: readonly (readonly [name: string, exclude: unknown[], inQ: string, inP: string])[] = [
+    ["an id", [990502], "", ""],
+    ["a range", ["990500-990599"], "", ""],
+    ["a rule as an object", [{ rule: 990502 }], "", ""],
+    ["a rule for one argument", [{ rule: 990502, target: "ARGS:q" }], "", "waf.blocked"],
+    ["a range for arguments by an expression", [{ rule: "990500-990599", target: "ARGS:/^p$/" }], "waf.blocked", ""],
+    ["another argument", [{ rule: 990502, target: "ARGS:x" }], "waf.blocked", "waf.blocked"],
+  ];
+  for (const [name, exclude, inQ, inP] of CASES) {
+    test(name, () => {
+      const filter = filterOf({ exclude });
+      expect([codeOf(filter, ATTACK), codeOf(filter, ATTACK.replace("q=", "p="))]).toEqual([inQ, inP]);
+    });
+  }
+  test("by a tag, of files of rules", () => {
+    const folder = mkdtempSync(join(tmpdir(), "waf-"));
+    const file = join(folder, "my.conf");
+    writeFileSync(file, `SecRule ARGS "@contains x" "id:1,deny,tag:'own.rule'"\n`);
+    expect(codeOf(filterOf({ rules: [file] }), "/?a=x")).toBe("waf.blocked");
+    expect(codeOf(filterOf({ rules: [file], exclude: [{ tag: "own.rule" }] }), "/?a=x")).toBe("");
+    expect(codeOf(filterOf({ rules: [file], exclude: [{ tag: "ownXrule" }] }), "/?a=x")).toBe("waf.blocked");
+    expect(codeOf(filterOf({ rules: [file], exclude: [{ tag: "own.rule", target: "ARGS:a" }] }), "/?a=x&b=1")).toBe("");
+    rmSync(folder, { recursive: true });
+  });
+  test("that cannot be are refused where they stand, and those that find nothing remarked on", () => {
+    const compile = (exclude: unknown[]) => () => filterOf({ exclude });
+    expect(compile([1, { rule: 1, target: "NOPE:a" }])).toThrow("there is no variable NOPE");
+    expect(compile([{ rule: 1, target: "ARGS:/(/" }])).toThrow("this parenthesis is never closed");
+    const config = wafSchema.parse({ exclude: [{ rule: 7, target: "ARGS:a" }], dryRun: { rules: ["nobody", 990502] } });
+    expect(ruleWarnings(config)).toEqual([
+      { path: ["exclude", 0], message: "7 finds no rule" },
+      { path: ["dryRun", "rules", 0], message: "nobody finds no rule" },
+    ]);
+  });
+});
+
+describe("what is only tried", () => {
+  const ATTACK = "/x?q=%3Cscript%3Ealert(1)%3C/script%3E";
+  const run = (config: object, target: string): [code: string, told: Told & { events: WafRecord[] }] => {
+    const told = { counts: [], lines: [], events: [] };
+    return [codeOf(filterOf(config, told), target), told];
+  };
+
+  test("rules neither decide nor count", () => {
+    const [code, { counts, events }] = run({ dryRun: { rules: ["990500-990599"] } }, ATTACK);
+    expect([code, counts]).toEqual(["", ["sluice_waf_matches_total 990502 detect"]]);
+    expect(events).toMatchObject([{ decision: "detect", score: 0, triedScore: 5, matches: [{ dry: true, score: 5 }] }]);
+  });
+  test("rules beside those that block", () => {
+    const [code, { counts }] = run({ dryRun: { rules: [990502] } }, `${ATTACK}&p=../../x`);
+    expect(code).toBe("waf.blocked");
+    expect(counts).toContain("sluice_waf_matches_total 990502 detect");
+    expect(counts).toContain("sluice_waf_matches_total 990900 block");
+  });
+  test("a lower threshold", () => {
+    expect(run({ threshold: 10, dryRun: { threshold: 5 } }, ATTACK)[1].events[0]!.decision).toBe("detect");
+    expect(run({ threshold: 10, dryRun: { threshold: 6 } }, ATTACK)[1].events[0]!.decision).toBe("pass");
+  });
+  test("a share of the requests is looked at", () => {
+    let chance = 0;
+    const config = wafSchema.parse({ sample: "25%" });
+    const firewall = new Firewall(loadRules(config), config, "r", UNSHARED, () => chance);
+    const looked = [0, 0.2, 0.25, 0.9].map((at) => {
+      chance = at;
+      return firewall.looks();
+    });
+    expect(looked).toEqual([true, true, false, false]);
+  });
+});
+
+describe("what is told", () => {
+  test("has no secrets: neither under their names, nor as parts of something else", () => {
+    const told = { counts: [], lines: [], events: [], audit: [] };
+    const filter = filterOf({ audit: { path: "/a", parts: "ABCFHIJKZ", only: "all", redact: ["x-mine"] } }, told);
+    codeOf(filter, "/x?password=%3Cscript%3Ealert(1)%3C/script%3E&q=%3Cscript%3Emysecretvalue", [
+      ["Authorization", "Bearer mysecretvalue"],
+      ["X-Mine", "minealone"],
+      ["Cookie", "a=cookievalue; b=%3Cscript%3Ealert(2)%3C/script%3E"],
+    ]);
+    const all = JSON.stringify(told);
+    expect(all).not.toMatch(/mysecretvalue|minealone|cookievalue|alert\(/);
+    expect(all).toContain("ARGS:password");
+    const { transaction } = JSON.parse((told.audit as string[])[0]!);
+    expect(transaction.request.headers).toMatchObject({ Authorization: "***", Cookie: "***", "X-Mine": "***" });
+    expect(transaction.request.uri).toBe("/x?password=***&q=%3Cscript%3E***");
+  });
+  test("of a request without a match, in the audit log alone, where all are wanted", () => {
+    const lines = (only: string | undefined): number => {
+      const told = { counts: [], lines: [], events: [], audit: [] };
+      codeOf(filterOf({ audit: { path: "/a", only } }, told), "/honest");
+      expect([told.counts.length, told.events.length]).toEqual([0, 0]);
+      return told.audit.length;
+    };
+    expect([lines("all"), lines("relevant"), lines(undefined)]).toEqual([1, 0, 0]);
+  });
+  test("in lines that have an end, whatever is sent", () => {
+    const told = { counts: [], lines: [], events: [], audit: [] };
+    const filter = filterOf({ audit: { path: "/a", parts: "ABCFHZ" } }, told);
+    const headers = Array.from({ length: 90 }, (_, n) => [`X-${n}`, `\x01${"\xff".repeat(2000)}`] as const);
+    codeOf(filter, "/x?q=%3Cscript%3Ealert(1)%3C/script%3E", headers);
+    const [line] = told.audit as string[];
+    expect(Buffer.byteLength(line!)).toBeLessThan(65_536);
+    expect(JSON.parse(line!).transaction).toMatchObject({ cut: true, sluice: { decision: "block" } });
+  });
+  test("in letters, where bytes mean some", () => {
+    expect(readable(Buffer.from("grüße").latin1Slice())).toBe("grüße");
   });
 });

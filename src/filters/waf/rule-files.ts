@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { CompileError } from "../../config/compile-error.ts";
 import type { WafConfig } from "../../config/schema-waf.ts";
-import { compileRules, type RuleSet, SecLangError } from "../../engines/waf/index.ts";
+import { compileRules, type RuleSet, SecLangError, targetProblem } from "../../engines/waf/index.ts";
 import { STARTER_RULES } from "./starter-rules.ts";
 
 interface Source {
@@ -28,7 +29,7 @@ interface Loaded {
   readonly read: ReadonlyMap<string, string | null>;
 }
 
-/** Compiles what the configuration names. Throws RangeError with what is wrong and where. */
+/** Compiles what the configuration names. Throws RangeError with what is wrong and where, or CompileError. */
 export function loadRules(config: WafConfig): RuleSet {
   const sources = sourcesOf(config);
   const key = createHash("sha256")
@@ -44,7 +45,9 @@ export function loadRules(config: WafConfig): RuleSet {
         requestBodyNoFilesLimit: config.body,
         requestBodyLimitAction: "process-partial",
         responseBodyAccess: config.responses,
+        auditParts: "ABFHZ",
       },
+      dry: config.dryRun?.rules ?? [],
       include: (pattern, from) => included(resolve(dirname(from), pattern), read),
       data: (name, from) => textOf(resolve(dirname(from), name), read),
     });
@@ -52,9 +55,31 @@ export function loadRules(config: WafConfig): RuleSet {
     kept.set(key, { rules, read });
     return rules;
   } catch (error) {
-    if (error instanceof SecLangError) throw new RangeError(error.message);
-    throw error;
+    throw error instanceof SecLangError ? configError(error) : error;
   }
+}
+
+/** What an entry of `exclude` is to blame for is said of it. */
+function configError({ message, place }: SecLangError): RangeError | CompileError {
+  const entry = ENTRY.exec(place.file);
+  if (entry === null) return new RangeError(message);
+  return new CompileError(message.slice(message.indexOf(": ") + 2), ["exclude", Number(entry[1])]);
+}
+
+const ENTRY = /^exclude\[(\d+)\]$/;
+
+/**
+ * What there is to remark on the rules of a configuration, each with the keys that are to blame. Rules that others have
+ * written, and that are as they were delivered, are left alone.
+ */
+export function ruleWarnings(config: WafConfig): { path: (string | number)[]; message: string }[] {
+  const { crs } = config;
+  const own = loadRules(config).warnings.filter((text) => crs === undefined || !text.startsWith(crs));
+  return own.map((text) => {
+    const entry = /^(exclude|dryRun\.rules)\[(\d+)\]:1:1: (?:Sec\w+ )?(.*)$/.exec(text);
+    if (entry === null) return { path: [], message: text };
+    return { path: [...entry[1]!.split("."), Number(entry[2])], message: entry[3]! };
+  });
 }
 
 const isSame = (read: ReadonlyMap<string, string | null>): boolean =>
@@ -81,6 +106,7 @@ function sourcesOf(config: WafConfig): Source[] {
     ...(config.crs === undefined ? [] : rulesOf(config.crs)),
     ...(starter ? [{ file: "starter rules", text: STARTER_RULES }] : []),
     { file: "settings of the route", text: lastWord(config) },
+    ...config.exclude.map((each, at) => ({ file: `exclude[${at}]`, text: exclusionOf(each, at) })),
   ];
 }
 
@@ -108,12 +134,14 @@ function setupOf(folder: string): Source[] {
 }
 
 // Ids from 990,000 on are not given out by the registry of rule ids; the starter rules have them too.
-function settingsOf({ paranoia, threshold }: WafConfig): string {
+function settingsOf({ paranoia, threshold, dryRun }: WafConfig): string {
+  // What runs, beside what counts: version 4 calls it detection, version 3 executing.
+  const run = Math.max(paranoia, dryRun?.paranoia ?? paranoia);
   const names: readonly (readonly [string, number])[] = [
     ["tx.blocking_paranoia_level", paranoia],
-    ["tx.detection_paranoia_level", paranoia],
+    ["tx.detection_paranoia_level", run],
     ["tx.paranoia_level", paranoia],
-    ["tx.executing_paranoia_level", paranoia],
+    ["tx.executing_paranoia_level", run],
     ["tx.inbound_anomaly_score_threshold", threshold],
     ["tx.threshold", threshold],
   ];
@@ -123,12 +151,15 @@ ${BASICS}`;
 }
 
 /**
- * Without a file of settings, versions 3 and 4 refuse all requests until tx.crs_setup_version is there. What the rules
- * cannot see as it is must not get past them: bodies that cannot be read, forms that can be read in two ways, and
- * arguments and cookies beyond the limit (1000), which are not compared. ModSecurity's recommended settings are alike.
+ * Without a file of settings, versions 3 and 4 refuse all requests until tx.crs_setup_version is there, and version 3
+ * knows nothing of HTTP/3. What the rules cannot see as it is must not get past them: bodies that cannot be read, forms
+ * that can be read in two ways, and arguments and cookies beyond the limit (1000), which are not compared.
+ * ModSecurity's recommended settings are alike.
  */
 const BASICS = String.raw`
 SecRule &TX:crs_setup_version "@eq 0" "id:990002,phase:1,pass,nolog,setvar:tx.crs_setup_version=400"
+SecRule &TX:allowed_http_versions "@eq 0" \
+  "id:990008,phase:1,pass,nolog,setvar:'tx.allowed_http_versions=HTTP/1.0 HTTP/1.1 HTTP/2 HTTP/2.0 HTTP/3 HTTP/3.0'"
 SecRule REQBODY_ERROR "!@eq 0" \
   "id:990003,phase:2,deny,t:none,severity:CRITICAL,msg:'The body cannot be read: %{REQBODY_ERROR_MSG}'"
 SecRule MULTIPART_STRICT_ERROR "@eq 1" \
@@ -137,10 +168,29 @@ SecRule &ARGS "@ge 1000" "id:990005,phase:2,deny,t:none,severity:CRITICAL,msg:'M
 SecRule &REQUEST_COOKIES "@ge 1000" "id:990006,phase:1,deny,t:none,severity:CRITICAL,msg:'More cookies than are compared'"
 `;
 
+/** As ModSecurity's recommended settings have it: nobody knows what a value is that took an expression too long. */
+const LAST = String.raw`
+SecRule TX:MSC_PCRE_LIMITS_EXCEEDED "@eq 1" \
+  "id:990007,phase:2,deny,t:none,severity:CRITICAL,msg:'An expression took too many steps'"
+`;
+
 /** What the configuration says holds, whatever the files say. */
-function lastWord({ mode, exclude }: WafConfig): string {
-  const removed = exclude.length === 0 ? "" : `SecRuleRemoveById ${exclude.join(" ")}\n`;
-  return `SecRuleEngine ${mode === "block" ? "On" : "DetectionOnly"}\nSecRequestBodyAccess On\n${removed}`;
+function lastWord({ mode, audit }: WafConfig): string {
+  const lines = [`SecRuleEngine ${mode === "block" ? "On" : "DetectionOnly"}`, "SecRequestBodyAccess On"];
+  if (audit?.parts !== undefined) lines.push(`SecAuditLogParts ${audit.parts}`);
+  if (audit?.only !== undefined) lines.push(`SecAuditEngine ${audit.only === "all" ? "On" : "RelevantOnly"}`);
+  return `${lines.join("\n")}\n${LAST}`;
+}
+
+/** The directive of an exclusion. A target that is none is an error of the configuration. */
+function exclusionOf(exclusion: WafConfig["exclude"][number], at: number): string {
+  if (typeof exclusion !== "object") return `SecRuleRemoveById ${exclusion}`;
+  const { rule, tag, target } = exclusion;
+  const [kind, rules] = tag === undefined ? ["ById", `${rule}`] : ["ByTag", `"^${tag.replaceAll(/[.+]/g, "\\$&")}$"`];
+  if (target === undefined) return `SecRuleRemove${kind} ${rules}`;
+  const problem = targetProblem(target);
+  if (problem !== null) throw new CompileError(problem, ["exclude", at, "target"]);
+  return `SecRuleUpdateTarget${kind} ${rules} "!${target}"`;
 }
 
 /** The files of a path whose last part may have asterisks; null for none. */

@@ -1,11 +1,11 @@
 // One exchange in the eyes of the firewall: request head and body, answer, and what is said of it at its end.
 import { type Fault, fault } from "../../core/faults.ts";
 import type { Interruption, Transaction } from "../../engines/waf/index.ts";
-import type { HeaderBlock } from "../../http/header-block.ts";
+import { errorReply } from "../../pipeline/error-reply.ts";
 import type { Exchange, Outcome } from "../../pipeline/exchange.ts";
 import { reply } from "../../pipeline/reply.ts";
 import type { Held } from "../../pipeline/shared.ts";
-import type { BodyLook, BodyOutput, BodyTransform } from "../../pipeline/transforms.ts";
+import type { BodyLook } from "../../pipeline/transforms.ts";
 import type { Firewall } from "./firewall.ts";
 
 const PROTOCOLS = { 10: "HTTP/1.0", 11: "HTTP/1.1", 20: "HTTP/2.0", 30: "HTTP/3.0" } as const;
@@ -25,8 +25,8 @@ export class Visit implements Held {
     this.next = x.held;
   }
 
-  /** Phase 1. */
-  requestHead(tx: Transaction): Outcome | undefined {
+  /** Phase 1, to be run in steps. */
+  beginRequest(tx: Transaction): void {
     const x = this.#x;
     const { request, client } = x;
     const { destination } = client;
@@ -44,15 +44,27 @@ export class Visit implements Held {
     for (let at = 0; at < headers.count; at += 1) {
       if (headers.removed[at] === 0) tx.requestHeader(headers.nameAt(at), headers.valueAt(at));
     }
-    return refusal(tx.requestHead());
+    tx.beginRequestHead();
+  }
+
+  /**
+   * Runs what is left of the phase that was begun, other connections in between. False when the exchange has ended
+   * meanwhile.
+   */
+  async finish(): Promise<boolean> {
+    do {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.transaction === null) return false;
+    } while (this.transaction.step());
+    return true;
   }
 
   /** Phase 3, and phase 4 where no body is to be looked at. */
-  responseHead(tx: Transaction): Outcome | undefined {
+  responseHead(tx: Transaction): Looked {
     const { response, request } = this.#x;
     const add = (name: string, value: string): void => tx.responseHeader(name, value);
     response.headers.forEach(add);
-    return refusal(tx.responseHead(response.status, PROTOCOLS[request.version]));
+    return refusal(this.#x, tx.responseHead(response.status, PROTOCOLS[request.version]));
   }
 
   leave(): void {
@@ -63,22 +75,52 @@ export class Visit implements Held {
   }
 }
 
-/** What the client gets of a decision; `undefined` to go on. */
-export function refusal(interruption: Interruption | null): Outcome | undefined {
+/**
+ * What the client gets of a decision: 403, or the status that the rule names, without a word of the rules; a redirect;
+ * or nothing at all. `undefined` to go on.
+ */
+export function refusal(x: Exchange, interruption: Interruption | null): Outcome | Promise<undefined> | undefined {
   if (interruption === null) return undefined;
-  if (interruption.action === "redirect") return reply(interruption.status, "", { location: interruption.url });
-  return blocked(interruption);
+  if (interruption.action !== "drop") return answerOf(x, interruption);
+  drop(x, blocked(interruption));
+  return Promise.resolve(undefined); // the exchange is over, which whoever waits will see
+}
+
+function answerOf(x: Exchange, interruption: Interruption): Outcome {
+  const { action, status, url } = interruption;
+  const cause = blocked(interruption);
+  if (action === "deny" && status === REFUSED) return cause;
+  x.fault ??= cause; // for logs and bans
+  if (action === "redirect") return reply(status, "", { location: url.replaceAll(NOT_IN_URL, encoded) });
+  if (status < FIRST_ERROR) return reply(status);
+  return errorReply(cause, x.requestId, x.request.header("accept"), status);
+}
+
+const REFUSED = 403;
+const FIRST_ERROR = 400;
+/** A rule may put into its URL what a request says. */
+const NOT_IN_URL = /[^\x21-\x7e]/g;
+const encoded = (char: string): string => encodeURIComponent(char);
+
+/** Closes the connection, or of HTTP/2 and 3 the stream, without an answer. */
+function drop(x: Exchange, cause: Fault): void {
+  x.fault ??= cause;
+  x.status = REFUSED; // as it is counted
+  x.sink?.onDownstreamGone(cause);
+  if (!x.over) x.downstream.abort(cause);
 }
 
 const blocked = ({ rule }: Interruption): Fault => fault("waf.blocked", `rule ${rule}`);
+
+type Looked = Outcome | Promise<undefined> | undefined;
 
 /** Phase 2 over a body that is read ahead. */
 export class RequestLook implements BodyLook {
   readonly #visit: Visit;
   readonly #x: Exchange;
-  readonly #resolve: (outcome: Outcome | undefined) => void;
+  readonly #resolve: (outcome: Looked) => void;
 
-  constructor(visit: Visit, x: Exchange, resolve: (outcome: Outcome | undefined) => void) {
+  constructor(visit: Visit, x: Exchange, resolve: (outcome: Looked) => void) {
     this.#visit = visit;
     this.#x = x;
     this.#resolve = resolve;
@@ -96,46 +138,14 @@ export class RequestLook implements BodyLook {
   /** Long bodies take many rules a while: other connections are served in between. */
   #step(): void {
     const tx = this.#visit.transaction;
-    if (tx?.stepRequestBody() === true) {
+    if (tx?.step() === true) {
       setImmediate(() => this.#step());
       return;
     }
-    const outcome = refusal(tx?.interruption ?? null);
-    if (outcome !== undefined && !this.#x.over) this.#x.downstream.discardBody();
+    const x = this.#x;
+    if (x.over) return this.#resolve(undefined);
+    const outcome = refusal(x, tx?.interruption ?? null);
+    if (outcome !== undefined && !x.over) x.downstream.discardBody();
     this.#resolve(outcome);
-  }
-}
-
-/** Phase 4: keeps the body of an answer until as much of it was seen as the rules want. */
-export class ResponseLook implements BodyTransform {
-  readonly #visit: Visit;
-  #pieces: Buffer[] | null = [];
-
-  constructor(visit: Visit) {
-    this.#visit = visit;
-  }
-
-  push(bytes: Buffer, from: number, to: number, out: BodyOutput): void {
-    if (this.#pieces === null) return out.data(bytes, from, to);
-    this.#pieces.push(Buffer.from(bytes.subarray(from, to)));
-    if (this.#visit.transaction?.responsePiece(bytes.subarray(from, to)) !== true) this.#release(out);
-  }
-
-  end(trailers: HeaderBlock | null, out: BodyOutput): void {
-    if (this.#release(out)) out.end(trailers);
-  }
-
-  /** False when nothing may go out. */
-  #release(out: BodyOutput): boolean {
-    const pieces = this.#pieces;
-    if (pieces === null) return true;
-    this.#pieces = null;
-    const interruption = this.#visit.transaction?.responseBody() ?? null;
-    if (interruption !== null) {
-      out.fail(blocked(interruption));
-      return false;
-    }
-    for (const piece of pieces) out.data(piece, 0, piece.length);
-    return true;
   }
 }

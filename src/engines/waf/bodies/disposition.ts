@@ -18,7 +18,7 @@ export interface Disposition {
   readonly fileName: string | null;
   /** `filename*` (RFC 5987), decoded; null when there is none. */
   readonly fileNameExtended: string | null;
-  /** Quoting that servers read differently: apostrophes, in values too. */
+  /** Quoting that servers read differently: apostrophes around a value, or in one without quotes. */
   readonly invalidQuoting: boolean;
 }
 
@@ -88,6 +88,8 @@ class DispositionReader {
     if (first === APOSTROPHE) this.#invalidQuoting = true;
     const value = first === QUOTE || first === APOSTROPHE ? this.#quoted(first) : this.#token();
     if (value === null) return "a quoted value is not ended";
+    // Within quotes an apostrophe is part of the value for everybody: files of people are named so.
+    if (first !== QUOTE && name !== "filename*" && value.includes("'")) this.#invalidQuoting = true;
     return this.#keep(name, value);
   }
 
@@ -131,7 +133,6 @@ class DispositionReader {
       this.#fileNameExtended = extended(value);
       return "";
     } else return "a parameter is not known";
-    if (value.includes("'")) this.#invalidQuoting = true;
     return "";
   }
 }

@@ -93,7 +93,7 @@ test("depth and number of values are bounded", () => {
 });
 
 test("a long key over many items does not become as many long names", () => {
-  const { pairs, fault } = read(`{"${"k".repeat(300_000)}":[${"1,".repeat(50)}1]}`);
+  const { pairs, fault } = read(`{"${"k".repeat(75_000)}":[${"1,".repeat(50)}1]}`);
   expect(fault).toStartWith("JSON: names are too long");
   expect(pairs.length).toBe(3);
 });

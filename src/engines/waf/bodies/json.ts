@@ -11,8 +11,8 @@ export interface JsonLimits {
   readonly count: number;
 }
 
-/** Characters of all names together. A key of a megabyte over an array would be a name of that size for each item. */
-const NAMES_MAX = 1024 * 1024;
+/** Characters of all names together: 256 for each of a thousand. A long key over an array is in the name of each item. */
+const NAMES_MAX = 256 * 1024;
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;

@@ -44,15 +44,14 @@ export class LiteralSet {
     const trie = new Trie(words, this.#classOf);
     const { size, classes } = trie;
     const everyRow = size * classes <= ENTRIES_DENSE;
-    const isRow = (node: number): boolean =>
-      everyRow || trie.depth[node]! < DEPTH_ROWS || trie.children[node]!.length > 1;
+    const isRow = (node: number): boolean => everyRow || trie.depth[node]! < DEPTH_ROWS || trie.branches(node);
     const rows: number[] = [];
     const links: number[] = [];
     for (const node of trie.order) (isRow(node) ? rows : links).push(node);
     const stateOf = new Int32Array(size);
     const stride = classes + 1;
-    for (const [index, node] of rows.entries()) stateOf[node] = index * stride;
-    for (const [index, node] of links.entries()) stateOf[node] = rows.length * stride + index;
+    for (let index = 0; index < rows.length; index += 1) stateOf[rows[index]!] = index * stride;
+    for (let index = 0; index < links.length; index += 1) stateOf[links[index]!] = rows.length * stride + index;
     // What leads to a state with words is marked by its complement.
     const entry = (node: number): number => (trie.ends(node) ? ~stateOf[node]! : stateOf[node]!);
     this.#nodeColumn = classes;
@@ -64,18 +63,25 @@ export class LiteralSet {
       // What does not make it longer leads where it leads from the fallback, whose row is made before.
       if (node !== 0 && isRow(fallback)) this.#table.copyWithin(row, stateOf[fallback]!, stateOf[fallback]! + classes);
       else for (let by = 1; by < classes; by += 1) this.#table[row + by] = entry(trie.follow(node, by));
-      for (const by of trie.children[node]!) this.#table[row + by] = entry(trie.child(node, by)!);
+      for (let child = trie.firstChild[node]!; child !== 0; child = trie.nextChild[child]!) {
+        this.#table[row + trie.classTo[child]!] = entry(child);
+      }
       this.#table[row + classes] = node;
     }
-    this.#linkClass = Int16Array.from(links, (node) => trie.children[node]![0] ?? -1);
-    this.#linkTo = Int32Array.from(links, (node) => {
-      const byClass = trie.children[node]![0];
-      return byClass === undefined ? 0 : entry(trie.child(node, byClass)!);
-    });
-    this.#linkElse = Int32Array.from(links, (node) => stateOf[trie.fallback[node]!]!);
+    this.#linkClass = new Int16Array(links.length).fill(-1);
+    this.#linkTo = new Int32Array(links.length);
+    this.#linkElse = new Int32Array(links.length);
+    for (let index = 0; index < links.length; index += 1) {
+      const node = links[index]!;
+      this.#linkElse[index] = stateOf[trie.fallback[node]!]!;
+      const child = trie.firstChild[node]!;
+      if (child === 0) continue;
+      this.#linkClass[index] = trie.classTo[child]!;
+      this.#linkTo[index] = entry(child);
+    }
     this.#nodeOfLink = Int32Array.from(links);
-    this.#wordOf = Int32Array.from(trie.wordOf);
-    this.#shorter = Int32Array.from(trie.shorter);
+    this.#wordOf = trie.wordOf.slice(0, size);
+    this.#shorter = trie.shorter.slice(0, size);
     this.#sameAs = trie.sameAs;
     this.#owners = owners;
     this.#marksOf = new Array<Int32Array | undefined>(size).fill(undefined);
@@ -166,40 +172,56 @@ export class LiteralSet {
   }
 }
 
-/** The words as a tree of their beginnings; node 0 is the empty one. */
+/** The words as a tree of their beginnings; node 0 is the empty one. Numbers in arrays, as lists have 100,000 of them. */
 class Trie {
   readonly classes: number;
-  readonly depth: number[] = [0];
-  /** The classes that lead to a longer beginning. */
-  readonly children: number[][] = [[]];
+  size = 1;
+  readonly depth: Int32Array;
   /** The longest proper end of a node that is a beginning too. */
-  readonly fallback: number[] = [0];
-  readonly wordOf: number[] = [-1];
-  readonly shorter: number[] = [-1];
+  readonly fallback: Int32Array;
+  /** A word that ends with the node, and the next shorter node with one; -1 for none. */
+  readonly wordOf: Int32Array;
+  readonly shorter: Int32Array;
   readonly sameAs: Int32Array;
   /** The nodes by depth. */
-  readonly order: number[] = [0];
-  readonly #child = new Map<number, number>();
+  readonly order: Int32Array;
+  /** Of a node, its first longer beginning, and the next one of its parent; 0 for none. The class leads to the node. */
+  readonly firstChild: Int32Array;
+  readonly nextChild: Int32Array;
+  readonly classTo: Uint8Array;
+  /** The children of node 0, which has most, by class. */
+  readonly #ofRoot = new Int32Array(256);
 
   constructor(words: readonly string[], classOf: Uint8Array) {
     this.classes = assignClasses(words, classOf);
+    let most = 1;
+    for (let index = 0; index < words.length; index += 1) most += words[index]!.length;
+    this.depth = new Int32Array(most);
+    this.fallback = new Int32Array(most);
+    this.wordOf = new Int32Array(most).fill(-1);
+    this.shorter = new Int32Array(most).fill(-1);
+    this.firstChild = new Int32Array(most);
+    this.nextChild = new Int32Array(most);
+    this.classTo = new Uint8Array(most);
     this.sameAs = new Int32Array(words.length).fill(-1);
-    for (const [index, word] of words.entries()) {
+    for (let index = 0; index < words.length; index += 1) {
+      const word = words[index]!;
       let node = 0;
       for (let at = 0; at < word.length; at += 1) node = this.#grow(node, classOf[word.charCodeAt(at)]!);
       if (node === 0) continue;
       this.sameAs[index] = this.wordOf[node]!;
       this.wordOf[node] = index;
     }
+    this.order = new Int32Array(this.size);
     this.#link();
   }
 
-  get size(): number {
-    return this.depth.length;
-  }
-
-  child(node: number, byClass: number): number | undefined {
-    return this.#child.get(node * 256 + byClass);
+  /** The longer beginning behind a class; 0 for none. */
+  child(node: number, byClass: number): number {
+    if (node === 0) return this.#ofRoot[byClass]!;
+    let child = this.firstChild[node]!;
+    while (child !== 0 && this.classTo[child] !== byClass) child = this.nextChild[child]!;
+    return child;
   }
 
   /** Whether a word ends with what the node stands for. */
@@ -207,37 +229,42 @@ class Trie {
     return this.wordOf[node]! >= 0 || this.shorter[node]! >= 0;
   }
 
+  /** Whether several longer beginnings follow. */
+  branches(node: number): boolean {
+    return this.firstChild[node] !== 0 && this.nextChild[this.firstChild[node]!] !== 0;
+  }
+
   /** The longest beginning that is the end of the node's with one more byte. */
   follow(from: number, byClass: number): number {
     for (let node = from; ; node = this.fallback[node]!) {
       const child = this.child(node, byClass);
-      if (child !== undefined) return child;
-      if (node === 0) return 0;
+      if (child !== 0 || node === 0) return child;
     }
   }
 
   #grow(node: number, byClass: number): number {
     const known = this.child(node, byClass);
-    if (known !== undefined) return known;
-    const made = this.depth.push(this.depth[node]! + 1) - 1;
-    this.children.push([]);
-    this.fallback.push(0);
-    this.wordOf.push(-1);
-    this.shorter.push(-1);
-    this.children[node]!.push(byClass);
-    this.#child.set(node * 256 + byClass, made);
+    if (known !== 0) return known;
+    const made = this.size;
+    this.size += 1;
+    this.depth[made] = this.depth[node]! + 1;
+    this.classTo[made] = byClass;
+    this.nextChild[made] = this.firstChild[node]!;
+    this.firstChild[node] = made;
+    if (node === 0) this.#ofRoot[byClass] = made;
     return made;
   }
 
   #link(): void {
-    for (let index = 0; index < this.order.length; index += 1) {
-      const node = this.order[index]!;
-      for (const byClass of this.children[node]!) {
-        const child = this.child(node, byClass)!;
-        const fallback = node === 0 ? 0 : this.follow(this.fallback[node]!, byClass);
+    const { order } = this;
+    let count = 1;
+    for (let index = 0; index < count; index += 1) {
+      const node = order[index]!;
+      for (let child = this.firstChild[node]!; child !== 0; child = this.nextChild[child]!) {
+        const fallback = node === 0 ? 0 : this.follow(this.fallback[node]!, this.classTo[child]!);
         this.fallback[child] = fallback;
         this.shorter[child] = this.wordOf[fallback]! >= 0 ? fallback : this.shorter[fallback]!;
-        this.order.push(child);
+        order[count++] = child;
       }
     }
   }

@@ -11,7 +11,7 @@ function ipSet(texts: readonly string[], context: OperatorContext): Operator {
     throw new SecLangError(context.place, `${JSON.stringify(wrong)} is no address and no network`);
   }
   const set = new CidrSet(texts);
-  return { literals: null, match: (_state, value) => set.has(value) };
+  return { literals: null, pure: true, match: (_state, value) => set.has(value) };
 }
 
 const parts = (argument: string): string[] => argument.split(/[\s,]+/).filter((part) => part !== "");

@@ -5,6 +5,8 @@ import { regexOf } from "./patterns.ts";
 
 const plain = (test: (value: string) => boolean): Operator => ({
   literals: null,
+  pure: true,
+  weight: 2,
   match: (_state, value) => test(value),
 });
 
@@ -104,6 +106,7 @@ const numbers =
     const regex = regexOf(argument, context);
     return {
       literals: regex.literals,
+      pure: true,
       match(state, value, capture) {
         let from = 0;
         while (from <= value.length) {

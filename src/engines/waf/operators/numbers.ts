@@ -38,6 +38,7 @@ function holds(comparison: Comparison, left: number, right: number): boolean {
 
 class CompareConstant implements Operator {
   readonly literals = null;
+  readonly pure = true;
   readonly #comparison: Comparison;
   readonly #right: number;
 

@@ -6,6 +6,10 @@ import type { TxNames } from "../transaction/tx-values.ts";
 export interface Operator {
   /** At least one of them occurs, without regard to case, in every value that matches; null when nothing is known. */
   readonly literals: readonly string[] | null;
+  /** Whether all that counts is the value, so that what it does not match, it never will. Those with literals are so. */
+  readonly pure?: true;
+  /** What it costs for each byte of a value (see Work), if it goes through long ones without a break; 0 when absent. */
+  readonly weight?: number;
   /** @param capture whether what matched is to be kept as TX:0 and so on */
   match(state: State, value: string, capture: boolean): boolean;
 }

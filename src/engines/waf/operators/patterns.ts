@@ -1,15 +1,36 @@
 // Expressions and lists of words: @rx, @rxGlobal, @pm, @pmFromFile.
 import { LiteralSet } from "../literals/literal-set.ts";
-import { compileRegex, type Regex, RegexError } from "../regex/regex.ts";
+import { compileRegex, HIT, type Regex, RegexError } from "../regex/regex.ts";
 import { compileMacro } from "../rules/macro.ts";
 import { SecLangError } from "../seclang/error.ts";
 import type { State } from "../transaction/state.ts";
 import { captureOne, type Operator, type OperatorContext, type OperatorMaker } from "./operator.ts";
 
+/** As ModSecurity has it compiled: a dollar sign is the very end, and not a place before a line feed. */
+const MODSECURITY = { dollarEndOnly: true } as const;
+
+// Sets of rules of one thread mostly differ in settings alone, and so do those before and after a reload: an expression
+// that is in use is not compiled again, and has its tables ready.
+const inUse = new Map<string, WeakRef<Regex>>();
+/** From so many on it is looked which are still in use. */
+let lookAt = 2048;
+
+function shared(pattern: string): Regex {
+  const known = inUse.get(pattern)?.deref();
+  if (known !== undefined) return known;
+  const made = compileRegex(pattern, MODSECURITY);
+  inUse.set(pattern, new WeakRef(made));
+  if (inUse.size > lookAt) {
+    for (const [text, regex] of inUse) if (regex.deref() === undefined) inUse.delete(text);
+    lookAt = inUse.size * 2;
+  }
+  return made;
+}
+
 /** Compiles an expression of a rule file, and says where it is wrong. */
 export function regexOf(pattern: string, context: Pick<OperatorContext, "place">): Regex {
   try {
-    return compileRegex(pattern);
+    return shared(pattern);
   } catch (error) {
     if (!(error instanceof RegexError)) throw error;
     const { file, line, column } = context.place;
@@ -19,7 +40,7 @@ export function regexOf(pattern: string, context: Pick<OperatorContext, "place">
 
 function keepGroups(state: State, value: string, regex: Regex): void {
   const { captures } = state;
-  if (!regex.exec(value, captures)) return;
+  regex.capture(value, captures);
   const { placed } = state.tx;
   for (let digit = 0; digit <= 9; digit += 1) {
     if (digit > regex.groups) placed[digit] = null;
@@ -30,8 +51,19 @@ function keepGroups(state: State, value: string, regex: Regex): void {
   }
 }
 
+/** False also when the search goes on in a later step, as `state.scan` says then. */
+function matches(regex: Regex, state: State, value: string, capture: boolean): boolean {
+  if (regex.search(value, state.scan) !== HIT) {
+    if (regex.gaveUp) state.giveUp();
+    return false;
+  }
+  if (capture) keepGroups(state, value, regex);
+  return true;
+}
+
 class Expression implements Operator {
   readonly literals: readonly string[] | null;
+  readonly pure = true;
   readonly #regex: Regex;
 
   constructor(regex: Regex) {
@@ -40,9 +72,7 @@ class Expression implements Operator {
   }
 
   match(state: State, value: string, capture: boolean): boolean {
-    if (!this.#regex.test(value)) return false;
-    if (capture) keepGroups(state, value, this.#regex);
-    return true;
+    return matches(this.#regex, state, value, capture);
   }
 }
 
@@ -67,15 +97,13 @@ class ChangingExpression implements Operator {
       if (this.#compiled.size >= VARIANTS_MAX) this.#compiled.clear();
       this.#compiled.set(pattern, regex);
     }
-    if (regex === null || !regex.test(value)) return false;
-    if (capture) keepGroups(state, value, regex);
-    return true;
+    return regex !== null && matches(regex, state, value, capture);
   }
 }
 
 function compiledOrNull(pattern: string): Regex | null {
   try {
-    return compileRegex(pattern);
+    return compileRegex(pattern, MODSECURITY);
   } catch (error) {
     // The text came from a request or a setting, long after the rules were checked: it matches nothing.
     if (error instanceof RegexError) return null;
@@ -91,6 +119,7 @@ const rx: OperatorMaker = (argument, context) => {
 
 /** A list of words of which one has to occur, without regard to case. */
 class Words implements Operator {
+  readonly weight = 4;
   readonly literals: readonly string[];
   readonly #words: readonly string[];
   readonly #set: LiteralSet;

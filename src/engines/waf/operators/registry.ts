@@ -18,6 +18,8 @@ const OPERATORS: Readonly<Record<string, OperatorMaker>> = {
   nomatch: () => ({ literals: null, match: () => false }),
   detectsqli: () => ({
     literals: null,
+    pure: true,
+    weight: 25,
     match(state, value, capture) {
       const fingerprint = detectSqli(value);
       if (fingerprint === "") return false;
@@ -27,6 +29,8 @@ const OPERATORS: Readonly<Record<string, OperatorMaker>> = {
   }),
   detectxss: () => ({
     literals: null,
+    pure: true,
+    weight: 12,
     match(state, value, capture) {
       if (!detectXss(value)) return false;
       if (capture) captureOne(state, value);

@@ -15,7 +15,7 @@ const text =
     const macro = compileMacro(argument, context.names, context.place);
     if (!macro.constant) return { literals: null, match: (state, value) => test(value, macro.expand(state)) };
     const literals = needed && argument !== "" ? [argument.toLowerCase()] : null;
-    return { literals, match: (_state, value) => test(value, argument) };
+    return { literals, pure: true, match: (_state, value) => test(value, argument) };
   };
 
 const isWord = (code: number): boolean =>

@@ -1,10 +1,18 @@
 // Runs what no automaton can: back-references, look-around of more than a byte, atomic groups. It tries choice by
 // choice, remembers which did not lead anywhere, and stops after a number of steps.
+import { work } from "../work.ts";
 import { WORD } from "./byte-set.ts";
+import { HIT, MISS, WAITS } from "./lazy-dfa.ts";
 import { EDGE, LAST_LINE_FEED, Op, type Program, type SubProgram } from "./program.ts";
+import type { Scan } from "./scan.ts";
 
-/** About five milliseconds. Rules of the Core Rule Set take some hundred steps for an ordinary value. */
-const STEPS_MAX = 250_000;
+/** From one place in the input: about two milliseconds. Rules of the Core Rule Set take some hundred steps. */
+const STEPS_MAX = 100_000;
+/** From all places: 15 for each byte of 128 KB, which honest text needs where a pattern tries each word. */
+const STEPS_OF_ALL = 2_000_000;
+const WORK_OF_STEP = 20;
+/** States that are remembered: more take more memory than they spare time. */
+const FAILED_MAX = 50_000;
 /** Until so many steps nothing is remembered, as that costs more than going there again: unless rounds may be empty. */
 const STEPS_FORGETFUL = 512;
 /** What remembering costs, in steps. */
@@ -20,6 +28,7 @@ export class Backtracker {
   #input = "";
   #slots: Int32Array = new Int32Array(0);
   #steps = 0;
+  #stepsMax = 0;
   /** The last search ended for its steps, so that it is not known whether there is a match. */
   gaveUp = false;
 
@@ -31,22 +40,38 @@ export class Backtracker {
     this.#telling = [...groups].flatMap((group) => [group * 2, group * 2 + 1]);
   }
 
-  /** Writes the pairs of the leftmost match. False if there is none, or if it took too many steps to find one. */
-  find(input: string, captures: Int32Array): boolean {
+  /**
+   * Writes the pairs of the leftmost match, and gives HIT; MISS if there is none, or if it took too many steps to find
+   * one. With a scan it may give WAITS, and goes on at the next call.
+   */
+  find(input: string, captures: Int32Array, scan: Scan | null = null): number {
     const { start, anchored, groups } = this.#program;
     const failed = new Set<number | string>();
     this.#input = input;
     this.#slots = captures;
-    this.#steps = 0;
     this.gaveUp = false;
     captures.fill(-1, 0, groups * 2 + 2);
     const last = anchored ? 0 : input.length;
-    for (let at = 0; at <= last && !this.gaveUp; at += 1) {
+    const from = scan?.tries === true ? scan.at : 0;
+    let steps = scan?.tries === true ? scan.steps : 0;
+    if (scan !== null) scan.tries = false;
+    for (let at = from; at <= last; at += 1) {
       if (this.#first !== null && (at === input.length || this.#first[input.charCodeAt(at)] === 0)) continue;
-      if (this.#run(start, at, failed) >= 0) return true;
+      if (scan !== null && work.left <= 0 && at > from) {
+        scan.wait(at, steps);
+        return WAITS;
+      }
+      this.#steps = 0;
+      this.#stepsMax = Math.min(STEPS_MAX, STEPS_OF_ALL - steps);
+      const end = this.#run(start, at, failed);
+      steps += this.#steps;
+      work.left -= this.#steps * WORK_OF_STEP;
+      if (end >= 0) return HIT;
+      if (this.gaveUp) break;
+      if (failed.size > FAILED_MAX) failed.clear();
     }
     captures.fill(-1, 0, groups * 2 + 2);
-    return false;
+    return MISS;
   }
 
   /** Runs from a state to a match; gives the place where that ends, or -1, with the slots as they were. */
@@ -59,7 +84,7 @@ export class Backtracker {
     let at = from;
     for (;;) {
       this.#steps += 1;
-      if (this.#steps > STEPS_MAX) {
+      if (this.#steps > this.#stepsMax) {
         this.gaveUp = true;
         return -1;
       }

@@ -2,16 +2,19 @@
 // reading backward from there, where it begins, and for every place which states lead to that end; walking forward then
 // takes the first choice that does, so it never turns back over bytes.
 import type { Alphabet } from "./alphabet.ts";
-import type { LazyDfa, RowContent } from "./lazy-dfa.ts";
+import type { LazyDfa } from "./lazy-dfa.ts";
 import { Op, type Program } from "./program.ts";
+import type { RowContent } from "./scan.ts";
 
 /** Places whose rows are known at a time; of longer inputs, each block is read again when the walk comes to it. */
 const BLOCK = 4096;
 /**
- * About two milliseconds for each reading. Inputs made to be hard get no more: then the captures are those of a match,
- * but perhaps not of the first.
+ * About a millisecond for each reading. Inputs made to be hard get no more: then the captures are those of a match, but
+ * perhaps not of the first, or none are found.
  */
-const WORK_MAX = 40_000;
+const WORK_MAX = 20_000;
+/** About a millisecond. Of matches that are longer, groups that end later are as if they had taken nothing. */
+const WALK_MAX = 24_576;
 
 export class CaptureFinder {
   readonly #program: Program;
@@ -44,13 +47,19 @@ export class CaptureFinder {
     this.#ends = Array.from({ length: alphabet.backward.kinds }, (_, kind) => ({ members, kind }));
   }
 
-  /** Writes the pairs of the leftmost match, the preferred one of those that begin there. False if there is none. */
-  find(input: string, captures: Int32Array): boolean {
+  /**
+   * Writes the pairs of the leftmost match, the preferred one of those that begin there. False if there was no time to
+   * find it.
+   *
+   * @param end where some match ends, which is taken if there is no time to find the preferred one
+   */
+  find(input: string, end: number, captures: Int32Array): boolean {
     this.#end = this.#forward.findEnd(input, WORK_MAX);
-    if (this.#end < 0) return false;
+    if (this.#end < 0) this.#end = end;
     const { anchored, groups } = this.#program;
     // Most rules ask for the whole match alone.
     const start = anchored && groups === 0 ? 0 : this.#readBack(input);
+    if (start < 0) return false;
     captures.fill(-1);
     if (groups > 0) this.#walk(input, start, captures);
     captures[0] = start;
@@ -75,12 +84,12 @@ export class CaptureFinder {
     this.#checkpoints.length = 0;
     this.#workEnd = reader.work + WORK_MAX;
     for (let block = 0; ; block += 1) {
-      if (reader.full) reader.forget();
+      if (reader.full) reader.clear();
       this.#checkpoints.push(content);
       const begins = this.#readBlock(input, block);
       if (begins >= 0) first = begins;
       const row = this.#rows[0]!;
-      if (first >= 0 && reader.work > this.#workEnd) return first;
+      if (reader.work > this.#workEnd) return first;
       if (row < 0 || this.#blockAt === 0) return first;
       content = reader.contentOf(row);
     }
@@ -101,7 +110,7 @@ export class CaptureFinder {
       if (reader.hit(row, symbol)) first = at;
       row = next;
       this.#rows[at - 1 - from] = row;
-      if (row < 0 || (first >= 0 && reader.work > this.#workEnd)) {
+      if (row < 0 || reader.work > this.#workEnd) {
         this.#rows[0] = row;
         return first;
       }
@@ -118,7 +127,7 @@ export class CaptureFinder {
     const block = Math.ceil((this.#end - at) / BLOCK) - 1;
     const from = Math.max(0, this.#end - (block + 1) * BLOCK);
     if (from !== this.#blockAt) {
-      if (this.#backward.full) this.#backward.forget();
+      if (this.#backward.full) this.#backward.clear();
       // This time all of the block is wanted.
       this.#workEnd = Number.POSITIVE_INFINITY;
       this.#readBlock(input, block);
@@ -128,7 +137,12 @@ export class CaptureFinder {
 
   #walk(input: string, start: number, captures: Int32Array): void {
     let state = this.#program.start;
-    for (let at = start; state >= 0; at += 1) state = this.#choose(input, at, state, captures);
+    const last = start + WALK_MAX;
+    for (let at = start; state >= 0 && at < last; at += 1) state = this.#choose(input, at, state, captures);
+    if (state < 0) return;
+    for (let slot = 2; slot < captures.length; slot += 2) {
+      if (captures[slot + 1]! < captures[slot]!) captures.fill(-1, slot, slot + 2);
+    }
   }
 
   /** The state behind the byte here, of the first choice that leads to a match; -1 where the match ends here. */

@@ -16,25 +16,18 @@ export interface Graph {
   readonly stepSet: Int32Array;
 }
 
-interface Edge {
-  readonly from: number;
-  readonly to: number;
-  /** A condition, or a set. */
-  readonly by: number;
-}
-
 /**
  * The graph of a program. What a graph cannot say is taken wider: look-arounds always hold, atomic groups give back, a
  * back-reference takes anything; so it finds all that the program finds, and perhaps more.
  */
 export function makeGraph(program: Program, direction: "forward" | "backward"): Graph {
-  const free: Edge[] = [];
-  const step: Edge[] = [];
-  for (let from = 0; from < program.op.length; from += 1) addEdges(program, from, free, step);
-  const turned = direction === "backward";
   const states = program.op.length;
-  const frees = inRows(states, turned ? free.map(turnRound) : free);
-  const steps = inRows(states, turned ? step.map(turnRound) : step);
+  const free = new Edges(states * 2);
+  const step = new Edges(states);
+  for (let from = 0; from < states; from += 1) addEdges(program, from, free, step);
+  const turned = direction === "backward";
+  const frees = free.inRows(states, turned);
+  const steps = step.inRows(states, turned);
   return {
     states,
     start: turned ? program.end : program.start,
@@ -48,51 +41,78 @@ export function makeGraph(program: Program, direction: "forward" | "backward"): 
   };
 }
 
-function addEdges(program: Program, from: number, free: Edge[], step: Edge[]): void {
+function addEdges(program: Program, from: number, free: Edges, step: Edges): void {
   const x = program.x[from]!;
   const y = program.y[from]!;
   switch (program.op[from]) {
     case Op.BYTES:
-      step.push({ from, to: y, by: x });
+      step.add(from, y, x);
       break;
     case Op.SPLIT:
-      free.push({ from, to: x, by: -1 }, { from, to: y, by: -1 });
+      free.add(from, x, -1);
+      free.add(from, y, -1);
       break;
     case Op.SAVE:
-      free.push({ from, to: y, by: -1 });
+      free.add(from, y, -1);
       break;
     case Op.POSITION:
-      free.push({ from, to: y, by: x });
+      free.add(from, y, x);
       break;
     case Op.SUB: {
       const sub = program.subs[x]!;
-      if (sub.kind === "atomic") free.push({ from, to: sub.start, by: -1 }, { from: sub.end, to: y, by: -1 });
-      else free.push({ from, to: y, by: -1 });
+      if (sub.kind === "atomic") {
+        free.add(from, sub.start, -1);
+        free.add(sub.end, y, -1);
+      } else free.add(from, y, -1);
       break;
     }
     case Op.AGAIN:
-      step.push({ from, to: from, by: program.references[x]!.any });
-      free.push({ from, to: y, by: -1 });
+      step.add(from, from, program.references[x]!.any);
+      free.add(from, y, -1);
       break;
   }
 }
 
-const turnRound = ({ from, to, by }: Edge): Edge => ({ from: to, to: from, by });
+/** Edges as numbers: patterns have thousands of them. A state adds at most two. */
+class Edges {
+  readonly #from: Int32Array;
+  readonly #to: Int32Array;
+  /** A condition, or a set. */
+  readonly #by: Int32Array;
+  #count = 0;
 
-function inRows(
-  states: number,
-  edges: readonly Edge[],
-): { readonly at: Int32Array; readonly to: Int32Array; readonly by: Int32Array } {
-  const at = new Int32Array(states + 1);
-  for (const edge of edges) at[edge.from + 1]! += 1;
-  for (let state = 0; state < states; state += 1) at[state + 1]! += at[state]!;
-  const fill = at.slice();
-  const to = new Int32Array(edges.length);
-  const by = new Int32Array(edges.length);
-  for (const edge of edges) {
-    const place = fill[edge.from]!++;
-    to[place] = edge.to;
-    by[place] = edge.by;
+  constructor(most: number) {
+    this.#from = new Int32Array(most);
+    this.#to = new Int32Array(most);
+    this.#by = new Int32Array(most);
   }
-  return { at, to, by };
+
+  add(from: number, to: number, by: number): void {
+    this.#from[this.#count] = from;
+    this.#to[this.#count] = to;
+    this.#by[this.#count] = by;
+    this.#count += 1;
+  }
+
+  /** The edges by the state where they begin, or where they end if they are turned round. */
+  inRows(
+    states: number,
+    turned: boolean,
+  ): { readonly at: Int32Array; readonly to: Int32Array; readonly by: Int32Array } {
+    const from = turned ? this.#to : this.#from;
+    const target = turned ? this.#from : this.#to;
+    const count = this.#count;
+    const at = new Int32Array(states + 1);
+    for (let edge = 0; edge < count; edge += 1) at[from[edge]! + 1]! += 1;
+    for (let state = 0; state < states; state += 1) at[state + 1]! += at[state]!;
+    const fill = at.slice();
+    const to = new Int32Array(count);
+    const by = new Int32Array(count);
+    for (let edge = 0; edge < count; edge += 1) {
+      const place = fill[from[edge]!]!++;
+      to[place] = target[edge]!;
+      by[place] = this.#by[edge]!;
+    }
+    return { at, to, by };
+  }
 }

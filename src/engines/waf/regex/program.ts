@@ -86,6 +86,29 @@ export function compileProgram(tree: RegexNode, groups: number): Program {
   return builder.finish(start, end, groups, beginsAtStart(tree));
 }
 
+/** Whether only compiling a tree tells if it can be: it may have too many states, or too many conditions. */
+export function mustCompile(tree: RegexNode): boolean {
+  let positions = 0;
+  const statesOf = (node: RegexNode): number => {
+    switch (node.kind) {
+      case "bytes":
+      case "back-reference":
+        return 1;
+      case "position":
+        positions += 1;
+        return 1;
+      case "sequence":
+      case "choice":
+        return node.items.reduce((sum, item) => sum + statesOf(item) + 1, 0);
+      case "repeat":
+        return (statesOf(node.item) + 1) * Math.max(1, node.max === Number.POSITIVE_INFINITY ? node.min : node.max) + 2;
+      default:
+        return statesOf(node.item) + 2;
+    }
+  };
+  return statesOf(tree) + 3 > STATES_MAX || positions > CONDITIONS_MAX;
+}
+
 function beginsAtStart(node: RegexNode): boolean {
   switch (node.kind) {
     case "position":

@@ -1,15 +1,18 @@
 // Regular expressions in the flavour of PCRE, on bytes, in time that grows with the input alone: whatever the pattern
 // and the input, no search holds the event loop.
+import { work } from "../work.ts";
 import { type Alphabet, makeAlphabet } from "./alphabet.ts";
 import { Backtracker } from "./backtracker.ts";
 import { CaptureFinder } from "./captures.ts";
 import { makeGraph } from "./graph.ts";
-import { LazyDfa } from "./lazy-dfa.ts";
+import { HIT, LazyDfa } from "./lazy-dfa.ts";
 import { requiredLiterals } from "./literals.ts";
-import { parsePattern } from "./parser.ts";
-import { compileProgram, type Program } from "./program.ts";
+import { type Flags, parsePattern } from "./parser.ts";
+import { compileProgram, mustCompile, type Program } from "./program.ts";
+import type { Scan } from "./scan.ts";
 import { AllSteps, PreferredSteps } from "./steps.ts";
 
+export { HIT, WAITS } from "./lazy-dfa.ts";
 export { RegexError } from "./syntax.ts";
 
 export interface Regex {
@@ -24,11 +27,15 @@ export interface Regex {
   readonly gaveUp: boolean;
   /** Whether a match is anywhere in the input: a string of Latin-1 characters, one for each byte. */
   test(input: string): boolean;
+  /** The same in steps: MISS, HIT, or WAITS when it is to be called again with the same input and scan. */
+  search(input: string, scan: Scan): number;
   /**
    * The same, with the [start, end] of the whole match and of each group in `captures`; -1 for one that took nothing.
-   * Groups beyond its length are left out.
+   * Groups beyond its length are left out. Of inputs made to be hard, the captures may be those of another match.
    */
   exec(input: string, captures: Int32Array): boolean;
+  /** Writes the captures for an input in which the last search has found a match. */
+  capture(input: string, captures: Int32Array): void;
 }
 
 export interface RegexOptions {
@@ -48,28 +55,36 @@ export function compileRegex(pattern: string, options: RegexOptions = {}): Regex
   const { ignoreCase = false, multiline = false, dollarEndOnly = false } = options;
   const flags = { ignoreCase, multiline, dollarEndOnly, dotAll: true, extended: false };
   const { tree, groups } = parsePattern(pattern, flags);
-  const program = compileProgram(tree, groups);
-  return new Compiled(program, requiredLiterals(tree));
+  // Only what is too large or too strange throws, so that most patterns need no program to be found right.
+  if (mustCompile(tree)) compileProgram(tree, groups);
+  return new Compiled(pattern, flags, groups, requiredLiterals(tree));
 }
+
+// What a pattern and each of its states cost when they are made ready.
+const WORK_TO_COMPILE = 200_000;
+const WORK_OF_STATE = 300;
+/** Of a match whose captures took too long to find, so much before its end is taken for it. */
+const CAPTURED_MAX = 64;
 
 class Compiled implements Regex {
   readonly groups: number;
   readonly literals: readonly string[] | null;
-  readonly #program: Program;
-  readonly #backtracker: Backtracker | null;
+  readonly #pattern: string;
+  readonly #flags: Flags;
   readonly #slots: Int32Array;
-  // Tables are made when they are first wanted: many rules never run, and few of those that match give captures.
+  // All is made when it is first wanted: many rules never run, and few of those that match give captures.
+  #program: Program | null = null;
+  #backtracker: Backtracker | null = null;
   #alphabet: Alphabet | null = null;
   #searcher: LazyDfa | null = null;
   #finder: CaptureFinder | null = null;
 
-  constructor(program: Program, literals: readonly string[] | null) {
-    const regular = program.references.length === 0 && program.subs.length === 0;
-    this.groups = program.groups;
+  constructor(pattern: string, flags: Flags, groups: number, literals: readonly string[] | null) {
+    this.groups = groups;
     this.literals = literals;
-    this.#program = program;
-    this.#backtracker = regular ? null : new Backtracker(program);
-    this.#slots = new Int32Array(program.groups * 2 + 2);
+    this.#pattern = pattern;
+    this.#flags = flags;
+    this.#slots = new Int32Array(groups * 2 + 2);
   }
 
   get gaveUp(): boolean {
@@ -77,39 +92,71 @@ class Compiled implements Regex {
   }
 
   test(input: string): boolean {
-    this.#searcher ??= this.#makeSearcher();
-    if (!this.#searcher.test(input)) return false;
-    return this.#backtracker === null || this.#backtracker.find(input, this.#slots);
+    return this.#search(input, null) === HIT;
+  }
+
+  search(input: string, scan: Scan): number {
+    return this.#search(input, scan);
   }
 
   exec(input: string, captures: Int32Array): boolean {
-    if (!this.#find(input)) return false;
-    captures.fill(-1);
-    captures.set(captures.length < this.#slots.length ? this.#slots.subarray(0, captures.length) : this.#slots);
+    if (!this.test(input)) return false;
+    this.capture(input, captures);
     return true;
   }
 
-  #find(input: string): boolean {
-    if (this.#backtracker !== null) return this.test(input);
-    this.#finder ??= this.#makeFinder();
-    return this.#finder.find(input, this.#slots);
+  capture(input: string, captures: Int32Array): void {
+    // The backtracker has written them already.
+    if (this.#backtracker === null) {
+      this.#finder ??= this.#makeFinder();
+      if (!this.#finder.find(input, this.#searcher!.end, this.#slots)) this.#takeEnd();
+    }
+    captures.fill(-1);
+    captures.set(captures.length < this.#slots.length ? this.#slots.subarray(0, captures.length) : this.#slots);
+  }
+
+  /** It took too long to find what was captured: where a match ends is known. */
+  #takeEnd(): void {
+    const { end } = this.#searcher!;
+    this.#slots.fill(-1);
+    this.#slots[0] = Math.max(0, end - CAPTURED_MAX);
+    this.#slots[1] = end;
+  }
+
+  #search(input: string, scan: Scan | null): number {
+    this.#searcher ??= this.#makeSearcher();
+    if (this.#backtracker === null) return this.#searcher.search(input, scan);
+    this.#backtracker.gaveUp = false;
+    const found = scan?.tries === true ? HIT : this.#searcher.search(input, scan);
+    return found === HIT ? this.#backtracker.find(input, this.#slots, scan) : found;
+  }
+
+  #compiled(): Program {
+    if (this.#program !== null) return this.#program;
+    const { tree, groups } = parsePattern(this.#pattern, this.#flags);
+    const program = compileProgram(tree, groups);
+    if (program.references.length > 0 || program.subs.length > 0) this.#backtracker = new Backtracker(program);
+    this.#program = program;
+    work.left -= WORK_TO_COMPILE + program.op.length * WORK_OF_STATE;
+    return program;
   }
 
   #symbols(): Alphabet {
-    this.#alphabet ??= makeAlphabet(this.#program);
+    this.#alphabet ??= makeAlphabet(this.#compiled());
     return this.#alphabet;
   }
 
   /** Finds whether there is a match; of a pattern that needs the backtracker, whether there may be one. */
   #makeSearcher(): LazyDfa {
+    const program = this.#compiled();
     const alphabet = this.#symbols();
-    const graph = makeGraph(this.#program, "forward");
-    const steps = new AllSteps(graph, alphabet, alphabet.forward, !this.#program.anchored);
+    const graph = makeGraph(program, "forward");
+    const steps = new AllSteps(graph, alphabet, alphabet.forward, !program.anchored);
     return new LazyDfa(steps, alphabet, alphabet.forward);
   }
 
   #makeFinder(): CaptureFinder {
-    const program = this.#program;
+    const program = this.#compiled();
     const alphabet = this.#symbols();
     const there = makeGraph(program, "forward");
     const back = makeGraph(program, "backward");

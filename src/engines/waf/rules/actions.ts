@@ -21,6 +21,12 @@ function changed(old: string | null, change: Change, value: string, sign: number
   return String(leadingNumber(old ?? "") + sign * leadingNumber(value));
 }
 
+/**
+ * The names under which rules sum up what they find: those of the Core Rule Set, version 4 and 3, and of the starter
+ * rules. Others (`sql_injection_score`) count the same once more, by its kind.
+ */
+const SCORE = /^(?:(in|out)bound_)?(?:anomaly_)?score(?:_pl[1-4])?$/;
+
 /** TX by a name that stands in the rule: the usual case. */
 class SetPlaced implements SetVar {
   readonly #place: number;
@@ -41,6 +47,26 @@ class SetPlaced implements SetVar {
     const { placed } = state.tx;
     const value = this.#constant ?? this.#value.expand(state);
     placed[this.#place] = changed(placed[this.#place]!, this.#change, value, this.#sign);
+  }
+}
+
+/** What is added to a score: also told of the rule. Of one that is only tried, it is told and not added. */
+class AddScore implements SetVar {
+  readonly #outbound: boolean;
+  readonly #add: SetVar | null;
+  readonly #sign: number;
+  readonly #value: Macro;
+
+  constructor(outbound: boolean, add: SetVar | null, sign: number, value: Macro) {
+    this.#outbound = outbound;
+    this.#add = add;
+    this.#sign = sign;
+    this.#value = value;
+  }
+
+  run(state: State): void {
+    state.addScore(this.#sign * leadingNumber(this.#value.expand(state)), this.#outbound);
+    this.#add?.run(state);
   }
 }
 
@@ -97,8 +123,8 @@ class SetStored implements SetVar {
   }
 }
 
-/** `tx.score=+5`, `!ip.flag`, `tx.seen`. */
-export function compileSetVar(text: string, names: TxNames, place: Place): SetVar {
+/** `tx.score=+5`, `!ip.flag`, `tx.seen`. `dry` for a rule that is only tried: it adds to no score. */
+export function compileSetVar(text: string, names: TxNames, place: Place, dry = false): SetVar {
   const remove = text.startsWith("!");
   const body = remove ? text.slice(1) : text;
   const equals = body.indexOf("=");
@@ -115,7 +141,12 @@ export function compileSetVar(text: string, names: TxNames, place: Place): SetVa
   const value = compileMacro(change === "add" ? right.slice(1) : right, names, place);
   const name = compileMacro(left.slice(dot + 1), names, place);
   if (collection === "tx") {
-    if (name.constant) return new SetPlaced(names.place(name.text), change, sign, value);
+    // What rules add up of other scores is no score of their own.
+    const adds = name.constant && change === "add" && !/_score_pl/i.test(right);
+    const score = adds ? SCORE.exec(name.text.toLowerCase()) : null;
+    const placed = name.constant ? new SetPlaced(names.place(name.text), change, sign, value) : null;
+    if (score !== null) return new AddScore(score[1] === "out", dry ? null : placed, sign, value);
+    if (placed !== null) return placed;
     return new SetNamed(name, change, sign, value);
   }
   if (!STORED_COLLECTIONS.includes(collection)) {

@@ -59,6 +59,8 @@ export interface CompiledRule extends RuleFacts {
   /** Null for SecAction, which always matches. */
   readonly operator: Operator | null;
   readonly negated: boolean;
+  /** What the operator costs for each byte of a value. */
+  readonly weight: number;
   /** Bit of the operator in the prefilter of requests; -1 when it has to run on every value. */
   readonly requestBit: number;
   readonly responseBit: number;
@@ -79,6 +81,8 @@ export interface CompiledRule extends RuleFacts {
   readonly redirect: Macro | null;
   /** Where the program goes on after a match; -1 for the next rule. */
   readonly jump: number;
+  /** Only tried: it neither decides nor counts. */
+  readonly dry: boolean;
   readonly log: boolean;
   readonly auditLog: boolean;
   readonly msg: Macro | null;

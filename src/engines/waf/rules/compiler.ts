@@ -34,6 +34,8 @@ export interface CompileOptions {
   readonly settings?: Partial<Settings>;
   /** Whether literals decide which rules run at all; on by default. Decisions are the same without. */
   readonly prefilter?: boolean;
+  /** Ids and ranges of ids, and tags, of rules that are only tried: they are told of, but neither decide nor count. */
+  readonly dry?: readonly (number | string)[];
 }
 
 /** Rules that are ready to run, and what there was to remark on. */
@@ -48,6 +50,9 @@ export function compileRules(sources: readonly Source[], options: CompileOptions
   const collector = new Collector({ include: options.include ?? (() => null), settings: options.settings ?? {} });
   for (const source of sources) collector.addFile(source);
   const { items, index } = collector.finish();
+  for (const [at, name] of (options.dry ?? []).entries()) {
+    if (!index.named([name]).includes(1)) collector.warnings.push(`dryRun.rules[${at}]:1:1: ${name} finds no rule`);
+  }
   const compiler = new Compiler(collector, items, index, options);
   return { program: compiler.compile(), warnings: collector.warnings };
 }
@@ -66,6 +71,8 @@ class Compiler {
   readonly #layout: Layout;
   readonly #operators = new Map<string, Operator>();
   readonly #positions: Positions;
+  /** By the number of the rule: 1 where it is only tried. */
+  readonly #dry: Uint8Array;
 
   constructor(collector: Collector, items: readonly Item[], index: RuleIndex, options: CompileOptions) {
     this.#collector = collector;
@@ -74,6 +81,7 @@ class Compiler {
     this.#options = options;
     this.#layout = new Layout(options.prefilter ?? true);
     this.#positions = positionsOf(items);
+    this.#dry = index.named(options.dry ?? []);
   }
 
   compile(): Program {
@@ -84,10 +92,10 @@ class Compiler {
       if (item.kept) phases[phaseOf(item)]!.push(this.#chain(item, at, index));
       index += 1;
     }
-    this.#layout.finish();
-    const { txNames, atoms, views, pairs, groups, steps } = this.#layout;
+    const { txNames, atoms, views, pairs, groups } = this.#layout;
+    const [requestValues, responseValues] = [this.#layout.values(false), this.#layout.values(true)];
     const { settings } = this.#collector;
-    return { settings, txNames, atoms, views, pairs, groups, triggers: steps.triggers, phases, ruleCount: index };
+    return { settings, txNames, atoms, views, pairs, groups, requestValues, responseValues, phases, ruleCount: index };
   }
 
   #chain(item: RuleItem, at: number, index: number): CompiledRule {
@@ -108,8 +116,9 @@ class Compiler {
     const operator = this.#operator(link);
     const targets = this.#targets(link, stages);
     const negated = syntax.operator?.negated ?? false;
-    const usable = operator !== null && !negated ? operator : null;
     const log = draft.log ?? defaults?.log ?? true;
+    const dry = this.#dry[index] === 1;
+    const { txNames } = this.#layout;
     return {
       index,
       id: draft.id,
@@ -117,17 +126,19 @@ class Compiler {
       targets,
       operator,
       negated,
-      ...this.#bits(usable, targets),
+      weight: operator?.weight ?? 0,
+      ...this.#bits(operator, negated, targets),
       step,
       stages: draft.multiMatch ? stages : null,
       capture: draft.capture,
-      setVars: draft.setVars.map((action) => compileSetVar(action.value, this.#layout.txNames, action.place)),
+      setVars: draft.setVars.map((action) => compileSetVar(action.value, txNames, action.place, dry)),
       actions: draft.others.map((action) => this.#action(action)),
       next,
       disruption: head ? disruptionOf(draft, defaults) : "none",
       status: draft.status || defaults?.status || 0,
       redirect: this.#macro(draft.redirect || (defaults?.redirect ?? ""), link),
       jump: this.#jump(draft, item, at, link),
+      dry,
       log,
       auditLog: draft.auditLog ?? (draft.log === null ? defaults?.auditLog : draft.log) ?? log,
       msg: this.#macro(draft.msg, link),
@@ -142,12 +153,13 @@ class Compiler {
   /** Where the operator stands in the prefilters, for the targets that these know. */
   #bits(
     operator: Operator | null,
+    negated: boolean,
     targets: readonly Target[],
   ): Pick<CompiledRule, "requestBit" | "responseBit" | "group"> {
     const requests = operator !== null && hasColumn(targets, false);
     const responses = operator !== null && hasColumn(targets, true);
-    const requestBit = requests ? this.#layout.bit(operator, false) : -1;
-    const responseBit = responses ? this.#layout.bit(operator, true) : -1;
+    const requestBit = requests ? this.#layout.bit(operator, negated, false) : -1;
+    const responseBit = responses ? this.#layout.bit(operator, negated, true) : -1;
     const pairs = targets.flatMap((target) => (target.kind === "column" ? target.pairs : []));
     const one = targets.every(({ kind }) => kind === "column") && requests !== responses;
     const grouped = one && Math.max(requestBit, responseBit) >= 0;

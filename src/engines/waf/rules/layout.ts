@@ -2,7 +2,8 @@
 import type { Operator } from "../operators/operator.ts";
 import { compileRegex } from "../regex/regex.ts";
 import type { Selector } from "../seclang/syntax.ts";
-import { COLUMN_COUNT, FIRST_RESPONSE_COLUMN } from "../transaction/columns.ts";
+import { COLUMN_COUNT } from "../transaction/columns.ts";
+import { KnownValues } from "../transaction/known.ts";
 import { TxNames } from "../transaction/tx-values.ts";
 import type { ViewSpec } from "../transaction/values.ts";
 import { Prefilter } from "./prefilter.ts";
@@ -25,10 +26,10 @@ export class Layout {
   readonly #pairIds = new Map<string, number>();
   readonly #groupIds = new Map<string, number>();
   readonly #regexes = new Map<string, Tester>();
-  readonly #request: (readonly string[])[] = [];
-  readonly #response: (readonly string[])[] = [];
-  readonly #requestBits = new Map<Operator, number>();
-  readonly #responseBits = new Map<Operator, number>();
+  readonly #request: (readonly string[] | null)[] = [];
+  readonly #response: (readonly string[] | null)[] = [];
+  readonly #requestBits = [new Map<Operator, number>(), new Map<Operator, number>()] as const;
+  readonly #responseBits = [new Map<Operator, number>(), new Map<Operator, number>()] as const;
   readonly #prefilter: boolean;
 
   constructor(prefilter: boolean) {
@@ -69,7 +70,7 @@ export class Layout {
     // The parent first, so that its number is lower and it is made before.
     const parent = step === null ? -1 : this.pair(column, step.parent);
     const id = this.pairs.length;
-    this.pairs.push({ column, parent, step, prefilter: null });
+    this.pairs.push({ column, parent, step });
     this.#pairIds.set(key, id);
     return id;
   }
@@ -86,24 +87,26 @@ export class Layout {
     return id;
   }
 
-  /** The bit of an operator in the prefilter of requests or responses; -1 when it has none. */
-  bit(operator: Operator, response: boolean): number {
-    if (!this.#prefilter || operator.literals === null) return -1;
-    const bits = response ? this.#responseBits : this.#requestBits;
+  /**
+   * The bit of an operator, or of its negation, in the prefilter of requests or responses; -1 when it has none. Of what
+   * a negation lets pass nothing is known until it was tried.
+   */
+  bit(operator: Operator, negated: boolean, response: boolean): number {
+    if (!this.#prefilter || (operator.literals === null && operator.pure !== true)) return -1;
+    const bits = (response ? this.#responseBits : this.#requestBits)[negated ? 1 : 0];
     const known = bits.get(operator);
     if (known !== undefined) return known;
     const lists = response ? this.#response : this.#request;
     const bit = lists.length;
-    lists.push(operator.literals);
+    lists.push(negated ? null : operator.literals);
     bits.set(operator, bit);
     return bit;
   }
 
   /** Once all rules are compiled. */
-  finish(): void {
-    const request = this.#request.length === 0 ? null : new Prefilter(this.#request);
-    const response = this.#response.length === 0 ? null : new Prefilter(this.#response);
-    for (const pair of this.pairs) pair.prefilter = pair.column < FIRST_RESPONSE_COLUMN ? request : response;
+  values(response: boolean): KnownValues {
+    const lists = response ? this.#response : this.#request;
+    return new KnownValues(this.steps.triggers, lists.length === 0 ? null : new Prefilter(lists));
   }
 
   #atom(column: number, name: string): number {

@@ -40,6 +40,16 @@ export class RuleIndex {
     return this.#where((name) => name.msg === pattern || regex.test(name.msg));
   }
 
+  /** Rules by ids, ranges of ids (`942000-942999`) and whole tags. */
+  named(names: readonly (number | string)[]): Uint8Array {
+    const found = new Uint8Array(this.#names.length);
+    for (const name of names) {
+      const rules = this.byId(String(name)) ?? this.#where(({ tags }) => tags.includes(String(name)));
+      for (let at = 0; at < rules.length; at += 1) found[at]! |= rules[at]!;
+    }
+    return found;
+  }
+
   #where(test: (name: RuleName) => boolean): Uint8Array {
     return Uint8Array.from(this.#names, (name) => (name.id > 0 && test(name) ? 1 : 0));
   }

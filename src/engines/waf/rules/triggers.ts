@@ -3,6 +3,7 @@
 
 const UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const BLANKS = "\t\n\v\f\r \x85\xa0";
+const NO_BREAK = "\xc2\xa0";
 const PATHS = "/\\.";
 const HIGH = String.fromCharCode(...Array.from({ length: 128 }, (_, at) => 128 + at));
 
@@ -22,7 +23,7 @@ const TRIGGERS: Readonly<Record<string, string>> = {
   removecomments: "*-#",
   removecommentschar: "*-#",
   removenulls: "\0",
-  removewhitespace: BLANKS,
+  removewhitespace: `${BLANKS}${NO_BREAK}`,
   replacecomments: "*",
   replacenulls: "\0",
   trim: BLANKS,
@@ -31,7 +32,7 @@ const TRIGGERS: Readonly<Record<string, string>> = {
   uppercase: UPPER.toLowerCase(),
   urldecode: "%+",
   urldecodeuni: "%+",
-  utf8tounicode: HIGH,
+  utf8tounicode: `\0${HIGH}`,
 };
 
 /** Every value has this class, so that a step that needs no byte runs on it. */

@@ -2,47 +2,38 @@
 import type { ColumnTarget, CompiledRule, CountTarget, LiveTarget, Target } from "../rules/compiled-rule.ts";
 import { transformed } from "../rules/steps.ts";
 import { Found } from "../variables.ts";
+import { work } from "../work.ts";
 import { FIRST_RESPONSE_COLUMN } from "./columns.ts";
+import type { Pair } from "./pairs.ts";
 import { fullName, type State } from "./state.ts";
 
 // What a log line can bear of a value that an attacker chose.
 const SHOWN_MAX = 256;
 const MATCHES_MAX = 256;
+/** A request may match in each of a thousand arguments. */
+const VARIABLES_MAX = 8;
+/** Of a long value, this much before what was found in it is shown. */
+const BEFORE_MATCH = 64;
 
 export const LOGGING = 5;
 
 const shown = (text: string): string => (text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text);
 
-/** Where a phase goes on; -1 when it is over. */
-type Place = number;
+/** What a target, a link or a chain says when the work of the step is done before it is through. */
+const PENDING = -1;
+const MISSED = 0;
 
-/** Runs the rules of a phase from `from` on, `most` of them at a time, until one ends the phase. */
-export function runPhase(
-  state: State,
-  phase: number,
-  rules: readonly CompiledRule[],
-  from = 0,
-  most = Number.POSITIVE_INFINITY,
-): Place {
-  if (from === 0 && !beginsPhase(state, phase)) return -1;
-  let left = most;
-  for (let at = from; at < rules.length; left -= 1) {
-    if (left <= 0) return at;
-    const rule = rules[at]!;
-    at += 1;
-    if (state.anyRemoved && state.removed[rule.index] === 1) continue;
-    state.rule = rule;
-    state.forgetMatched();
-    state.jump = -1;
-    if (!runLink(state, rule, rule)) continue;
-    if (state.jump >= 0) at = state.jump;
-    if (phase !== LOGGING && (state.interruption !== null || state.allowed !== 0)) return -1;
-    if (turnedOff(state)) return -1;
-  }
-  return -1;
-}
+// What is counted besides what values cost.
+const WORK_OF_RULE = 30;
+const WORK_OF_COMPARISON = 50;
+const WORK_OF_MATCH = 500;
+const WORK_OF_NAME = 4;
+const WORK_TO_TRANSFORM = 8;
 
-function beginsPhase(state: State, phase: number): boolean {
+/** Before the first of its rules. False when the phase is not to be run. */
+export function beginPhase(state: State, phase: number): boolean {
+  state.place.begin();
+  state.scan.clear();
   if (state.engine === "off" || (state.interruption !== null && phase !== LOGGING)) return false;
   if (state.allowed === 3 && phase !== LOGGING) return false;
   if (state.allowed === 2 && phase <= 2) return false;
@@ -51,19 +42,69 @@ function beginsPhase(state: State, phase: number): boolean {
   return true;
 }
 
+/** Runs the rules of a phase that was begun, until one ends it. False when the work of this step is done before. */
+export function runPhase(state: State, rules: readonly CompiledRule[]): boolean {
+  const { place } = state;
+  for (let at = place.rule; at < rules.length; ) {
+    if (work.left <= 0) {
+      place.rule = at;
+      return false;
+    }
+    const rule = rules[at]!;
+    if (place.link < 0) {
+      at += 1;
+      if (state.anyRemoved && state.removed[rule.index] === 1) continue;
+      work.left -= WORK_OF_RULE;
+      state.rule = rule;
+      state.forgetMatched();
+      state.jump = -1;
+    } else at += 1;
+    const outcome = runChain(state, rule);
+    if (outcome === MISSED) continue;
+    if (outcome === PENDING) {
+      place.rule = at - 1;
+      return false;
+    }
+    if (state.jump >= 0) at = state.jump;
+    if (state.phase !== LOGGING && (state.interruption !== null || state.allowed !== 0)) return true;
+    if (turnedOff(state)) return true;
+  }
+  return true;
+}
+
 /** By a ctl of a rule that ran. */
 const turnedOff = (state: State): boolean => state.engine === "off";
 
 /** Whether a link and all after it match. */
-function runLink(state: State, head: CompiledRule, rule: CompiledRule): boolean {
-  const found = rule.operator === null ? runAction(state, rule) : runTargets(state, head, rule);
-  if (found === 0) return false;
-  if (rule.next !== null && !runLink(state, head, rule.next)) return false;
+function runChain(state: State, head: CompiledRule): number {
+  const { place } = state;
+  let rule = head;
+  for (let link = 0; link < place.link; link += 1) rule = rule.next!;
+  let link = Math.max(0, place.link);
+  place.link = -1;
+  for (;;) {
+    const found = rule.operator === null ? runAction(state, rule) : runTargets(state, head, rule);
+    if (found === MISSED) return MISSED;
+    if (found === PENDING) {
+      place.link = link;
+      return PENDING;
+    }
+    if (rule === head) place.headFound = found;
+    if (rule.next === null) break;
+    rule = rule.next;
+    link += 1;
+  }
+  complete(state, head);
+  finish(state, head, place.headFound);
+  return 1;
+}
+
+/** What the links of a chain do that has matched, from the last one. */
+function complete(state: State, rule: CompiledRule): void {
+  if (rule.next !== null) complete(state, rule.next);
   const { actions } = rule;
   for (let at = 0; at < actions.length; at += 1) actions[at]!(state);
   if (rule.jump >= 0) state.jump = rule.jump;
-  if (rule === head) finish(state, head, found);
-  return true;
 }
 
 function runAction(state: State, rule: CompiledRule): number {
@@ -73,63 +114,119 @@ function runAction(state: State, rule: CompiledRule): number {
 
 function runTargets(state: State, head: CompiledRule, rule: CompiledRule): number {
   const { targets } = rule;
-  if (rule.group >= 0) {
-    const bit = rule.requestBit >= 0 ? rule.requestBit : rule.responseBit;
-    if (!state.groups[rule.group]!.mayMatch(state.phase, bit >>> 5, 1 << (bit & 31))) return 0;
-  }
+  const { place } = state;
   let found = 0;
-  for (let at = 0; at < targets.length; at += 1) {
-    const target = targets[at]!;
-    if (target.kind === "column") found += runColumn(state, head, rule, target);
-    else if (target.kind === "tx") {
-      const value = state.tx.placed[target.place]!;
-      if (value !== null) found += runLive(state, head, rule, target.prefix, target.key, value);
-    } else if (target.kind === "live") found += runEntries(state, head, rule, target);
-    else found += runLive(state, head, rule, target.prefix, target.key, String(countOf(state, head, target)));
+  let from = 0;
+  if (place.within) {
+    found = place.found;
+    from = place.target;
+  } else if (rule.group >= 0) {
+    const bit = rule.requestBit >= 0 ? rule.requestBit : rule.responseBit;
+    const group = state.groups[rule.group]!;
+    if (!group.advance(state.phase)) return PENDING;
+    if (!group.mayMatch(bit >>> 5, 1 << (bit & 31))) return MISSED;
+  }
+  for (let at = from; at < targets.length; at += 1) {
+    const more = runTarget(state, head, rule, targets[at]!);
+    if (more === PENDING) {
+      place.suspend(at, found);
+      return PENDING;
+    }
+    place.within = false;
+    found += more;
   }
   return found;
 }
 
+function runTarget(state: State, head: CompiledRule, rule: CompiledRule, target: Target): number {
+  if (target.kind === "column") return runColumn(state, head, rule, target);
+  if (target.kind === "live") return runEntries(state, head, rule, target);
+  if (target.kind === "count") {
+    return runLive(state, head, rule, target.prefix, target.key, String(countOf(state, head, target)));
+  }
+  const value = state.tx.placed[target.place]!;
+  return value === null ? 0 : runLive(state, head, rule, target.prefix, target.key, value);
+}
+
 function runColumn(state: State, head: CompiledRule, rule: CompiledRule, target: ColumnTarget): number {
-  const column = state.columns[target.column]!;
-  const count = column.keys.length;
+  const count = state.columns[target.column]!.keys.length;
   if (count === 0) return 0;
+  const { place } = state;
   const bit = target.column < FIRST_RESPONSE_COLUMN ? rule.requestBit : rule.responseBit;
   const word = bit >>> 5;
   const mask = 1 << (bit & 31);
   let found = 0;
-  for (let each = 0; each < target.pairs.length; each += 1) {
-    const pair = state.pairs[target.pairs[each]!]!.resolve();
+  let each = 0;
+  if (place.within) {
+    found = place.foundWithin;
+    each = place.stage;
+  }
+  for (; each < target.pairs.length; each += 1) {
+    const wanted = state.pairs[target.pairs[each]!]!;
+    if (!wanted.advance()) return place.waitAt(each, 0, found);
+    const pair = wanted.resolved;
     // With multiMatch, a step that changed nothing is not compared again.
-    const before = each === 0 ? null : state.pairs[target.pairs[each - 1]!]!.resolve();
+    const before = each === 0 ? null : state.pairs[target.pairs[each - 1]!]!.resolved;
     if (pair === before) continue;
     if (bit >= 0) {
-      pair.scan();
+      if (!pair.scan()) return place.waitAt(each, 0, found);
       if ((pair.union[word]! & mask) === 0) continue;
     }
-    let indexes: readonly number[] | null = null;
-    let entries = count;
-    if (target.view >= 0) {
-      const view = state.views[target.view]!;
-      view.update();
-      indexes = view.indexes;
-      entries = indexes.length;
-    }
-    for (let entry = 0; entry < entries; entry += 1) {
-      const index = indexes === null ? entry : indexes[entry]!;
-      if (bit >= 0 && !pair.mayMatch(index, word, mask)) continue;
-      const value = pair.value(index);
-      if (before !== null && before.value(index) === value) continue;
-      if (state.exclusions.length > 0 && excluded(state, head, target.prefix, column.keys[index]!)) continue;
-      found += compare(state, rule, target.prefix, column.keys[index]!, value);
-    }
+    const more = runPair(state, head, rule, target, pair, before, bit);
+    if (more === PENDING) return place.waitAt(each, place.entry, found + place.foundWithin);
+    found += more;
+  }
+  return found;
+}
+
+/** The entries of a column after one chain of transformations. `before` is what came before its last step. */
+function runPair(
+  state: State,
+  head: CompiledRule,
+  rule: CompiledRule,
+  target: ColumnTarget,
+  pair: Pair,
+  before: Pair | null,
+  bit: number,
+): number {
+  const { place } = state;
+  const { keys } = state.columns[target.column]!;
+  const word = bit >>> 5;
+  const mask = 1 << (bit & 31);
+  let indexes: readonly number[] | null = null;
+  let entries = keys.length;
+  if (target.view >= 0) {
+    const view = state.views[target.view]!;
+    view.update();
+    indexes = view.indexes;
+    entries = indexes.length;
+  }
+  let found = 0;
+  const from = place.within ? place.entry : -1;
+  for (let entry = place.takeEntry(); entry < entries; entry += 1) {
+    const index = indexes === null ? entry : indexes[entry]!;
+    const known = pair.known(index);
+    if (bit >= 0 && !known.mayMatch(word, mask)) continue;
+    if (before !== null && before.known(index) === known) continue;
+    if (state.exclusions.length > 0 && excluded(state, head, target.prefix, keys[index]!)) continue;
+    // What goes on here has all of a step before it.
+    if (work.left <= rule.weight * known.value.length && entry !== from) return place.waitAt(0, entry, found);
+    const more = compare(state, rule, target.prefix, keys[index]!, known.value);
+    if (more === PENDING) return place.waitAt(0, entry, found);
+    if (more === 0 && bit >= 0 && !state.gaveUp) known.doesNotMatch(word, mask);
+    found += more;
   }
   return found;
 }
 
 /** Compares one value that came transformed; what matches is noted, and what the rule remembers set. */
 function compare(state: State, rule: CompiledRule, prefix: string, key: string, value: string): number {
-  if (rule.operator!.match(state, value, rule.capture && !rule.negated) === rule.negated) return 0;
+  work.left -= WORK_OF_COMPARISON + rule.weight * value.length;
+  state.gaveUp = false;
+  const matches = rule.operator!.match(state, value, rule.capture && !rule.negated);
+  if (!matches && state.scan.waits) return PENDING;
+  if (matches === rule.negated) return 0;
+  work.left -= WORK_OF_MATCH + key.length * WORK_OF_NAME;
   state.matched(prefix, key, value);
   const { setVars } = rule;
   for (let at = 0; at < setVars.length; at += 1) setVars[at]!.run(state);
@@ -146,28 +243,57 @@ function runLive(
   value: string,
 ): number {
   if (state.exclusions.length > 0 && excluded(state, head, prefix, key)) return 0;
-  if (rule.stages === null) return compare(state, rule, prefix, key, transformed(rule.step, value));
-  let found = 0;
-  let last: string | null = null;
-  for (let at = 0; at < rule.stages.length; at += 1) {
-    const next = transformed(rule.stages[at]!, value);
-    if (next !== last) found += compare(state, rule, prefix, key, next);
+  const { place } = state;
+  const { stages } = rule;
+  if (stages === null) {
+    if (rule.step !== null) work.left -= value.length * WORK_TO_TRANSFORM;
+    place.takeEntry();
+    const more = compare(state, rule, prefix, key, transformed(rule.step, value));
+    return more === PENDING ? place.waitAt(0, 0, 0) : more;
+  }
+  const from = place.within ? place.stage : 0;
+  let found = place.within ? place.foundWithin : 0;
+  place.takeEntry();
+  let last = from === 0 ? null : transformed(stages[from - 1]!, value);
+  for (let at = from; at < stages.length; at += 1) {
+    const next = transformed(stages[at]!, value);
+    work.left -= value.length * WORK_TO_TRANSFORM;
+    const more = next === last ? 0 : compare(state, rule, prefix, key, next);
+    if (more === PENDING) return place.waitAt(at, 0, found);
+    found += more;
     last = next;
   }
   return found;
 }
 
 // Read to the end before the next rule runs, so that one is enough; a chain's next link starts after this one is done.
-const scratch = new Found();
+// Who is suspended within keeps it, and another one takes its place.
+let scratch = new Found();
 
 function runEntries(state: State, head: CompiledRule, rule: CompiledRule, target: LiveTarget): number {
-  scratch.clear();
-  target.read(state, scratch);
-  let found = 0;
-  for (let at = 0; at < scratch.keys.length; at += 1) {
-    const key = scratch.keys[at]!;
-    if (chosen(target, key)) found += runLive(state, head, rule, target.prefix, key, scratch.values[at]!);
+  const { place } = state;
+  const suspended = place.within ? place.entries : null;
+  const from = suspended === null ? 0 : place.liveEntry;
+  let found = suspended === null ? 0 : place.liveFound;
+  const entries = suspended ?? scratch;
+  const late = suspended === null ? -1 : from;
+  if (suspended === null) {
+    scratch.clear();
+    target.read(state, scratch);
   }
+  for (let at = from; at < entries.keys.length; at += 1) {
+    const key = entries.keys[at]!;
+    const isLate = work.left <= 0 && at !== late;
+    if (!isLate && !chosen(target, key)) continue;
+    const more = isLate ? place.waitAt(0, 0, 0) : runLive(state, head, rule, target.prefix, key, entries.values[at]!);
+    if (more === PENDING) {
+      if (entries === scratch) scratch = new Found();
+      place.keep(entries, at, found);
+      return PENDING;
+    }
+    found += more;
+  }
+  place.entries = null;
   return found;
 }
 
@@ -224,15 +350,38 @@ function excluded(state: State, head: CompiledRule, prefix: string, key: string)
 /** Notes what a rule says. The matches of its first link stand before those of the others. */
 function note(state: State, rule: CompiledRule, count: number): void {
   const at = Math.min(count, state.allValues.length) - 1;
+  const matched = rule.capture && !rule.negated ? (state.tx.placed[0] ?? "") : "";
   state.matches.push({
     rule,
     phase: state.phase,
     variable: at < 0 ? "" : shown(fullName(state.allPrefixes[at]!, state.allKeys[at]!)),
-    value: at < 0 ? "" : shown(state.allValues[at]!),
+    value: at < 0 ? "" : around(state.allValues[at]!, matched),
     message: rule.msg === null ? "" : shown(rule.msg.expand(state)),
     data: rule.logdata === null ? "" : shown(rule.logdata.expand(state)),
     count,
+    variables: variablesOf(state, at + 1),
+    matched: shown(matched),
+    score: state.scoredBy === rule ? state.scored : 0,
+    dry: rule.dry,
   });
+}
+
+/** The different names of the first entries that matched. */
+function variablesOf({ allPrefixes, allKeys }: State, count: number): string[] {
+  const names: string[] = [];
+  for (let at = 0; at < count && names.length < VARIABLES_MAX; at += 1) {
+    const name = shown(fullName(allPrefixes[at]!, allKeys[at]!));
+    if (!names.includes(name)) names.push(name);
+  }
+  return names;
+}
+
+/** As much of a value as a log can bear, with what was found in it. */
+function around(value: string, matched: string): string {
+  const from = value.length > SHOWN_MAX && matched !== "" ? value.indexOf(matched) : 0;
+  if (from + matched.length <= SHOWN_MAX) return shown(value);
+  const start = Math.max(0, from - BEFORE_MATCH);
+  return `…${shown(value.slice(start))}`;
 }
 
 /** All of a rule has matched: it is noted, and decides about the request. */
@@ -249,12 +398,13 @@ function decide(state: State, rule: CompiledRule): void {
   const url = rule.redirect === null || disruption !== "redirect" ? "" : rule.redirect.expand(state);
   const status = statusOf(rule);
   if (disruption === "allow" || disruption === "allow-phase" || disruption === "allow-request") {
-    if (state.engine === "on") state.allowed = disruption === "allow" ? 3 : disruption === "allow-request" ? 2 : 1;
+    if (state.engine === "on" && !rule.dry)
+      state.allowed = disruption === "allow" ? 3 : disruption === "allow-request" ? 2 : 1;
     return;
   }
   if (disruption === "none" || disruption === "pass") return;
   const interruption = { action: disruption, status, url, rule: rule.id };
-  if (state.engine === "on") state.interruption = interruption;
+  if (state.engine === "on" && !rule.dry) state.interruption = interruption;
   else state.detected ??= interruption;
 }
 

@@ -1,10 +1,12 @@
 // All that one transaction knows. Rules read and write it; nothing of it is made anew for a request.
+import { Scan } from "../regex/scan.ts";
 import type { EngineMode, Settings } from "../rules/settings.ts";
 import type { Shape } from "../rules/shape.ts";
-import type { Place } from "../seclang/error.ts";
-import { COLUMN_COUNT, namedColumn } from "./columns.ts";
+import type { Place as FilePlace } from "../seclang/error.ts";
+import { COLUMN_COUNT, FIRST_RESPONSE_COLUMN, namedColumn } from "./columns.ts";
 import type { Geo, Host, StoredEntries } from "./host.ts";
-import { BitPool, Pair, PairGroup, type Touched } from "./pairs.ts";
+import { Pair, PairGroup, type Touched } from "./pairs.ts";
+import { Place } from "./place.ts";
 import { TxValues } from "./tx-values.ts";
 import { Column, View } from "./values.ts";
 
@@ -20,7 +22,7 @@ export interface Interruption {
 /** What is told of a rule. */
 export interface RuleFacts {
   readonly id: number;
-  readonly place: Place;
+  readonly place: FilePlace;
   /** As they stand in the rules, variables not expanded. */
   readonly msg: { readonly text: string } | null;
   readonly logdata: { readonly text: string } | null;
@@ -40,8 +42,15 @@ export interface Match {
   readonly value: string;
   readonly message: string;
   readonly data: string;
-  /** How many values matched. */
+  /** How many values matched, and in which variables; of many, some. */
   readonly count: number;
+  readonly variables: readonly string[];
+  /** What the expression found in the value, cut as well; empty where the rule does not keep it (`capture`). */
+  readonly matched: string;
+  /** What the rule added to the score of the request, or of the answer. */
+  readonly score: number;
+  /** Whether the rule is only tried: it neither decides nor counts. */
+  readonly dry: boolean;
 }
 
 /** Entries that a run-time change takes out of a rule's targets. */
@@ -66,8 +75,16 @@ export class State {
   /** Pairs of start and end, for @rx with `capture`: ten groups and the rest, as expressions have up to 99. */
   readonly captures = new Int32Array(200);
 
-  readonly #bits = new BitPool();
   readonly #touched: Touched = [];
+
+  /** Where the rules go on after a step. */
+  readonly place = new Place();
+  /** A value that an expression is not through with. */
+  readonly scan = new Scan();
+  /** The operator that ran last gave up, so that it is not known whether the value matches. */
+  gaveUp = false;
+  /** One has given up since the request began, as MSC_PCRE_LIMITS_EXCEEDED says. */
+  limitsExceeded = false;
 
   phase = 0;
   /** The rule that runs, the first one of its chain. */
@@ -103,6 +120,12 @@ export class State {
   readonly matches: Match[] = [];
   /** The most severe of all matches; 255 for none. */
   highestSeverity = 255;
+  /** Scores of all rules that matched, those that are only tried among them. */
+  inboundScore = 0;
+  outboundScore = 0;
+  /** What the rule that added last has added. */
+  scored = 0;
+  scoredBy: RuleFacts | null = null;
   startedMs = 0;
 
   /** By the number of the rule: 1 when it was removed for this transaction. */
@@ -130,7 +153,8 @@ export class State {
     for (const spec of shape.pairs) {
       const parent = spec.parent < 0 ? null : this.pairs[spec.parent]!;
       const column = this.columns[spec.column]!;
-      this.pairs.push(new Pair(column, parent, spec.step, shape.triggers, spec.prefilter, this.#bits, this.#touched));
+      const values = spec.column < FIRST_RESPONSE_COLUMN ? shape.requestValues : shape.responseValues;
+      this.pairs.push(new Pair(column, parent, spec.step, values, this.#touched));
     }
     for (const group of shape.groups) this.groups.push(new PairGroup(group.map((pair) => this.pairs[pair]!)));
     this.reset();
@@ -147,8 +171,10 @@ export class State {
     for (let at = 0; at < this.#touched.length; at += 1) this.#touched[at]!.clear();
     this.#touched.length = 0;
     for (let at = 0; at < this.groups.length; at += 1) this.groups[at]!.clear();
-    this.#bits.clear();
     this.tx.clear();
+    this.place.begin();
+    this.scan.clear();
+    this.limitsExceeded = false;
     this.phase = 0;
     this.rule = null;
     this.matchedPrefix = "";
@@ -172,6 +198,10 @@ export class State {
     this.jump = -1;
     this.matches.length = 0;
     this.highestSeverity = 255;
+    this.inboundScore = 0;
+    this.outboundScore = 0;
+    this.scored = 0;
+    this.scoredBy = null;
     if (this.anyRemoved) this.removed.fill(0);
     this.anyRemoved = false;
     this.exclusions.length = 0;
@@ -181,6 +211,14 @@ export class State {
     this.webAppId = settings.webAppId;
     this.geo = null;
     if (this.env.size > 0) this.env.clear();
+  }
+
+  /** An expression took too many steps: rules are told, as ModSecurity tells them. */
+  giveUp(): void {
+    this.gaveUp = true;
+    this.limitsExceeded = true;
+    this.tx.set("msc_pcre_error", "1");
+    this.tx.set("msc_pcre_limits_exceeded", "1");
   }
 
   forgetMatched(): void {
@@ -198,6 +236,15 @@ export class State {
     this.allPrefixes.push(prefix);
     this.allKeys.push(key);
     this.allValues.push(value);
+  }
+
+  /** Notes what the rule that runs adds to a score. */
+  addScore(points: number, outbound: boolean): void {
+    if (outbound) this.outboundScore += points;
+    else this.inboundScore += points;
+    if (this.scoredBy !== this.rule) this.scored = 0;
+    this.scoredBy = this.rule;
+    this.scored += points;
   }
 
   /** `ARGS:name` of the last match. */

@@ -1,10 +1,11 @@
 // One request and its response, as the rules see them: five phases, fed with values as they come.
 import { parseCookies, parseUrlEncoded, type TakeArgument, URLENCODED_INVALID } from "../bodies/url-encoded.ts";
 import type { Program } from "../rules/program.ts";
+import { STEP_WORK, work } from "../work.ts";
 import { COLUMN } from "./columns.ts";
 import type { Host } from "./host.ts";
 import { firstHeader, processorOf, readRequestBody } from "./request-body.ts";
-import { LOGGING, runPhase } from "./run.ts";
+import { beginPhase, LOGGING, runPhase } from "./run.ts";
 import { type Interruption, type Match, State } from "./state.ts";
 import { baseName, decodedPath, withoutAuthority } from "./uri.ts";
 
@@ -31,25 +32,27 @@ export interface Report {
   /** Whether a rule, or the status of the answer, wants it in the audit log. */
   readonly audit: boolean;
   readonly auditParts: string;
+  /** All that rules have added, those that are only tried and those of higher paranoia levels among them. */
+  readonly inboundScore: number;
+  readonly outboundScore: number;
 }
 
-/**
- * Bytes of a body times rules that a step goes through: 20 rules over 128 KB, which take a few milliseconds. All rules
- * of the Core Rule Set over 8 KB are one step.
- */
-const STEP_WORK = 2_600_000;
-const RULES_MIN = 8;
+/** Of a body that is kept for the audit log, whose lines have an end. */
+const KEPT_TEXT = 16_384;
 
 /** May be used again for the next request after `begin`. */
 export class Transaction {
   readonly state: State;
+  /** Keeps the beginning of both bodies until the next request, for the audit log. */
+  keepsBodies = false;
+  requestText = "";
+  responseText = "";
   /** What has come of a body; no more pieces than the limit has bytes. */
   #pieces: string[] = [];
   #length = 0;
   #cut = false;
-  /** Where phase 2 goes on, and how many rules it runs at a time. */
-  #next = 0;
-  #step = 0;
+  /** Whether a phase was begun and is not over. */
+  #runs = false;
   readonly #phases: Program["phases"];
   readonly #takeGet: TakeArgument;
   readonly #takePost: TakeArgument;
@@ -75,6 +78,8 @@ export class Transaction {
     const { state } = this;
     state.reset();
     this.#forgetBody();
+    this.requestText = "";
+    this.responseText = "";
     state.startedMs = state.host.now();
     const { columns } = state;
     const uri = withoutAuthority(line.target);
@@ -119,13 +124,26 @@ export class Transaction {
     }
   }
 
-  /** Phase 1. The answer is what the rules decided so far; null when the request goes on. */
-  requestHead(): Interruption | null {
+  /** Phase 1, to be run in steps. */
+  beginRequestHead(): void {
     const { state } = this;
     state.bodyProcessor = processorOf(firstHeader(state, "content-type"));
     this.#combineArguments();
-    runPhase(state, 1, this.#phases[1]!);
-    return state.interruption;
+    this.#runs = beginPhase(state, 1);
+  }
+
+  /** Phase 1. The answer is what the rules decided so far; null when the request goes on. */
+  requestHead(): Interruption | null {
+    this.beginRequestHead();
+    return this.#finish();
+  }
+
+  /**
+   * A step of the phase that was begun; false when it was the last one. Other requests may be served before the next.
+   * A step takes a few milliseconds at most, whatever the values are.
+   */
+  step(most = STEP_WORK): boolean {
+    return this.#run(most);
   }
 
   /** Whether phase 2 wants to see the body. */
@@ -141,24 +159,18 @@ export class Transaction {
   /** Reads the body, when all of it has come, or as much as is looked at; phase 2 follows in steps. */
   beginRequestBody(): void {
     const { state } = this;
-    this.#next = 0;
-    // Rules that are gone through at a time: what lies behind a long body takes tens of milliseconds in all.
-    this.#step = Math.max(RULES_MIN, Math.floor(STEP_WORK / (1 + this.#length)));
     if (this.wantsRequestBody) {
       if (this.#cut) {
         state.columns[COLUMN.INBOUND_DATA_ERROR]!.set("1");
         if (state.settings.requestBodyLimitAction === "reject") this.#refuse(413);
       }
-      readRequestBody(state, this.#text(), this.#cut, this.#takePost);
+      const text = this.#text();
+      if (this.keepsBodies) this.requestText = text.slice(0, KEPT_TEXT);
+      readRequestBody(state, text, this.#cut, this.#takePost);
       this.#combineArguments();
     }
     this.#forgetBody();
-  }
-
-  /** A step of phase 2; false when it was the last one. Other requests may be served before the next. */
-  stepRequestBody(): boolean {
-    this.#next = runPhase(this.state, 2, this.#phases[2]!, this.#next, this.#step);
-    return this.#next >= 0;
+    this.#runs = beginPhase(state, 2);
   }
 
   /** What was decided so far. */
@@ -169,8 +181,7 @@ export class Transaction {
   /** Phase 2 at once, for requests without a body or with one that is short. */
   requestBody(): Interruption | null {
     this.beginRequestBody();
-    while (this.stepRequestBody());
-    return this.state.interruption;
+    return this.#finish();
   }
 
   responseHeader(name: string, value: string): void {
@@ -182,14 +193,19 @@ export class Transaction {
     }
   }
 
-  /** Phase 3. */
-  responseHead(status: number, protocol: string): Interruption | null {
+  /** Phase 3, to be run in steps. */
+  beginResponseHead(status: number, protocol: string): void {
     const { columns } = this.state;
     columns[COLUMN.RESPONSE_STATUS]!.set(String(status));
     columns[COLUMN.RESPONSE_PROTOCOL]!.set(protocol);
     columns[COLUMN.STATUS_LINE]!.set(`${protocol} ${status}`);
-    runPhase(this.state, 3, this.#phases[3]!);
-    return this.state.interruption;
+    this.#runs = beginPhase(this.state, 3);
+  }
+
+  /** Phase 3. */
+  responseHead(status: number, protocol: string): Interruption | null {
+    this.beginResponseHead(status, protocol);
+    return this.#finish();
   }
 
   /** Whether phase 4 wants to see the body of the response: only of types that SecResponseBodyMimeType names. */
@@ -207,30 +223,56 @@ export class Transaction {
     return this.#piece(bytes, this.state.responseBodyLimit);
   }
 
-  /** Phase 4. */
-  responseBody(): Interruption | null {
+  /** Phase 4, to be run in steps. */
+  beginResponseBody(): void {
     const { state } = this;
     if (this.#cut) {
       state.columns[COLUMN.OUTBOUND_DATA_ERROR]!.set("1");
       if (state.settings.responseBodyLimitAction === "reject") this.#refuse(502);
     }
-    if (this.wantsResponseBody) state.columns[COLUMN.RESPONSE_BODY]!.set(this.#text());
+    if (this.wantsResponseBody) {
+      const text = this.#text();
+      if (this.keepsBodies) this.responseText = text.slice(0, KEPT_TEXT);
+      state.columns[COLUMN.RESPONSE_BODY]!.set(text);
+    }
     this.#forgetBody();
-    runPhase(state, 4, this.#phases[4]!);
-    return state.interruption;
+    this.#runs = beginPhase(state, 4);
+  }
+
+  /** Phase 4. */
+  responseBody(): Interruption | null {
+    this.beginResponseBody();
+    return this.#finish();
   }
 
   /** Phase 5, and what is to be logged. */
   logging(status: number): Report {
     const { state } = this;
-    runPhase(state, LOGGING, this.#phases[LOGGING]!);
+    this.#runs = beginPhase(state, LOGGING);
+    this.#finish();
     return {
       interruption: state.interruption,
       detected: state.detected,
       matches: state.matches.slice(),
       audit: this.#toAudit(status),
       auditParts: state.auditParts,
+      inboundScore: state.inboundScore,
+      outboundScore: state.outboundScore,
     };
+  }
+
+  /** Runs what is left of a phase at once. */
+  #finish(): Interruption | null {
+    this.#run(Number.POSITIVE_INFINITY);
+    return this.state.interruption;
+  }
+
+  /** Runs the phase that was begun until it is over or the work is done; true when there is more of it. */
+  #run(most: number): boolean {
+    if (!this.#runs) return false;
+    work.left = most;
+    this.#runs = !runPhase(this.state, this.#phases[this.state.phase]!);
+    return this.#runs;
   }
 
   #toAudit(status: number): boolean {

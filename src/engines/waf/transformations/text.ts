@@ -4,6 +4,8 @@ import { laidOut } from "./scratch.ts";
 
 const SPACE = 0x20;
 const NO_BREAK_SPACE = 0xa0;
+/** Its first byte in UTF-8. */
+const NO_BREAK_LEAD = 0xc2;
 
 // Most bytes are above the blank: one comparison tells so.
 const isBlank = (code: number): boolean => (code <= SPACE ? isSpace(code) : code === NO_BREAK_SPACE);
@@ -65,17 +67,20 @@ export function compressWhitespace(input: string): string {
   return bytes.latin1Slice(0, to);
 }
 
-/** Without any white space, the no-break space included. */
+/** What goes with blanks: the no-break space, which UTF-8 has as two bytes. Others that begin with the first one are rare. */
+const isBlankByte = (code: number): boolean => code === NO_BREAK_LEAD || isBlank(code);
+
+/** Without any white space, the no-break space included, as one byte and as two. */
 export function removeWhitespace(input: string): string {
   const length = input.length;
   let first = 0;
-  while (first < length && !isBlank(input.charCodeAt(first))) first += 1;
+  while (first < length && !isBlankByte(input.charCodeAt(first))) first += 1;
   if (first === length) return input;
   const bytes = laidOut(input);
   let to = first;
   for (let at = first + 1; at < length; at += 1) {
     const code = bytes[at]!;
-    if (!isBlank(code)) bytes[to++] = code;
+    if (!isBlankByte(code)) bytes[to++] = code;
   }
   return bytes.latin1Slice(0, to);
 }

@@ -65,7 +65,7 @@ const TWINS: Readonly<Record<string, (input: string) => string>> = {
     }),
   sqlHexDecode: (input) => input.replace(/0x((?:[0-9a-f]{2})+)/gi, (_, hex) => hex.replace(/../g, byte)),
   compressWhitespace: (input) => input.replace(/[ \t\n\v\f\r\xa0]+/g, " "),
-  removeWhitespace: (input) => input.replace(/[ \t\n\v\f\r\xa0]+/g, ""),
+  removeWhitespace: (input) => input.replace(/[ \t\n\v\f\r\xa0\xc2]+/g, ""),
   removeNulls: (input) => input.replaceAll("\0", ""),
   replaceNulls: (input) => input.replaceAll("\0", " "),
   trim: (input) => input.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, ""),

@@ -64,7 +64,8 @@ const DECODING: readonly Row[] = [
   ["utf8toUnicode", "\xe2\x80\x99 \xef\xbc\x9c", "%u2019 %uff1c"],
   ["utf8toUnicode", "\xf0\x9f\x98\x80", "%u1f600"],
   ["utf8toUnicode", "\xc0\xaf\xe0\x80\xaf", "%u002f%u002f"],
-  ["utf8toUnicode", "\xff\xc3(\xe2\x82", "\xff\xc3(\xe2\x82"],
+  ["utf8toUnicode", "\xff\xc3(\x80\xe2\x82", "\xff(\x80\x82"],
+  ["utf8toUnicode", "\0sc\0r\xc3ipt\xf0", "script"],
 ];
 
 const OTHERS: readonly Row[] = [
@@ -73,7 +74,7 @@ const OTHERS: readonly Row[] = [
   ["uppercase", "abc\xe0Z{`", "ABC\xe0Z{`"],
   ["compressWhitespace", "a \t\n b\xa0\xa0c d ", "a b c d "],
   ["compressWhitespace", "a\tb", "a b"],
-  ["removeWhitespace", " a\t\n\v\f\r b\xa0", "ab"],
+  ["removeWhitespace", " a\t\n\v\f\r b\xa0c\xc2\xa0d", "abcd"],
   ["removeNulls", "\0a\0\0b\0", "ab"],
   ["replaceNulls", "\0a\0b", " a b"],
   ["trim", " \t a b \n", "a b"],

@@ -116,11 +116,14 @@ export function urlEncode(input: string): string {
 const staysInUrl = (code: number): boolean =>
   (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code === 0x2a;
 
-/** Each character of more than one byte in UTF-8 as `%uhhhh`, by its number; bytes that are not UTF-8 stay. */
+/**
+ * Each character of more than one byte in UTF-8 as `%uhhhh`, by its number. As in ModSecurity, NUL bytes go, and bytes
+ * that begin a character which does not follow: what passes over them would otherwise see a word that rules do not see.
+ */
 export function utf8toUnicode(input: string): string {
   const length = input.length;
   let first = 0;
-  while (first < length && input.charCodeAt(first) < 0x80) first += 1;
+  while (first < length && isPlain(input.charCodeAt(first))) first += 1;
   if (first === length) return input;
   // Two bytes become six at most.
   const bytes = scratch(length * 3 + 2);
@@ -130,7 +133,8 @@ export function utf8toUnicode(input: string): string {
     const code = input.charCodeAt(at);
     const size = code < 0x80 ? 1 : sequenceLength(input, at);
     if (size === 1) {
-      bytes[to++] = code;
+      if (code === 0 || (code >= 0xc0 && code < 0xf5)) changed = true;
+      else bytes[to++] = code;
       at += 1;
       continue;
     }
@@ -142,6 +146,8 @@ export function utf8toUnicode(input: string): string {
   }
   return changed ? bytes.latin1Slice(0, to) : input;
 }
+
+const isPlain = (code: number): boolean => code < 0x80 && code !== 0;
 
 /**
  * Bytes of the UTF-8 sequence that begins there, 1 when it is none. Overlong forms count as one, as they do for the
