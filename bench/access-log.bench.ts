@@ -37,6 +37,7 @@ class Entry implements AccessEntry {
   fault = "";
   grpcStatus = -1;
   cache = "";
+  user = "";
   get userAgent(): string {
     return HEAD.latin1Slice(REFERER_END);
   }

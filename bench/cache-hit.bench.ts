@@ -16,7 +16,7 @@ const HEAD = [
   "Cache-Control: public, max-age=31536000",
 ].join("\r\n");
 
-const worker = new InProcess(1, {}, { memory: "256MB" });
+const worker = new InProcess(1, {}, { cache: { memory: "256MB" } });
 const scenarios = SCENARIOS.filter(
   (each): each is LoadScenario => each.kind === "load" && each.cache && each.gzip === 0,
 );

@@ -21,7 +21,7 @@ const BROWSER = ["GET /index.html HTTP/1.1", "Host: 127.0.0.1:8080", ...BROWSER_
 const ANSWER =
   "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 34\r\nConnection: keep-alive\r\n\r\nhello, this is 34 bytes of content";
 
-const worker = new InProcess(SERVERS, { balance: values.balance }, null);
+const worker = new InProcess(SERVERS, { balance: values.balance });
 const request = Buffer.from(BROWSER);
 const answer = Buffer.from(ANSWER);
 

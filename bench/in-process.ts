@@ -53,8 +53,8 @@ export class InProcess {
   readonly #toClient = new Sink();
   readonly #connection: H1Connection;
 
-  /** `options` are those of the one upstream, `cached` those of the route's cache; null for none. */
-  constructor(servers: number, options: Readonly<Record<string, unknown>>, cached: object | null) {
+  /** `options` are those of the one upstream, `policies` those of the route. */
+  constructor(servers: number, options: Readonly<Record<string, unknown>>, policies: object = {}) {
     const config = configSchema.parse({
       listeners: [{ address: "127.0.0.1:0" }],
       upstreams: {
@@ -64,7 +64,7 @@ export class InProcess {
           ...options,
         },
       },
-      routes: [{ to: "app", ...(cached === null ? {} : { cache: cached }) }],
+      routes: [{ to: "app", ...policies }],
     });
     const plan = compilePlan(config);
     const wheel = new TimerWheel();
@@ -85,11 +85,11 @@ export class InProcess {
     const upstreams = new Map(
       [...plan.upstreams].map(([name, each]) => [name, new Upstream(name, each, memberships.get(name)!, environment)]),
     );
-    const { table, caches, cacheKeys, cacheBytes } = plan;
+    const { table, caches, cacheKeys, cacheBytes, endpoints, identityFields } = plan;
     const cache = cacheBytes === 0 ? null : new Cache(cacheBytes, new Changes(Changes.memory(), 1n), null);
     const requests = metrics.requests(["route-1"]);
     const wire = new Wire(
-      { table, upstreams, trustedProxies: null, requests, caches, cacheKeys, cache },
+      { table, upstreams, trustedProxies: null, requests, caches, cacheKeys, cache, endpoints, identityFields },
       wheel,
       log,
       () => {},

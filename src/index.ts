@@ -26,6 +26,7 @@ export { ListenError } from "./control/listen-error.ts";
 export { defineConfig, definePlugin } from "./control/sluice-module.ts";
 export type { RequestHead, ResponseHead } from "./http/message.ts";
 export type { Exchange } from "./pipeline/exchange.ts";
+export type { Claims, Identity, IdentityKind } from "./pipeline/identity.ts";
 export type { Plugin, PluginResult } from "./pipeline/plugin.ts";
 export { type Reply, reply } from "./pipeline/reply.ts";
 
@@ -105,6 +106,7 @@ class EmbeddedProxy implements Proxy {
       cacheChanges: Changes.memory(),
       peers: null,
       deny: (address, ms, reason) => void this.#commons.denials.deny(address, ms, reason),
+      event() {}, // nobody can watch
       ask: (listener, name) => this.#certificates.answer(listener, name),
       askToken: (token) => this.#certificates.responseTo(token),
     });

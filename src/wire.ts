@@ -2,6 +2,7 @@
 //
 //   listener → connection → codec → Wire.handle → route → request filters → action → Forward → server
 //            ← connection ← codec ←                response filters ←——————————————————————————┘
+import { type Endpoints, PREFIX } from "./auth/endpoints.ts";
 import type { Cache } from "./cache/cache.ts";
 import type { RouteCache } from "./cache/route-cache.ts";
 import type { CacheEnvironment } from "./cache/visit.ts";
@@ -11,6 +12,7 @@ import type { CidrSet } from "./core/ip.ts";
 import type { TimerWheel } from "./core/timers.ts";
 import type { KeyRule } from "./engines/cache/key.ts";
 import { NO_GRPC, receivedKind } from "./http/grpc.ts";
+import type { HeaderBlock } from "./http/header-block.ts";
 import { ID } from "./http/header-names.ts";
 import { ResponseHead } from "./http/message.ts";
 import { type AccessLog, NO_ACCESS_LOG } from "./observe/access-log.ts";
@@ -21,6 +23,7 @@ import type { Exchange, MirrorPolicy, Route, ServeEnvironment } from "./pipeline
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
 import { GrpcDeadline } from "./pipeline/grpc-deadline.ts";
 import { grpcReply, noteGrpcHead } from "./pipeline/grpc-reply.ts";
+import type { IdentityFields } from "./pipeline/identity-fields.ts";
 import { countForwards } from "./pipeline/max-forwards.ts";
 import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
 import { type AddressList, NO_ADDRESSES } from "./pipeline/shared.ts";
@@ -48,14 +51,25 @@ export interface WirePlan {
   readonly cacheKeys: readonly KeyRule[];
   /** What the thread has stored; null where no route has a cache. */
   readonly cache: Cache | null;
+  /** What is answered below `/.auth/`; null where no route needs it. */
+  readonly endpoints: Endpoints | null;
+  /** Fields that clients may not send; null where no route has `auth`. */
+  readonly identityFields: IdentityFields | null;
 }
 
 /** Counts the open tunnels of a listener. */
 export type TunnelCounter = (listener: string, change: 1 | -1) => void;
 
+/** Is told of every request that has ended. */
+interface RequestWatch {
+  finished(x: Exchange, ms: number): void;
+}
+
 export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment {
   plan: WirePlan;
   accessLog: AccessLog = NO_ACCESS_LOG;
+  /** Tells those who watch of some requests; null while nobody does. */
+  watcher: RequestWatch | null = null;
   /** Addresses that are denied at run time, on all routes. */
   denied: AddressList = NO_ADDRESSES;
   readonly wheel: TimerWheel;
@@ -75,11 +89,14 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     const { plan } = this;
     identifyClient(x, plan.trustedProxies);
     if (this.denied.find(x.ip) > 0) return x.downstream.fail(fault("access.denied", "at run time"));
+    if (plan.identityFields !== null) plan.identityFields.strip(x.request.headers);
     if (x.request.headers.received(ID["content-type"])) x.grpc = receivedKind(x.request.headers);
     const refusal = refusalOf(x) ?? (x.grpc === NO_GRPC ? null : GrpcDeadline.start(x, this.wheel));
     if (refusal !== null) return x.downstream.fail(refusal);
     const last = x.request.headers.received(ID["max-forwards"]) ? countForwards(x) : null;
     if (last !== null) return x.downstream.reply(last);
+    if (plan.endpoints !== null && x.request.path!.startsWith(PREFIX)) return this.#endpoint(x, plan.endpoints);
+    if (plan.endpoints !== null) plan.endpoints.strip(x.request.headers);
     const route = plan.table.find(x);
     if (route === null) return x.downstream.fail(fault("route.none", `${x.request.authority} ${x.request.target}`));
     x.route = route;
@@ -89,6 +106,19 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
       return x.downstream.fail(fault("request.body_too_large", `more than ${route.bodyMax} bytes`));
     if (route.requestFilters.length > 0) this.#filterRequest(x, route, plan, 0);
     else this.#act(x, route, plan);
+  }
+
+  /** Below the reserved prefix nothing is forwarded, whatever the routes say. */
+  #endpoint(x: Exchange, endpoints: Endpoints): void {
+    const send = (outcome: Outcome): void =>
+      isFault(outcome) ? x.downstream.fail(outcome) : x.downstream.reply(outcome);
+    try {
+      const outcome = endpoints.handle(x);
+      if (!(outcome instanceof Promise)) return send(outcome);
+      outcome.then((settled) => !x.over && send(settled)).catch((error: unknown) => this.#broken(x, "auth", error));
+    } catch (error) {
+      this.#broken(x, "auth", error);
+    }
   }
 
   #filterRequest(x: Exchange, route: Route, plan: WirePlan, from: number): void {
@@ -151,6 +181,11 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
 
   upstream(name: string): Upstream | null {
     return this.plan.upstreams.get(name) ?? null;
+  }
+
+  /** Trailers are fields too, and some servers put both into one table. */
+  cleanTrailers(trailers: HeaderBlock): void {
+    this.plan.identityFields?.strip(trailers);
   }
 
   answer(x: Exchange, outcome: Outcome): void {
@@ -256,6 +291,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     if (x.route !== null && x.route.finishFilters.length > 0) this.#tellFilters(x, x.route);
     for (let held = x.held; held !== null; held = held.next) held.leave();
     if (x.fault !== null) this.#tellFault(x, x.fault);
+    if (this.watcher !== null) this.watcher.finished(x, ms);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
 
@@ -271,6 +307,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
 
   tunnelOpened(tunnel: Tunnel, x: Exchange): void {
     this.tunnels.add(tunnel);
+    x.authenticated?.tunnel?.(x, tunnel);
     this.#countTunnels(x.listener, 1);
   }
   tunnelClosed(tunnel: Tunnel, x: Exchange): void {

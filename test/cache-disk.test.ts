@@ -4,7 +4,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from "node:path";
 import { createProxy } from "sluice";
 import type { DiskState } from "../src/control/cache-disk.ts";
+import { request } from "./support/message.ts";
 import { contentOf, Origin } from "./support/origin.ts";
+import { Peer } from "./support/peer.ts";
 import { Folder, runConfig, type SluiceProcess, sluice } from "./support/sluice.ts";
 import { until } from "./support/wait.ts";
 
@@ -129,6 +131,31 @@ describe("a restart", () => {
     expect((await it.get("/none?status=404", only)).status).toBe(404);
     expect((await it.get(target, { ...only, "accept-language": "nl" })).status).toBe(504);
     expect([it.origin.gets("/v"), it.origin.gets("/none"), it.origin.gets("/part")]).toEqual([3, 1, 1]);
+  });
+
+  test("gives out answers of any length on one connection, asked for in one go or one by one", async () => {
+    await using it = await rig({}, 1);
+    const sizes = [1, 5000, 8191, 8192, 33_000, 60_000, 70_000, 300_000];
+    const targets = sizes.map((size) => `/${size}?${MINUTE}&bytes=${size}`);
+    for (const target of targets) await it.get(target);
+    await stored(it, targets.length);
+    await it.restart();
+    await using client = await Peer.connect(it.proxy.port());
+    const check = async (round: number): Promise<void> => {
+      for (const size of sizes) {
+        const got = await client.response();
+        expect([round, size, got.status, got.field("cache-status")]).toEqual([round, size, 200, "sluice; hit"]);
+        expect(got.field("content-length")).toBe(String(size));
+        expect(got.body === contentOf(0, size).toString("latin1")).toBe(true);
+      }
+    };
+    client.send(targets.map((target) => request(target)).join(""));
+    await check(0);
+    for (const round of [1, 2]) {
+      for (const target of targets) client.send(request(target));
+      await check(round);
+    }
+    expect(sizes.map((size) => it.origin.gets(`/${size}`))).toEqual(sizes.map(() => 1));
   });
 
   test("knows what was validated since it was stored", async () => {

@@ -206,6 +206,23 @@ for (const coding of CODINGS)
       }
     });
 
+    test("a 304 says by what the whole is chosen, whoever gets it", async () => {
+      const path = `/alone/items?unmodified-${coding}`;
+      await get(path, coding);
+      const varies = async (target: string, accepted: string, condition: string): Promise<unknown> => {
+        const answer = await get(target, accepted, [condition]);
+        return [answer.status, answer.field("vary")];
+      };
+      expect(await varies(path, "identity", `If-None-Match: ${TAG}`)).toEqual([304, "Accept-Encoding"]);
+      expect(await varies(path, coding, `If-None-Match: ${TAG}`)).toEqual([304, "Accept-Encoding"]);
+      expect(await varies(path, "identity", `If-Modified-Since: ${new Date(Date.now() + 1e5).toUTCString()}`)).toEqual([
+        304,
+        "Accept-Encoding",
+      ]);
+      await get("/alone/image", coding);
+      expect(await varies("/alone/image", "identity", "If-None-Match: *")).toEqual([304, null]);
+    });
+
     test("a range is one of the content as it is", async () => {
       const path = `/alone/items?range-${coding}`;
       for (let round = 0; round < 3; round += 1) {

@@ -28,6 +28,12 @@ const PAGES = ["{README,ARCHITECTURE,CONTRIBUTING,CHANGELOG}.md", "{docs,example
 const ENVIRONMENT = {
   ADMIN_TOKEN: "t",
   APP_HOST: "app.internal",
+  COOKIE_SECRET: "a secret of thirty-two characters at least",
+  GITHUB_SECRET: "secret",
+  INTROSPECTION_SECRET: "secret",
+  LDAP_PASSWORD: "secret",
+  OIDC_SECRET: "secret",
+  SIGNING_SECRET: "a secret of thirty-two characters at least",
   STICKY_SECRET: "sixteen characters",
   TSIG_SECRET: "c2VjcmV0",
 };

@@ -4,7 +4,7 @@ import { ensureDebianPackages } from "./debian.ts";
 try {
   await ensureDebianPackages([
     ...["curl", "nginx", "haproxy", "caddy", "chromium", "nghttp2-client"],
-    ...["redis-server", "pebble", "bind9", "sslscan", "modsecurity-crs"],
+    ...["redis-server", "pebble", "bind9", "sslscan", "modsecurity-crs", "slapd"],
   ]);
 } catch (error) {
   console.error(`tests: ${error instanceof Error ? error.message : String(error)}`);

@@ -8,7 +8,9 @@ import { AddressDenials } from "../control/address-denials.ts";
 import { type AdminServer, startAdmin } from "../control/admin.ts";
 import type { AdminBackend, ProxyStatus, Readiness, ReloadResult } from "../control/admin-backend.ts";
 import type { DiskState } from "../control/cache-disk.ts";
+import { EventHub } from "../control/events.ts";
 import { fleetOf } from "../control/fleet.testing.ts";
+import { WafBlocks } from "../control/waf-blocks.ts";
 import { createLog } from "../observe/log.ts";
 
 const STATUS: ProxyStatus = {
@@ -61,6 +63,8 @@ const backend: AdminBackend = {
   },
   upstreams: () => [],
   denials: new AddressDenials(() => {}),
+  events: new EventHub(() => {}),
+  wafBlocks: new WafBlocks(),
   fleet,
   heard: async () => {},
   ready: () => readiness,

@@ -108,11 +108,29 @@ export const SECURITY_DEFAULTS = {
 /** What `challenge: true` stands for. */
 export const CHALLENGE_DEFAULTS = { difficulty: 16, ttl: millis(86_400_000), cookie: "sluice_work" };
 
+/** What proxies that sign people in tell servers by, and servers believe. */
+export const IDENTITY_HEADERS = [
+  "X-Forwarded-User",
+  "X-Forwarded-Email",
+  "X-Forwarded-Groups",
+  "X-Forwarded-Preferred-Username",
+  "X-Forwarded-Access-Token",
+  "X-Auth-Request-*",
+  "X-Remote-User",
+  "X-Remote-Email",
+  "X-Remote-Group*",
+  "Remote-User",
+  "Remote-Name",
+  "Remote-Email",
+  "Remote-Groups",
+];
+
 /** The keys of the policies, which `defaults` and every route may have. */
 export const POLICY_KEYS = [
   "access",
   "limits",
   "rateLimit",
+  "auth",
   "waf",
   "bans",
   "bots",

@@ -54,7 +54,7 @@ const UNITS: Readonly<Record<string, UnitStyle>> = {
   duration: { example: "5s", write: (ms) => written(ms, DURATIONS) },
   size: { example: "64KB", write: (bytes) => written(bytes, SIZES) },
   "data rate": { example: "10MB/s", write: (perSecond) => `${written(perSecond, SIZES)}/s` },
-  share: { example: "10%", write: (percent) => `${percent}%` },
+  share: { example: "10%", write: (part) => `${Number((part * 100).toFixed(4))}%` },
   rate: { example: "100/s", write: String },
 };
 

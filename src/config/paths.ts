@@ -1,6 +1,7 @@
 // Files that a configuration names: relative paths start from its own folder, wherever the process was started.
 import { resolve } from "node:path";
 import type { Config, ListenerConfig, PolicyConfig, UpstreamConfig } from "./schema.ts";
+import type { AuthEntry } from "./schema-auth.ts";
 import type { ClientAuth } from "./schema-tls.ts";
 
 /** The same configuration with absolute paths of certificates, keys, storage and folders of files. */
@@ -26,16 +27,44 @@ export function withAbsolutePaths(config: Config, folder: string): Config {
 
 type At = (path: string) => string;
 
-const policyPaths = (policies: PolicyConfig, at: At): Pick<PolicyConfig, "access" | "cache" | "waf"> => ({
+const policyPaths = (policies: PolicyConfig, at: At): Pick<PolicyConfig, "access" | "auth" | "cache" | "waf"> => ({
+  ...authPaths(policies, at),
   ...cachePaths(policies, at),
   ...accessPaths(policies, at),
   ...wafPaths(policies, at),
 });
 
+function authPaths({ auth }: Pick<PolicyConfig, "auth">, at: At): Pick<PolicyConfig, "auth"> {
+  if (auth === undefined || auth === false) return {};
+  return { auth: Array.isArray(auth) ? auth.map((entry) => entryPaths(entry, at)) : entryPaths(auth, at) };
+}
+
+function entryPaths(entry: AuthEntry, at: At): AuthEntry {
+  const { basic, ldap, jwt, signature } = entry;
+  return {
+    ...entry,
+    ...(jwt === undefined ? {} : { jwt: Array.isArray(jwt) ? jwt.map((one) => withFile(one, at)) : withFile(jwt, at) }),
+    ...(signature && { signature: { ...signature, keys: signature.keys.map((key) => withFile(key, at)) } }),
+    ...(basic?.usersFile === undefined ? {} : { basic: { ...basic, usersFile: at(basic.usersFile) } }),
+    ...(ldap?.tls?.ca === undefined ? {} : { ldap: { ...ldap, tls: { ...ldap.tls, ca: at(ldap.tls.ca) } } }),
+  };
+}
+
+function withFile<T extends { readonly file?: string | undefined }>(item: T, at: At): T {
+  return item.file === undefined ? item : { ...item, file: at(item.file) };
+}
+
 function wafPaths({ waf }: Pick<PolicyConfig, "waf">, at: At): Pick<PolicyConfig, "waf"> {
   if (waf === undefined || waf === false) return {};
-  const { crs, rules } = waf;
-  return { waf: { ...waf, ...(crs === undefined ? {} : { crs: at(crs) }), rules: [rules].flat().map(at) } };
+  const { crs, rules, audit } = waf;
+  return {
+    waf: {
+      ...waf,
+      ...(crs === undefined ? {} : { crs: at(crs) }),
+      ...(audit === undefined ? {} : { audit: { ...audit, path: at(audit.path) } }),
+      rules: [rules].flat().map(at),
+    },
+  };
 }
 
 function cachePaths({ cache }: Pick<PolicyConfig, "cache">, at: At): Pick<PolicyConfig, "cache"> {

@@ -2,9 +2,10 @@
 import { z } from "zod";
 import { byteCount, millis } from "../core/units.ts";
 import { CODINGS } from "../http/content-codings.ts";
-import { COMPRESS_DEFAULTS } from "./defaults.ts";
+import { COMPRESS_DEFAULTS, IDENTITY_HEADERS } from "./defaults.ts";
 import { bansSchema, botsSchema, challengeSchema } from "./schema-abuse.ts";
 import { accessSchema } from "./schema-access.ts";
+import { authSchema } from "./schema-auth.ts";
 import { cookiesSchema, corsSchema, securityHeadersSchema } from "./schema-browsers.ts";
 import { cacheSchema } from "./schema-cache.ts";
 import { filesSchema } from "./schema-files.ts";
@@ -132,6 +133,10 @@ const policies = {
     .union([z.literal(false), rateLimitSchema])
     .optional()
     .describe("How often clients may ask; 429 beyond it. A list for several limits at once."),
+  auth: z
+    .union([z.literal(false), authSchema])
+    .optional()
+    .describe("Who may: how it is found out who asks; 401 for nobody known, 403 for others. A list for any of them."),
   waf: z
     .union([z.literal(false), wafSchema])
     .optional()
@@ -305,6 +310,12 @@ export const configSchema = z.strictObject({
     .array(z.string())
     .default([])
     .describe("Networks whose X-Forwarded-*, Forwarded and X-Request-Id are believed."),
+  identityHeaders: z
+    .array(z.string().regex(/^[A-Za-z0-9-]{1,100}\*?$/, "write a name like X-Forwarded-User, or X-Auth-Request-*"))
+    .default(IDENTITY_HEADERS)
+    .describe(
+      "Fields by which servers may be told who asks: where any route has `auth`, clients cannot send them, on no route and in no spelling. Those that routes make of `{user}` and `{claim.NAME}` need not be named. `*` at the end for all that begin so.",
+    ),
   upstreams: z.record(z.string(), upstreamSchema).default({}).describe("Groups of servers, by name."),
   defaults: policySchema
     .prefault({})

@@ -24,6 +24,10 @@ export function json(value: unknown, status = 200, headers: Headers = {}): Respo
   return text(`${JSON.stringify(value, null, 2)}\n`, "application/json", status, headers);
 }
 
+/** Server-sent events; null for the head of the answer alone. */
+export const stream = (body: ReadableStream<Uint8Array> | null): Response =>
+  new Response(body, { headers: { ...COMMON, "content-type": "text/event-stream", "x-accel-buffering": "no" } });
+
 /** An error as RFC 9457 writes it; `more` adds members. */
 export function problem(
   status: number,

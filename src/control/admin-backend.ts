@@ -4,8 +4,10 @@ import type { CertificateReport } from "../certificates/report.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
 import type { AddressDenials } from "./address-denials.ts";
 import type { DiskState } from "./cache-disk.ts";
+import type { EventHub } from "./events.ts";
 import type { Fleet } from "./fleet.ts";
 import type { UpstreamStatus } from "./upstream-report.ts";
+import type { WafBlocks } from "./waf-blocks.ts";
 import type { CacheState } from "./worker-messages.ts";
 
 export interface WorkerStatus {
@@ -88,6 +90,10 @@ export interface AdminBackend {
   purge(purge: Purge): Promise<Purged>;
   /** Addresses that are denied at run time, to be looked at and changed. */
   readonly denials: AddressDenials;
+  /** What happens, for those who watch. */
+  readonly events: EventHub;
+  /** The last requests that the firewall refused, or would have. */
+  readonly wafBlocks: WafBlocks;
   /** The servers of all upstreams, to be looked at and changed. */
   readonly fleet: Fleet;
   /** Resolves when all workers act on what was changed before; or after a while, when one of them is stuck. */

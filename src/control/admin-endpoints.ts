@@ -7,6 +7,7 @@ import type { AdminCall, Endpoint } from "./admin-call.ts";
 import { statusPage } from "./admin-page.ts";
 import { redact } from "./admin-redact.ts";
 import { SERVER_ENDPOINTS } from "./admin-servers.ts";
+import { WAF_ENDPOINTS } from "./admin-waf.ts";
 
 const explainBody = z.strictObject({
   method: z.string().min(1).default("GET"),
@@ -36,6 +37,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...SERVER_ENDPOINTS,
   ...CACHE_ENDPOINTS,
   ...ACCESS_ENDPOINTS,
+  ...WAF_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },
   { method: "POST", path: "/api/drain", handle: drain },

@@ -9,8 +9,10 @@ import { createLog } from "../observe/log.ts";
 import { AddressDenials } from "./address-denials.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Readiness, ReloadResult } from "./admin-backend.ts";
+import { EventHub } from "./events.ts";
 import { fleetOf } from "./fleet.testing.ts";
 import { upstreamReport } from "./upstream-report.ts";
+import { WafBlocks } from "./waf-blocks.ts";
 
 const TOKEN = "correct horse".replace(" ", "-");
 const STATUS: ProxyStatus = {
@@ -41,6 +43,8 @@ class Backend implements AdminBackend {
   config = () => ({ admin: { token: "hush" }, listeners: [{ address: ":8080" }] });
   routes = () => [{ name: "r", to: "http://u:p@h/" }];
   denials = new AddressDenials(() => {});
+  events = new EventHub(() => {});
+  wafBlocks = new WafBlocks();
   fleet = fleetOf({ app: { servers: ["127.0.0.1:1"] } }).fleet;
   certificates = () => [];
   cache = () => [{ worker: 0, bytes: 10, bytesMax: 20, addresses: 1, evictions: 0, filling: 0 }];

@@ -1,4 +1,7 @@
 // From a checked configuration to the plan that workers run: the route table, and for each route only what it uses.
+import { join } from "node:path";
+import { checkEndpoint } from "../auth/check-endpoint.ts";
+import { Endpoints } from "../auth/endpoints.ts";
 import type { RouteCache } from "../cache/route-cache.ts";
 import { looksLikeUrl } from "../config/address.ts";
 import { CompileError, within } from "../config/compile-error.ts";
@@ -13,13 +16,16 @@ import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
 import type { Action, Route } from "../pipeline/exchange.ts";
+import type { IdentityFields } from "../pipeline/identity-fields.ts";
 import { hedgePolicy, NO_RETRY, RetryPolicy } from "../pipeline/retry-policy.ts";
 import { type Shared, UNSHARED } from "../pipeline/shared.ts";
 import { compileConditions } from "../routing/conditions.ts";
 import { paramNames } from "../routing/pattern.ts";
 import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
+import type { StateSettings } from "../state/open-state.ts";
 import { Sticky } from "../upstream/sticky.ts";
 import { cacheSettings, compileCache, DiskChoice } from "./compile-cache.ts";
+import { identityFieldsOf } from "./identity-names.ts";
 import { compileRespond } from "./respond.ts";
 import { compileSplit, type Target } from "./split.ts";
 
@@ -40,6 +46,10 @@ export interface Plan {
   readonly cacheBytes: number;
   /** The disk tier of routes that have one. */
   readonly cacheDisk: DiskChoice["chosen"];
+  /** What Sluice answers below `/.auth/`; null where no route needs it. */
+  readonly endpoints: Endpoints | null;
+  /** What clients may not send; null where no route has `auth`. */
+  readonly identityFields: IdentityFields | null;
 }
 
 /** For plans that are only looked at, in which no cookie is ever made or believed. */
@@ -66,12 +76,13 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET, shar
   const targets: (readonly Target[])[] = [];
   const caches: (RouteCache | null)[] = [];
   const disk = new DiskChoice();
+  const endpoints = new Endpoints();
   const problems = new Map<string, Problem>();
   for (const to of config.listeners.flatMap(streamTargets)) if (!upstreams.has(to)) anonymous([to], upstreams);
   config.routes.forEach((route, index) => {
     try {
       const to = readTargets(route, upstreams);
-      const value = compileRoute(config, route, index, to, upstreams, secret, shared);
+      const value = compileRoute(config, route, index, to, upstreams, secret, shared, endpoints);
       sources.push({ name: value.name, match: route.match, value });
       targets.push(to);
       caches.push(readCache(config, route, value.name, disk));
@@ -91,8 +102,19 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET, shar
   const cacheKeys = keysByQuery(caches);
   const cacheDisk = disk.chosen;
   const table = compileRoutes(sources);
-  return { table, routes, sources, targets, upstreams, caches, cacheKeys, cacheBytes, cacheDisk };
+  if (routes.some(({ requestFilters }) => requestFilters.some(({ name }) => name === "auth")))
+    endpoints.add("check", checkEndpoint(table));
+  const compiled = { table, routes, sources, targets, upstreams, caches, cacheKeys, cacheBytes, cacheDisk };
+  return { ...compiled, endpoints: endpoints.empty ? null : endpoints, identityFields: identityFieldsOf(config) };
 }
+
+function stateOf({ cluster, storage }: Config): StateSettings | null {
+  if (cluster !== undefined) return { kind: "redis", url: cluster.redis, prefix: cluster.prefix };
+  return storage === undefined ? null : { kind: "files", folder: join(storage, "state") };
+}
+
+const serversOf = (upstream: UpstreamConfig | undefined): readonly string[] | null =>
+  upstream?.servers.map((server) => (typeof server === "string" ? server : server.url)) ?? null;
 
 /** The route table in order, for the admin API. */
 export const routeReport = ({ routes, sources }: Plan): unknown =>
@@ -164,6 +186,12 @@ function* sameNames(sources: readonly RouteSource<Route>[]): Generator<number> {
 
 const isPolicyKey = (key: unknown): key is keyof PolicyConfig => (POLICY_KEYS as readonly unknown[]).includes(key);
 
+/** The policies of the route with this name; null when there is none. */
+export function policiesOf(config: Config, name: string): Policies | null {
+  const route = config.routes.find((each, index) => (each.name ?? `route-${index + 1}`) === name);
+  return route === undefined ? null : mergePolicies(config.defaults, route);
+}
+
 /** The policies of a route: its own key replaces the default as a whole, `false` turns it off. */
 function mergePolicies(defaults: PolicyConfig, route: PolicyConfig): Policies {
   const merged: Record<string, unknown> = {};
@@ -182,6 +210,7 @@ function compileRoute(
   upstreams: Map<string, UpstreamConfig>,
   secret: Uint8Array,
   shared: Shared,
+  endpoints: Endpoints,
 ): Route {
   const name = route.name ?? `route-${index + 1}`;
   const policies = mergePolicies(config.defaults, route);
@@ -189,7 +218,15 @@ function compileRoute(
   const params = [...new Set((paths ?? []).flatMap(paramNames))];
   // A route's own limits are its own; those of `defaults` are one for all routes that have them from there.
   const scopeOf = (key: keyof PolicyConfig): string => (route[key] === undefined ? "defaults" : `route ${name}`);
-  const filters = compileFilters(policies, { route: name, params, scopeOf, shared });
+  const filters = compileFilters(policies, {
+    route: name,
+    params,
+    scopeOf,
+    shared,
+    endpoints,
+    state: stateOf(config),
+    servers: (upstream) => serversOf(upstreams.get(upstream)),
+  });
   const sticky = compileSticky(route, name, secret);
   return Object.freeze({
     name,

@@ -34,6 +34,8 @@ export interface CrewOptions {
   /** Who the servers are now. */
   readonly knowledge: () => Knowledge;
   readonly answers: Answers;
+  /** Whether somebody watches what is served. */
+  readonly isWatched: () => boolean;
   /** What the worker with that id had in flight is over. */
   readonly onEnd: (id: number) => void;
   /** A worker has ended and will be replaced. */
@@ -130,6 +132,7 @@ export class Crew {
     this.#workers.set(id, worker);
     const disk = this.#options.disk.access();
     if (disk !== null) worker.setDisk(disk);
+    if (this.#options.isWatched()) worker.setWatched(true);
     await this.#bring(worker);
     if (worker.state === "starting") worker.state = "ready";
   }
@@ -273,6 +276,11 @@ export class Crew {
   /** The disk tier is another one. */
   useDisk(disk: CacheDisk): void {
     for (const worker of this.workers) worker.setDisk(disk.access());
+  }
+
+  /** Somebody watches what is served, or nobody does any more. */
+  setWatched(isWatched: boolean): void {
+    for (const worker of this.workers) worker.setWatched(isWatched);
   }
 
   reopenLogs(): void {

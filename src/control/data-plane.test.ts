@@ -31,6 +31,7 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     cacheChanges: Changes.memory(),
     peers: null,
     deny() {},
+    event() {},
     ask: async () => ({ certificate: null, refusedMs: 1 }),
     askToken: async () => null,
   });

@@ -7,7 +7,6 @@ import { DiskCache } from "../cache/disk-cache.ts";
 import { DiskStore } from "../cache/disk-store.ts";
 import { type PeerMessage, Peers } from "../cache/peers.ts";
 import type { Purge } from "../cache/purge.ts";
-import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import { parseListen } from "../config/address.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
@@ -15,11 +14,9 @@ import { wallClock } from "../core/clock.ts";
 import { CidrSet } from "../core/ip.ts";
 import { Timer, TimerWheel } from "../core/timers.ts";
 import { type AccessLog, createAccessLog } from "../observe/access-log.ts";
-import type { Log } from "../observe/log.ts";
-import type { CacheMetrics, Metrics } from "../observe/metrics.ts";
+import type { CacheMetrics } from "../observe/metrics.ts";
 import { ChallengeAnswers } from "../server/challenge-answers.ts";
 import { onHandlerException } from "../transport/socket.ts";
-import type { Board } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import { Resolver } from "../upstream/resolver.ts";
 import type { UpstreamEnvironment } from "../upstream/upstream.ts";
@@ -29,45 +26,18 @@ import { ActiveListener, kindOf } from "./active-listener.ts";
 import { ActiveUdpListener } from "./active-udp-listener.ts";
 import type { DiskAccess } from "./cache-disk.ts";
 import { compilePlan, type Plan } from "./compile.ts";
+import type { DataPlaneOptions } from "./data-plane-options.ts";
 import { ListenError } from "./listen-error.ts";
 import { gateFor } from "./listener-gate.ts";
 import { listenerNames } from "./listener-names.ts";
 import { ListenerTls } from "./listener-tls.ts";
 import { planless } from "./planless.ts";
+import { RequestWatcher } from "./request-watcher.ts";
 import { seedOf, type ThreadShared } from "./shared.ts";
 import { type Streams, streamsOf } from "./streams.ts";
 import { ThreadCommons } from "./thread-commons.ts";
 import { upstreamStates } from "./upstream-states.ts";
 import type { CacheState, Knowledge, UpstreamState } from "./worker-messages.ts";
-
-/** How a thread reaches the others (cache/peers.ts). */
-export interface PeerOptions {
-  readonly memory: SharedArrayBuffer;
-  readonly worker: number;
-  send(to: number, message: PeerMessage): void;
-}
-
-export interface DataPlaneOptions {
-  readonly log: Log;
-  readonly metrics: Metrics;
-  /** Listens on unix sockets too: one thread only can, as they know no SO_REUSEPORT. */
-  readonly primary: boolean;
-  readonly board: Board;
-  /** Signs sticky cookies where the configuration has no secret. */
-  readonly secret: Uint8Array;
-  /** Threads that carry traffic: memory for the whole process is split between them. */
-  readonly threads: number;
-  /** What all threads know of changes behind stored answers (cache/changes.ts). */
-  readonly cacheChanges: SharedArrayBuffer;
-  /** Null without other threads. */
-  readonly peers: PeerOptions | null;
-  /** Denies an address on all routes of all threads. */
-  deny(address: string, ms: number, reason: string): void;
-  /** Asks for a certificate that a client of this listener wants. */
-  ask(listener: string, name: string): Promise<NameAnswer>;
-  /** Asks what an authority is to be answered that comes with a token of another machine's; null when nobody knows. */
-  askToken(token: string): Promise<string | null>;
-}
 
 type AnyListener = ActiveListener | ActiveUdpListener;
 
@@ -274,6 +244,11 @@ export class DataPlane {
     this.#commons.set(name, memory);
   }
 
+  /** Somebody watches from now on what is served, or nobody does any more. */
+  setWatched(isWatched: boolean): void {
+    this.#wire.watcher = isWatched ? new RequestWatcher(this.#options.event) : null;
+  }
+
   /** Where redirects to HTTPS lead: the first listener that speaks it. */
   readonly #httpsPort = (): number => {
     for (const listener of this.#listeners.values()) {
@@ -303,13 +278,12 @@ export class DataPlane {
     const before = this.#upstreams;
     this.#upstreams = upstreams;
     this.#prepared = null;
+    const { table, routes, caches, cacheKeys, endpoints, identityFields } = plan;
     const wirePlan: WirePlan = {
-      table: plan.table,
+      ...{ table, caches, cacheKeys, endpoints, identityFields },
       upstreams,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
-      requests: this.#options.metrics.requests(plan.routes.map((route) => route.name)),
-      caches: plan.caches,
-      cacheKeys: plan.cacheKeys,
+      requests: this.#options.metrics.requests(routes.map((route) => route.name)),
       cache: this.#cacheFor(plan),
     };
     this.#wire.plan = wirePlan;
@@ -458,9 +432,9 @@ export class DataPlane {
     return { bytes, bytesMax, addresses: entries, evictions, filling: this.#cache?.filling ?? 0 };
   }
 
-  /** Opens the access log's file anew, after log rotation. */
-  reopenLogs(): Promise<void> {
-    return this.#wire.accessLog.reopen();
+  /** Opens the files of all logs anew, after log rotation. */
+  async reopenLogs(): Promise<void> {
+    await Promise.all([this.#wire.accessLog.reopen(), this.#commons.reopenLogs()]);
   }
 
   /**
@@ -490,7 +464,7 @@ export class DataPlane {
     for (const listener of this.#leaving) listener.destroy();
     this.#leaving.clear();
     this.#upstreams.retire();
-    this.#commons.stop();
+    await this.#commons.stop();
     await this.#wire.accessLog.close();
     this.setDisk(null);
     this.dropCache();

@@ -28,6 +28,8 @@ export interface FleetOptions {
   onMembers(upstream: string, membership: UpstreamMembership): void;
   /** A server was left out by `evaluate`. */
   onEjected?(upstream: string, reason: string): void;
+  /** A server has become well, or is down. */
+  onHealth?(change: { upstream: string; server: string; up: boolean; reason: string }): void;
   /** A server was checked. */
   onChecked?(upstream: string, ok: boolean): void;
 }
@@ -102,6 +104,7 @@ export class Fleet {
       onChange: ({ upstream, id, slot, up, was, reason }) => {
         this.board.setHealth(slot, up ? HEALTH_UP : HEALTH_DOWN);
         if (was === null && up) return; // nothing out of the ordinary
+        options.onHealth?.({ upstream, server: id, up, reason });
         log[up ? "info" : "warn"](up ? "a server is healthy" : "a server is down", { upstream, server: id, reason });
       },
     });

@@ -13,5 +13,7 @@ export function planless(metrics: Metrics): WirePlan {
     caches: [],
     cacheKeys: [],
     cache: null,
+    endpoints: null,
+    identityFields: null,
   };
 }

@@ -1,6 +1,7 @@
-// Files that filters and listeners look things up in: lists of addresses and databases of places. The supervisor reads
-// each of them once, into memory that all threads share, and follows it.
+// Files that filters and listeners look things up in: lists of addresses, databases of places, users. The supervisor
+// reads each of them once, into memory that all threads share, and follows it.
 import { readFileSync, statSync } from "node:fs";
+import { parseUsersFile } from "../auth/basic/users.ts";
 import { FileFollower, fileSignature } from "../certificates/file-follower.ts";
 import { parseAddressFile } from "../config/address-file.ts";
 import type { ConfigPath } from "../config/diagnostic.ts";
@@ -14,7 +15,7 @@ import type { Memories } from "./shared.ts";
 /** Databases of cities have a hundred megabytes; this stops a wrong path from filling the memory. */
 const FILE_BYTES_MAX = 512 * 1024 * 1024;
 
-type Kind = "addresses" | "database";
+type Kind = "addresses" | "database" | "users";
 
 /** A file that a configuration names. */
 export interface NamedFile {
@@ -40,6 +41,10 @@ export function sharedFilesOf({ listeners, defaults, routes }: Config): NamedFil
     if (access !== undefined) addLists(access, ["listeners", at, "access"]);
   });
   const policies = [[defaults, ["defaults"]] as const, ...routes.map((route, at) => [route, ["routes", at]] as const)];
+  for (const [{ auth }, path] of policies)
+    for (const [at, { basic }] of (auth === undefined || auth === false ? [] : [auth].flat()).entries())
+      if (basic?.usersFile !== undefined)
+        add("users", basic.usersFile, [...path, "auth", ...(Array.isArray(auth) ? [at] : []), "basic", "usersFile"]);
   for (const [{ access }, path] of policies) {
     if (access === undefined || access === false) continue;
     addLists(access, [...path, "access"]);
@@ -65,9 +70,10 @@ export function readSharedFile({ kind, file }: Pick<NamedFile, "kind" | "file">)
     throw new Error(error instanceof RangeError ? error.message : `it cannot be read: ${reasonOf(error)}`);
   }
   if (kind === "addresses") return layOut(parseAddressFile(bytes.toString("utf8")));
+  if (kind === "users") parseUsersFile(bytes.toString("utf8")); // it says what is wrong with it
   const memory = new SharedArrayBuffer(bytes.length);
   new Uint8Array(memory).set(bytes);
-  new Places(memory); // it says what is wrong with it
+  if (kind === "database") new Places(memory); // it says what is wrong with it
   return memory;
 }
 

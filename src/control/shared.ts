@@ -3,8 +3,10 @@
 import { monotonic, turnTime, wallClock } from "../core/clock.ts";
 import { IpMap } from "../core/ip-map.ts";
 import { InFlight } from "../engines/rate-limit/in-flight.ts";
+import type { ProxyEvent } from "../pipeline/events.ts";
 import {
   type AddressList,
+  type LineSink,
   type Live,
   type Shared,
   type SharedCounter,
@@ -134,7 +136,7 @@ class LiveMemory<T> implements Live<T> {
 export const seedOf = (secret: Uint8Array): bigint => Buffer.from(secret).readBigUInt64LE();
 
 /** How filters of a thread are heard. */
-export type Tellers = Pick<Shared, "count" | "tell" | "deny" | "namesOf" | "addressesOf">;
+export type Tellers = Pick<Shared, "count" | "tell" | "event" | "lines" | "deny" | "namesOf" | "addressesOf">;
 
 /** One thread's side for one plan. */
 export class ThreadShared implements Shared {
@@ -143,11 +145,14 @@ export class ThreadShared implements Shared {
   readonly seed: bigint;
   readonly secret: Uint8Array;
   readonly memories: Memories;
+  /** The files that its filters append to. */
+  readonly files = new Set<string>();
   readonly #lives: LiveMemories;
   readonly #clock: SharedClock;
   readonly #tellers: Tellers;
   readonly #ticks: Tick[] = [];
-  #wallAheadMs = 0;
+  readonly #starts: (() => void)[] = [];
+  readonly #ends: (() => void)[] = [];
   #tickedAt: number;
 
   constructor(
@@ -166,7 +171,6 @@ export class ThreadShared implements Shared {
     this.secret = secret;
     this.#clock = clock;
     this.#tickedAt = clock.now();
-    this.#wallAheadMs = wallClock() - this.#tickedAt;
   }
 
   /** A configuration that the thread has read by itself may be newer than the supervisor's: then it counts alone. */
@@ -183,13 +187,21 @@ export class ThreadShared implements Shared {
     return this.#clock.now();
   }
   wallNow(): number {
-    return this.#clock.now() + this.#wallAheadMs;
+    // The system's own, as threads compare what they have written down, to the millisecond.
+    return wallClock();
   }
   count(name: SharedCounter, labels: readonly string[]): void {
     this.#tellers.count(name, labels);
   }
   tell(message: string, fields: Readonly<Record<string, string | number>>): void {
     this.#tellers.tell(message, fields);
+  }
+  event(event: ProxyEvent): void {
+    this.#tellers.event(event);
+  }
+  lines(path: string): LineSink {
+    this.files.add(path);
+    return this.#tellers.lines(path);
   }
   deny(address: string, ms: number, reason: string): void {
     this.#tellers.deny(address, ms, reason);
@@ -203,11 +215,25 @@ export class ThreadShared implements Shared {
   onTick(tick: Tick): void {
     this.#ticks.push(tick);
   }
+  onStart(start: () => void): void {
+    this.#starts.push(start);
+  }
+  onEnd(end: () => void): void {
+    this.#ends.push(end);
+  }
+
+  /** The plan that was compiled with it comes into use. */
+  start(): void {
+    for (const start of this.#starts.splice(0)) start();
+  }
+  /** The plan that was compiled with it is no longer in use. */
+  end(): void {
+    for (const end of this.#ends.splice(0)) end();
+  }
 
   /** What is to be done now and then; `first` where it is this thread that looks after what is shared. */
   tick(first: boolean): void {
     const now = this.#clock.now();
-    this.#wallAheadMs = wallClock() - now;
     if (first) for (const each of this.#ticks) each.tick(now, now - this.#tickedAt);
     this.#tickedAt = now;
   }

@@ -13,3 +13,5 @@ export function changesOf({ admin }: Config): ServerChanges {
     throw new StartError(error instanceof Error ? error.message : String(error));
   }
 }
+
+export const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);

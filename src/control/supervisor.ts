@@ -11,6 +11,7 @@ import { type AdjustableLog, createLog, type Log } from "../observe/log.ts";
 import { MetricsPage } from "../observe/metrics-page.ts";
 import { MetricsStore } from "../observe/metrics-store.ts";
 import { processMetrics } from "../observe/thread-metrics.ts";
+import type { ProxyEvent } from "../pipeline/events.ts";
 import { Providers } from "../providers/providers.ts";
 import { Board } from "../upstream/board.ts";
 import type { AddressDenials } from "./address-denials.ts";
@@ -22,16 +23,19 @@ import { claimAddresses, claimable } from "./claim.ts";
 import { Commons, type PreparedCommons } from "./commons.ts";
 import { compilePlan, routeReport } from "./compile.ts";
 import { type Change, Crew } from "./crew.ts";
+import { EventHub } from "./events.ts";
 import { explain } from "./explain.ts";
 import { Fleet, type PreparedFleet } from "./fleet.ts";
 import { boundUrl, listenerNames } from "./listener-names.ts";
 import { type ConfigOrigin, type LoadedConfig, loadForWorkers, refreshForWorkers } from "./load.ts";
 import { readinessReasons } from "./readiness.ts";
+import { failed, forgetWhatLoadingTook, messageOf } from "./reload-result.ts";
 import { SharedPurges } from "./shared-purges.ts";
-import { changesOf, StartError } from "./start.ts";
+import { adminAddressOf, changesOf, StartError } from "./start.ts";
 import { isWatched, upstreamSeries } from "./upstream-metrics.ts";
 import { type UpstreamStatus, upstreamReport } from "./upstream-report.ts";
 import { VERSION } from "./version.ts";
+import { WafBlocks } from "./waf-blocks.ts";
 import { watchFiles } from "./watch.ts";
 import type { CacheState } from "./worker-messages.ts";
 
@@ -76,8 +80,9 @@ interface ReadyParts {
 }
 
 export class Supervisor implements AdminBackend {
+  readonly #stopped = Promise.withResolvers<void>();
   /** Resolves when everything has stopped. */
-  readonly stopped: Promise<void>;
+  readonly stopped: Promise<void> = this.#stopped.promise;
   readonly #log: AdjustableLog;
   readonly #options: SupervisorOptions;
   readonly #providers: Providers;
@@ -89,6 +94,8 @@ export class Supervisor implements AdminBackend {
   readonly #commons: Commons;
   readonly #disk: CacheDisk;
   readonly #purges: SharedPurges;
+  readonly events = new EventHub((isWatched) => this.#crew.setWatched(isWatched));
+  readonly wafBlocks = new WafBlocks();
   readonly #startedAt = new Date(wallClock());
   #loaded: LoadedConfig;
   #loadedAt = this.#startedAt;
@@ -96,7 +103,6 @@ export class Supervisor implements AdminBackend {
   #state: "starting" | "ready" | "draining" = "starting";
   #unwatch: () => void = () => {};
   #reloading: Promise<unknown> = Promise.resolve();
-  readonly #resolveStopped: () => void;
 
   constructor(options: SupervisorOptions, loaded: LoadedConfig, log: AdjustableLog, providers: Providers) {
     this.#options = options;
@@ -129,6 +135,7 @@ export class Supervisor implements AdminBackend {
         onMembers: (upstream, membership) => this.#crew.setMembers(upstream, membership),
         onChecked: (upstream, ok) =>
           this.#page.cell("sluice_health_checks_total", [upstream, ok ? "ok" : "failed"]).add(1),
+        onHealth: (change) => this.#happened({ kind: "health", ...change }),
         onEjected: (upstream, reason) => this.#page.cell("sluice_upstream_ejections_total", [upstream, reason]).add(1),
       },
       loaded.config,
@@ -163,8 +170,10 @@ export class Supervisor implements AdminBackend {
         answers: {
           certificateFor: (listener, name) => this.#certificates.answer(listener, name),
           deny: (address, ms, reason) => void this.#commons.denials.deny(address, ms, reason),
+          event: (event) => this.#happened(event),
           responseTo: (token) => this.#certificates.responseTo(token),
         },
+        isWatched: () => this.events.isWatched,
         onEnd: (id) => {
           this.#fleet.board.clearRow(id + 1);
           this.#commons.forget(id);
@@ -174,9 +183,6 @@ export class Supervisor implements AdminBackend {
       loaded.source,
     );
     this.#purges = new SharedPurges(log, (purge) => this.#purge(purge));
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.stopped = promise;
-    this.#resolveStopped = resolve;
   }
 
   get log(): Log {
@@ -217,6 +223,12 @@ export class Supervisor implements AdminBackend {
     forgetWhatLoadingTook();
   }
 
+  /** Told to those who watch; blocks of the firewall are kept for those who ask why. */
+  #happened(event: ProxyEvent): void {
+    if (event.kind === "waf") this.wafBlocks.add(event);
+    this.events.publish(event);
+  }
+
   #wantedWorkers({ workers }: Config): number {
     return this.#options.workers ?? (workers === "auto" ? availableParallelism() : workers);
   }
@@ -249,6 +261,8 @@ export class Supervisor implements AdminBackend {
       this.#log[severity === "error" ? "error" : "warn"](text, { message, file, line, column });
     }
     if (result.ok) this.#log.info("configuration reloaded", { file: this.#loaded.path });
+    const problems = result.diagnostics.map(({ message }) => message);
+    this.#happened({ kind: "reload", ok: result.ok, problems });
     const files = result.diagnostics.map(({ file }) => file).filter((file) => file !== "");
     if (this.#state === "ready") this.#watch(startedAt, files);
     forgetWhatLoadingTook();
@@ -365,7 +379,7 @@ export class Supervisor implements AdminBackend {
     const ms = this.#loaded.config.shutdown.drain;
     await Promise.race([this.#crew.drain(ms), Bun.sleep(ms + DRAIN_GRACE_MS)]);
     await this.#stopAll();
-    this.#resolveStopped();
+    this.#stopped.resolve();
   }
 
   async #stopAll(): Promise<void> {
@@ -377,6 +391,7 @@ export class Supervisor implements AdminBackend {
     await this.#purges.stop();
     await this.#certificates.stop();
     this.#providers.stop();
+    this.events.close();
     await Promise.race([this.#admin?.close(), Bun.sleep(ADMIN_CLOSE_MS)]);
     this.#admin = null;
   }
@@ -481,16 +496,4 @@ export class Supervisor implements AdminBackend {
   restartWorker(id: number): boolean {
     return this.#crew.restart(id);
   }
-}
-
-const adminAddressOf = ({ admin }: Config): string | null => (admin === false ? null : admin.address);
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** What reading and checking a configuration leaves behind would stay for as long as nothing happens in this thread. */
-function forgetWhatLoadingTook(): void {
-  Bun.gc(true);
-}
-
-function failed(message: string, file = ""): ReloadResult {
-  return { ok: false, diagnostics: [{ severity: "error", message, file, line: 0, column: 0, path: [] }] };
 }

@@ -1,8 +1,10 @@
 // One thread's side of what all of them share: what is made of memory, the clock, and how its filters are heard.
 import type { Config } from "../config/schema.ts";
 import { type DnsAnswer, DnsClient } from "../discovery/dns-client.ts";
+import { LineFiles } from "../observe/line-files.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { ProxyEvent } from "../pipeline/events.ts";
 import type { AddressList } from "../pipeline/shared.ts";
 import type { Board } from "../upstream/board.ts";
 import { DENIED, LiveMemories, type Memories, SharedClock, type Tellers, ThreadShared } from "./shared.ts";
@@ -14,6 +16,8 @@ export interface ThreadCommonsOptions {
   readonly secret: Uint8Array;
   /** Denies an address on all routes of all threads. */
   deny(address: string, ms: number, reason: string): void;
+  /** Tells those who watch the whole proxy. */
+  event(event: ProxyEvent): void;
 }
 
 export class ThreadCommons {
@@ -25,18 +29,22 @@ export class ThreadCommons {
   readonly #lives = new LiveMemories();
   /** For what filters ask of the DNS; names of servers have a resolver of their own. */
   readonly #names = new DnsClient(undefined);
+  readonly #files: LineFiles;
   readonly #tellers: Tellers;
   /** That of the plan in use. */
   #shared: ThreadShared | null = null;
 
-  constructor({ log, metrics, board, secret, deny }: ThreadCommonsOptions, thread: number) {
+  constructor({ log, metrics, board, secret, deny, event }: ThreadCommonsOptions, thread: number) {
     this.#secret = secret;
     this.#thread = thread;
     this.#clock = new SharedClock(board);
     this.denied = this.#lives.addresses(DENIED);
+    this.#files = new LineFiles(log);
     this.#tellers = {
       count: (name, labels) => metrics.shared(name, labels).add(1),
       tell: (message, fields) => log.info(message, fields),
+      event,
+      lines: (path) => this.#files.open(path),
       deny,
       namesOf: async (ip) => recordsOf(await this.#names.names(ip)),
       addressesOf: async (name, family) =>
@@ -52,9 +60,12 @@ export class ThreadCommons {
 
   /** The plan that was compiled with it comes into use. */
   commit(shared: ThreadShared, { resolver }: Config): void {
+    if (this.#shared !== shared) this.#shared?.end();
     this.#shared = shared;
     this.#lives.keep(shared.memories);
+    this.#files.keep(shared.files);
     this.#names.setServers(resolver.servers);
+    shared.start();
   }
 
   /** What threads look things up in has changed. */
@@ -67,8 +78,15 @@ export class ThreadCommons {
     this.#shared?.tick(first);
   }
 
-  stop(): void {
+  /** Opens the files that filters append to anew, after log rotation. */
+  reopenLogs(): Promise<void> {
+    return this.#files.reopen();
+  }
+
+  async stop(): Promise<void> {
+    this.#shared?.end();
     this.#names.cancel();
+    await this.#files.close();
   }
 }
 

@@ -8,7 +8,9 @@ import { CompileError } from "../config/compile-error.ts";
 import { type ConfigPath, type Problem, problem, warning } from "../config/diagnostic.ts";
 import type { Config } from "../config/schema.ts";
 import type { ClientAuth } from "../config/schema-tls.ts";
+import type { WafConfig } from "../config/schema-waf.ts";
 import { AddressRules } from "../filters/access/address-rules.ts";
+import { ruleWarnings } from "../filters/waf/rule-files.ts";
 import { createLog } from "../observe/log.ts";
 import { UNSHARED } from "../pipeline/shared.ts";
 import { checkClientTrust } from "../transport/tls-context.ts";
@@ -27,6 +29,7 @@ export function configProblems(config: Config): readonly Problem[] {
     ...cacheFolderProblems(config),
     ...sharedFileProblems(config),
     ...listenerAccessProblems(config),
+    ...firewallProblems(config),
   ];
 }
 
@@ -123,6 +126,33 @@ function cacheFolderProblems({ defaults, routes }: Config): Problem[] {
         return [problem([...path, "cache", "disk", "path"], `the folder cannot be used: ${messageOf(error)}`)];
       }
     });
+}
+
+/** What there is to remark on rules, and audit logs that cannot be written. Rules that are no rules, the plan tells of. */
+function firewallProblems({ defaults, routes }: Config): Problem[] {
+  return [
+    { waf: defaults.waf, path: ["defaults", "waf"] },
+    ...routes.map(({ waf }, at) => ({ waf, path: ["routes", at, "waf"] })),
+  ].flatMap(({ waf, path }) => (waf ? [...remarks(waf, path), ...auditProblems(waf, [...path, "audit", "path"])] : []));
+}
+
+function remarks(waf: WafConfig, path: ConfigPath): Problem[] {
+  try {
+    return ruleWarnings(waf).map((each) => warning([...path, ...each.path], each.message));
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof CompileError) return [];
+    throw error;
+  }
+}
+
+function auditProblems({ audit }: WafConfig, path: ConfigPath): Problem[] {
+  if (audit === undefined) return [];
+  try {
+    accessSync(existsSync(audit.path) ? audit.path : dirname(audit.path), constants.W_OK);
+    return [];
+  } catch (error) {
+    return [problem(path, `the audit log cannot be written: ${messageOf(error)}`)];
+  }
 }
 
 /** The path, or what is there of it. */

@@ -6,6 +6,7 @@ import type { Purge } from "../cache/purge.ts";
 import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import type { MetricsSource } from "../observe/metrics-store.ts";
+import type { ProxyEvent } from "../pipeline/events.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import type { DiskAccess } from "./cache-disk.ts";
@@ -32,6 +33,8 @@ interface Waiter {
 export interface Answers {
   /** For an address that is to be denied because of what came from it. */
   deny(address: string, ms: number, reason: string): void;
+  /** Something has happened that those who watch are told of. */
+  event(event: ProxyEvent): void;
   /** For a name that a client of a listener asks for. */
   certificateFor(listener: string, name: string): Promise<NameAnswer>;
   /** For an authority's question that the worker does not know of. */
@@ -120,6 +123,8 @@ export class WorkerHandle {
         return this.#purges.answered(message.question, message.count);
       case "deny":
         return this.#answers.deny(message.address, message.ms, message.reason);
+      case "event":
+        return this.#answers.event(message.event);
       case "want-certificate":
         return void this.#answer(message.question, message.listener, message.name);
       case "want-token":
@@ -242,6 +247,10 @@ export class WorkerHandle {
     this.#pings.push(resolve);
     this.#tell({ kind: "ping" });
     await promise;
+  }
+
+  setWatched(isWatched: boolean): void {
+    this.#tell({ kind: "watched", isWatched });
   }
 
   reopenLogs(): void {

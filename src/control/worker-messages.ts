@@ -8,6 +8,7 @@ import type { Fragment } from "../config/fragment.ts";
 import type { Config } from "../config/schema.ts";
 import type { LogLevel } from "../observe/log.ts";
 import type { MetricsMessage } from "../observe/metrics-page.ts";
+import type { ProxyEvent } from "../pipeline/events.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
@@ -88,6 +89,8 @@ export type ToWorker =
   | { readonly kind: "threads"; readonly count: number }
   /** Where answers are stored on the disk. */
   | { readonly kind: "disk"; readonly access: DiskAccess | null }
+  /** Somebody watches what is served, or nobody does any more. */
+  | { readonly kind: "watched"; readonly isWatched: boolean }
   | { readonly kind: "reopen-logs" }
   | { readonly kind: "drain"; readonly ms: number };
 
@@ -127,6 +130,8 @@ export type FromWorker =
   | { readonly kind: "drained" }
   /** An address is to be denied on all routes, because of what came from it. */
   | { readonly kind: "deny"; readonly address: string; readonly ms: number; readonly reason: string }
+  /** For those who watch. */
+  | { readonly kind: "event"; readonly event: ProxyEvent }
   /** A client wants a certificate that the worker has not. */
   | {
       readonly kind: "want-certificate";

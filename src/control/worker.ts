@@ -42,6 +42,7 @@ const plane = new DataPlane({
   cacheChanges,
   peers: { memory: cacheDirectory, worker: id, send: (to, message) => post({ kind: "to-peer", to, message }) },
   deny: (address, ms, reason) => post({ kind: "deny", address, ms, reason }),
+  event: (event) => post({ kind: "event", event }),
   ask: questions.ask,
   askToken: tokens.ask,
 });
@@ -110,6 +111,8 @@ async function receive(message: ToWorker): Promise<void> {
       return plane.setDisk(message.access);
     case "threads":
       return plane.setThreads(message.count);
+    case "watched":
+      return plane.setWatched(message.isWatched);
     case "reopen-logs":
       return plane.reopenLogs();
     case "drain":

@@ -1,21 +1,7 @@
 // Every way in which a request can fail: one row each. Answers, logs, metrics, documentation and the retry loop read
 // it.
-
-export interface FaultSpec {
-  /** Status of the answer that Sluice makes (RFC 9110); 0 when nobody is left to read one. */
-  readonly status: number;
-  /** Whose doing it is. */
-  readonly side: "client" | "upstream" | "proxy";
-  /**
-   * When the request may be tried again: `always`, as nothing was sent; where sending it twice does no harm, `reset`
-   * when the connection broke, and `status` when the retry policy asks about this status.
-   */
-  readonly retry: "never" | "reset" | "status" | "always";
-  /** The error type of the Proxy-Status field (RFC 9209 §2.3). */
-  readonly proxyStatus: string;
-  /** What the client is told, in one sentence, without internals. */
-  readonly title: string;
-}
+import type { FaultSpec } from "./fault-spec.ts";
+import { UPSTREAM_FAULTS } from "./upstream-faults.ts";
 
 export const FAULTS = {
   // What the client sent (RFC 9112).
@@ -238,6 +224,48 @@ export const FAULTS = {
     proxyStatus: "http_request_denied",
     title: "This is for browsers: open the page in one first.",
   },
+  "auth.required": {
+    status: 401,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "Sign in first: this is only for those who are known here.",
+  },
+  "auth.refused": {
+    status: 401,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "These credentials do not let anybody in here.",
+  },
+  "auth.forbidden": {
+    status: 403,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "You are signed in, but this is not for you.",
+  },
+  "auth.certificate": {
+    status: 403,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "This needs a certificate of yours that is known here.",
+  },
+  "auth.ended": {
+    status: 401,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "Your session has ended.",
+  },
+  "auth.unavailable": {
+    status: 503,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "destination_unavailable",
+    title: "It cannot be found out at the moment who you are.",
+  },
   "cors.denied": {
     status: 403,
     side: "proxy",
@@ -322,140 +350,7 @@ export const FAULTS = {
     proxyStatus: "connection_terminated",
     title: "The proxy is shutting down.",
   },
-  // What the upstream did.
-  "upstream.none": {
-    status: 503,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "destination_unavailable",
-    title: "No server is available.",
-  },
-  "upstream.dns": {
-    status: 503,
-    side: "upstream",
-    retry: "always",
-    proxyStatus: "dns_error",
-    title: "The server's name could not be resolved.",
-  },
-  "upstream.queue_full": {
-    status: 503,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "connection_limit_reached",
-    title: "The servers are busy.",
-  },
-  "upstream.queue_timeout": {
-    status: 503,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "connection_limit_reached",
-    title: "The servers are busy.",
-  },
-  "upstream.connect_refused": {
-    status: 502,
-    side: "upstream",
-    retry: "always",
-    proxyStatus: "connection_refused",
-    title: "The server could not be reached.",
-  },
-  "upstream.connect_timeout": {
-    status: 504,
-    side: "upstream",
-    retry: "always",
-    proxyStatus: "connection_timeout",
-    title: "The server could not be reached in time.",
-  },
-  "upstream.tls": {
-    status: 502,
-    side: "upstream",
-    retry: "always",
-    proxyStatus: "tls_protocol_error",
-    title: "The server could not be reached securely.",
-  },
-  "upstream.certificate": {
-    status: 502,
-    side: "upstream",
-    retry: "always",
-    proxyStatus: "tls_certificate_error",
-    title: "The server could not prove who it is.",
-  },
-  "upstream.reset_on_reuse": {
-    status: 502,
-    side: "upstream",
-    retry: "reset",
-    proxyStatus: "connection_terminated",
-    title: "The server closed the connection.",
-  },
-  "upstream.reset": {
-    status: 502,
-    side: "upstream",
-    retry: "reset",
-    proxyStatus: "connection_terminated",
-    title: "The server closed the connection before it answered.",
-  },
-  "upstream.refused": {
-    status: 503,
-    side: "upstream",
-    retry: "always",
-    proxyStatus: "connection_limit_reached",
-    title: "The server takes no more requests.",
-  },
-  "upstream.down": {
-    status: 503,
-    side: "upstream",
-    retry: "reset",
-    proxyStatus: "destination_unavailable",
-    title: "The server is down.",
-  },
-  "upstream.circuit_open": {
-    status: 503,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "destination_unavailable",
-    title: "The servers have failed too many requests and are given a rest.",
-  },
-  "upstream.deadline": {
-    status: 504,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "http_response_timeout",
-    title: "No server answered in time.",
-  },
-  "upstream.response_timeout": {
-    status: 504,
-    side: "upstream",
-    retry: "status",
-    proxyStatus: "http_response_timeout",
-    title: "The server did not answer in time.",
-  },
-  "upstream.bad_response": {
-    status: 502,
-    side: "upstream",
-    retry: "status",
-    proxyStatus: "http_protocol_error",
-    title: "The server's answer is malformed.",
-  },
-  "upstream.head_too_large": {
-    status: 502,
-    side: "upstream",
-    retry: "status",
-    proxyStatus: "http_response_header_section_size",
-    title: "The server's answer has too large a header section.",
-  },
-  "upstream.incomplete": {
-    status: 502,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "http_response_incomplete",
-    title: "The server's answer ended too early.",
-  },
-  "upstream.upgrade": {
-    status: 502,
-    side: "upstream",
-    retry: "never",
-    proxyStatus: "http_upgrade_failed",
-    title: "The server's upgrade does not match the request.",
-  },
+  ...UPSTREAM_FAULTS,
 } as const satisfies Record<string, FaultSpec>;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -57,7 +57,11 @@ test("any networks and addresses: as one by one", () => {
     .map((g) => g.join(":"));
   const network = fc.oneof(
     fc.tuple(v4, fc.nat(32)).map(([ip, prefix]) => `${ip}/${prefix}`),
-    fc.tuple(v6, fc.nat(128)).map(([ip, prefix]) => `${ip}/${prefix}`),
+    // Half of what IPv4 is mapped to would be no network of either.
+    fc
+      .tuple(v6, fc.nat(128))
+      .map(([ip, prefix]) => `${ip}/${prefix}`)
+      .filter((text) => parseCidr(text) !== null),
   );
   fc.assert(
     fc.property(fc.array(network, { maxLength: 40 }), fc.array(fc.oneof(v4, v6)), (networks, addresses) => {

@@ -1,4 +1,5 @@
 // What tests compile filters with.
+import { Endpoints } from "../auth/endpoints.ts";
 import { UNSHARED } from "../pipeline/shared.ts";
 import type { FilterContext } from "./definition.ts";
 
@@ -7,5 +8,8 @@ export const contextOf = (more: Partial<FilterContext> = {}): FilterContext => (
   params: [],
   scopeOf: () => "route test",
   shared: UNSHARED,
+  endpoints: new Endpoints(),
+  state: null,
+  servers: () => null,
   ...more,
 });

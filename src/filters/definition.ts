@@ -1,7 +1,9 @@
 // What every filter folder exports, and what it is compiled from.
+import type { Endpoints } from "../auth/endpoints.ts";
 import type { PolicyConfig } from "../config/schema.ts";
 import type { Filter } from "../pipeline/exchange.ts";
 import type { Shared } from "../pipeline/shared.ts";
+import type { StateSettings } from "../state/open-state.ts";
 
 /** The policies that hold for one route: its own over the defaults, those turned off left out. */
 export type Policies = { readonly [Key in keyof PolicyConfig]?: Exclude<PolicyConfig[Key], false | undefined> };
@@ -14,6 +16,12 @@ export interface FilterContext {
   /** Where a policy of the route stands: "defaults" for one that it has from there, else what tells the route's own. */
   scopeOf(key: keyof PolicyConfig): string;
   readonly shared: Shared;
+  /** Paths that Sluice answers before routes are looked up. */
+  readonly endpoints: Endpoints;
+  /** Where machines, or one after a restart, find what they share; null where the configuration names no such place. */
+  readonly state: StateSettings | null;
+  /** Addresses of the servers of an upstream; null where there is none of that name. */
+  servers(upstream: string): readonly string[] | null;
 }
 
 export interface FilterDefinition {

@@ -2,6 +2,7 @@
 import { within } from "../config/compile-error.ts";
 import type { Filter } from "../pipeline/exchange.ts";
 import { access } from "./access/filter.ts";
+import { auth } from "./auth/filter.ts";
 import { bans } from "./bans/filter.ts";
 import { bots } from "./bots/filter.ts";
 import { challenge } from "./challenge/filter.ts";
@@ -11,7 +12,7 @@ import { cors, corsFields } from "./cors/filter.ts";
 import type { FilterContext, FilterDefinition, Policies } from "./definition.ts";
 import { grpcWeb } from "./grpc-web/filter.ts";
 import { plugins } from "./plugins/filter.ts";
-import { rateLimit } from "./rate-limit/filter.ts";
+import { rateLimit, rateLimitIdentified } from "./rate-limit/filter.ts";
 import { redirect } from "./redirect/filter.ts";
 import { requestHeaders } from "./request-headers/filter.ts";
 import { requestLimits } from "./request-limits/filter.ts";
@@ -28,6 +29,8 @@ const FILTERS: readonly FilterDefinition[] = [
   bots,
   requestLimits,
   rateLimit,
+  auth,
+  rateLimitIdentified,
   waf,
   cors,
   challenge,

@@ -32,6 +32,8 @@ export class HeaderBlock {
   added: AddedField[] | null = null;
   /** Per field: 1 if it came as never to be indexed (RFC 7541 §6.2.3), which it stays; null while none did. */
   secret: Uint8Array | null = null;
+  /** Of a request: somebody has shown who they are, in fields that may have been taken out since, or otherwise. */
+  personal = false;
   #presentLow = 0;
   #presentHigh = 0;
 
@@ -44,6 +46,7 @@ export class HeaderBlock {
     this.removedCount = 0;
     this.added = null;
     this.secret = null;
+    this.personal = false;
     this.#presentLow = 0;
     this.#presentHigh = 0;
   }

@@ -128,7 +128,7 @@ export class ResponseHead {
   version: 10 | 11 | 20 | 30 = 11;
   /** Where the status line begins in `headers.bytes` if it may be forwarded byte by byte; -1 otherwise. */
   lineAt = -1;
-  readonly headers: HeaderBlock = new HeaderBlock();
+  readonly headers: HeaderBlock;
   body: BodyKind = "none";
   length = 0;
   keepAlive = true;
@@ -137,6 +137,10 @@ export class ResponseHead {
   connectionNamesFields = false;
   /** It was made here and has come through no proxy, so it gets no Via. */
   own = false;
+
+  constructor(headers: HeaderBlock = new HeaderBlock()) {
+    this.headers = headers;
+  }
 
   reset(): void {
     this.lineAt = -1;

@@ -36,6 +36,8 @@ export interface AccessEntry {
   readonly grpcStatus: number;
   /** What the cache did with the request; "" without one. */
   readonly cache: string;
+  /** Who asked, as far as that is known; "" for nobody. UTF-16, unlike what comes off the wire. */
+  readonly user: string;
 }
 
 /** A finished connection or session of layer 4. */
@@ -103,8 +105,11 @@ const KEY = {
   fault: Buffer.from(',"fault":"'),
   grpcStatus: Buffer.from(',"grpcStatus":'),
   cache: Buffer.from(',"cache":"'),
+  user: Buffer.from(',"user":"'),
 } as const;
 const CLF_IDENTITY = Buffer.from(" - - [");
+const CLF_BEFORE_USER = Buffer.from(" - ");
+const CLF_BEHIND_USER = Buffer.from(" [");
 const CLF_REQUEST = Buffer.from('] "');
 const CLF_HTTP = Buffer.from(" HTTP/");
 const CLF_STATUS = Buffer.from('" ');
@@ -117,6 +122,9 @@ const VERSION_TEXT: Readonly<Record<number, Buffer>> = {
   20: Buffer.from("2.0"),
   30: Buffer.from("3.0"),
 };
+
+/** One character for each byte of its UTF-8. */
+const bytesOf = (text: string): string => Buffer.from(text).latin1Slice();
 
 type Escape = (out: Buffer, at: number, text: string, from: number, stop: number) => number;
 
@@ -221,6 +229,7 @@ export class LineWriter {
     if (referer !== "") at = quote(out, this.#text(out, put(out, at, KEY.referer), referer, AGENT_MAX));
     at = this.#named(out, at, KEY.fault, x.fault);
     at = this.#named(out, at, KEY.cache, x.cache);
+    if (x.user !== "") at = quote(out, this.#text(out, put(out, at, KEY.user), bytesOf(x.user), WORD_MAX));
     if (x.grpcStatus >= 0) at = putUint(out, put(out, at, KEY.grpcStatus), x.grpcStatus);
     out[at] = 0x7d;
     out[at + 1] = 0x0a;
@@ -229,7 +238,13 @@ export class LineWriter {
 
   #clf(out: Buffer, start: number, x: AccessEntry): number {
     let at = this.#text(out, start, x.ip, WORD_MAX);
-    at = put(out, put(out, put(out, at, CLF_IDENTITY), this.#clock), CLF_REQUEST);
+    if (x.user === "") at = put(out, at, CLF_IDENTITY);
+    else {
+      // A space would make two columns of it.
+      at = this.#text(out, put(out, at, CLF_BEFORE_USER), bytesOf(x.user).replaceAll(" ", "_"), WORD_MAX);
+      at = put(out, at, CLF_BEHIND_USER);
+    }
+    at = put(out, put(out, at, this.#clock), CLF_REQUEST);
     at = this.#text(out, at, x.method, WORD_MAX);
     out[at] = 0x20;
     at = this.#text(out, at + 1, x.target, TARGET_MAX);

@@ -12,6 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const NOW = Date.UTC(2026, 1, 3, 4, 5, 6, 78);
 const ENTRY: AccessEntry = {
+  user: "",
   method: "GET",
   target: "/a?b=1",
   version: 11,

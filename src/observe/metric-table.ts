@@ -38,6 +38,11 @@ export const METRICS = {
     labels: ["route", "scope"],
     help: "Clients banned because of what came from them, by the route and the scope of the ban.",
   },
+  sluice_auth_total: {
+    type: "counter",
+    labels: ["kind", "result"],
+    help: "Authentication by kind: `login`, `logout`, `required` (nobody known), `refused`, `forbidden`, `throttled` or `failed`.",
+  },
   sluice_csp_reports_total: {
     type: "counter",
     labels: ["route"],

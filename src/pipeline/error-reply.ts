@@ -18,10 +18,14 @@ function prefersHtml(accept: string | null): boolean {
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 
-/** The answer to a fault. It carries the request id and nothing of the inside. */
-export function errorReply(fault: Fault, requestId: string, accept: string | null): Reply {
+/** The answer to a fault, with its status or another. It carries the request id and nothing of the inside. */
+export function errorReply(
+  fault: Fault,
+  requestId: string,
+  accept: string | null,
+  status: number = specOf(fault).status,
+): Reply {
   const spec = specOf(fault);
-  const status = spec.status;
   const reason = reasonOf(status);
   const headers = new HeaderBlock();
   let body: string;

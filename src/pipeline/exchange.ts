@@ -9,6 +9,7 @@ import { type GrpcKind, NO_GRPC } from "../http/grpc.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ClientInfo } from "./client-info.ts";
+import type { Identity } from "./identity.ts";
 import { type Reply, reply } from "./reply.ts";
 import type { HedgePolicy, RetryPolicy } from "./retry-policy.ts";
 import type { Held } from "./shared.ts";
@@ -121,6 +122,13 @@ export interface DirectOutput {
   offer?(bytes: Buffer, start: number, end: number): number;
   readonly inFlightMax?: number;
   move?(fd: number, from: number, length: number): number;
+  remind?(): boolean;
+}
+
+/** A tunnel as those see it who may end it before its time. */
+export interface EndableTunnel {
+  /** Tells a client that speaks WebSocket why, between two frames, and closes both sides; others are cut off. */
+  endEarly(status: number): void;
 }
 
 export class Exchange {
@@ -179,6 +187,8 @@ export class Exchange {
   expectsLate = false;
   /** Who has the answer's content in content codings, in the response phase of a stored answer; null for nobody. */
   kept: KeptCodings | null = null;
+  /** Of a 304 that was made here: the fields of the whole answer that it is about; else null. Not to be changed. */
+  unmodified: HeaderBlock | null = null;
   /** The content of an answer of Sluice's own, in its response phase: a filter may put another in its place. */
   ownBody: Buffer | null = null;
   /** What was done about the content coding of the answer; null for nothing. */
@@ -187,6 +197,10 @@ export class Exchange {
   cacheResult: CacheResult = "";
   /** The Cache-Status member that its answer gets in the response phase; "" for none. */
   cacheStatus = "";
+  /** Who has signed in, or whose key it is; null for nobody, and before `auth` has looked. */
+  identity: Identity | null = null;
+  /** Who has found that out and has something to add to the answer; null for nobody. */
+  authenticated: { response?(x: Exchange): void; tunnel?(x: Exchange, tunnel: EndableTunnel): void } | null = null;
   /** The limit that refused the request, for the metrics; "" for none. */
   limit = "";
   /** What clients are told of their limits (the RateLimit field); "" for nothing. */

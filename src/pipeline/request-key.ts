@@ -1,11 +1,12 @@
-// What requests are counted by, as a hash of 64 bits: an address, fields, cookies, the route, or several at once.
+// What requests are counted by, as a hash of 64 bits: an address, who it is, fields, cookies, the route, or
+// several at once.
 import { readIp } from "../core/ip.ts";
 import { firstCookie, receivedCookies } from "../http/cookies.ts";
 import { isFieldName } from "../http/header-block.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** One of the parts that a key can be made of. */
-type Part = { readonly kind: "ip" | "route" } | Named;
+type Part = { readonly kind: "ip" | "route" | "user" | "apiKey" } | Named;
 interface Named {
   readonly kind: "header" | "cookie";
   readonly name: string;
@@ -25,11 +26,17 @@ export interface RequestKey {
   readonly high: number;
 }
 
+/** Whether it is part of a key who somebody is. */
+export const namesIdentity = (parts: readonly string[]): boolean => parts.includes("user") || parts.includes("apiKey");
+
 /**
  * Compiles a key. A request without a field or cookie that is part of it counts by its address in that place, so that
- * leaving it out is no way around. Throws RangeError for a part that is none.
+ * leaving it out is no way around; so does one of nobody known. `identified`: it is asked once it is known who somebody
+ * is. Throws RangeError for a part that is none.
  */
-export function requestKey(parts: readonly string[], hash: Hash): RequestKey {
+export function requestKey(parts: readonly string[], hash: Hash, identified = false): RequestKey {
+  if (!identified && namesIdentity(parts))
+    throw new RangeError("`user` and `apiKey` cannot be counted by here: it is not known yet who asks");
   return new CompiledKey(parts.map(partOf), hash);
 }
 
@@ -37,15 +44,13 @@ function partOf(text: string): Part {
   const colon = text.indexOf(":");
   const kind = colon < 0 ? text : text.slice(0, colon);
   const name = colon < 0 ? "" : text.slice(colon + 1);
-  if (colon < 0 && (kind === "ip" || kind === "route")) return { kind };
+  if (colon < 0 && (kind === "ip" || kind === "route" || kind === "user" || kind === "apiKey")) return { kind };
   if (colon >= 0 && (kind === "header" || kind === "cookie")) {
     if (!isFieldName(name)) throw new RangeError(`"${text}": there is no name behind the colon that could be one`);
     return { kind, name };
   }
-  if (text === "user" || text === "apiKey")
-    throw new RangeError(`"${text}": nobody is signed in here, as this version has no \`auth\``);
   throw new RangeError(
-    `"${text}" is nothing to count by: write ip, route, header:NAME, cookie:NAME, or a list of them`,
+    `"${text}" is nothing to count by: write ip, route, user, apiKey, header:NAME, cookie:NAME, or a list of them`,
   );
 }
 
@@ -83,12 +88,19 @@ class CompiledKey implements RequestKey {
   #part(part: Part, x: Exchange): void {
     if (part.kind === "ip") return this.#address(x.ip);
     if (part.kind === "route") return this.#hash.of(x.route?.name ?? "");
+    if (part.kind === "user" || part.kind === "apiKey") return this.#identity(part.kind, x);
     const { kind, name } = part as Named; // one type for both kinds keeps them one shape
     const isHeader = kind === "header";
     const value = isHeader ? x.request.header(name) : firstCookie(receivedCookies(x.request.headers), name);
     if (value === null) this.#address(x.ip);
     // A text cannot be what the four or eight bytes of an address are: it has a byte in front that says what it is.
     else this.#hash.of(isHeader ? `h${value}` : `c${value}`);
+  }
+
+  /** Of a key its owner counts, whichever of their keys it is. */
+  #identity(kind: "user" | "apiKey", { identity, ip }: Exchange): void {
+    if (identity === null || (kind === "apiKey" && identity.kind !== "apiKey")) this.#address(ip);
+    else this.#hash.of(`u${identity.issuer}\n${identity.user}`);
   }
 
   #address(ip: string): void {

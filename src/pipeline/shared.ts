@@ -1,4 +1,5 @@
 // What filters that count share with the other threads: memory under names, and one clock.
+import type { ProxyEvent } from "./events.ts";
 
 /** Something to be done now and then beside the requests. */
 export interface Tick {
@@ -18,7 +19,17 @@ export interface Live<T> {
 }
 
 /** Counters of what filters do now and then (observe/metric-table.ts). */
-export type SharedCounter = "sluice_csp_reports_total" | "sluice_bans_total" | "sluice_waf_matches_total";
+export type SharedCounter =
+  | "sluice_csp_reports_total"
+  | "sluice_bans_total"
+  | "sluice_waf_matches_total"
+  | "sluice_auth_total";
+
+/** A file that lines are appended to. */
+export interface LineSink {
+  /** Takes a line without its end, of less than 64 KB. Never waits; what the disk cannot take is lost and told of. */
+  write(line: string): void;
+}
 
 export interface Shared {
   /**
@@ -45,6 +56,10 @@ export interface Shared {
   count(name: SharedCounter, labels: readonly string[]): void;
   /** A line of the log. Whoever calls it on behalf of clients bounds how often. */
   tell(message: string, fields: Readonly<Record<string, string | number>>): void;
+  /** Tells those who watch. Whoever calls it on behalf of clients bounds how often. */
+  event(event: ProxyEvent): void;
+  /** The file with this path, which all threads append to. Throws an Error when it cannot be opened. */
+  lines(path: string): LineSink;
   /** Denies an address or network on all routes of all threads for so long; it takes a moment to arrive there. */
   deny(address: string, ms: number, reason: string): void;
   /** The names of an address, and the addresses of a name, by the DNS; null when it gives no answer. */
@@ -52,6 +67,10 @@ export interface Shared {
   addressesOf(name: string, family: 4 | 6): Promise<readonly string[] | null>;
   /** Has the first thread call it for as long as the plan is in use. */
   onTick(tick: Tick): void;
+  /** Has it called in each thread when the plan comes into use; never in plans that are only looked at. */
+  onStart(start: () => void): void;
+  /** Has it called once the plan, which was in use, is no longer: what was opened for it is closed. */
+  onEnd(end: () => void): void;
 }
 
 /** What an exchange holds until it has ended, whatever way it ends. */
@@ -80,6 +99,7 @@ export class HeldPlace implements Held {
 /** A list with nobody in it. */
 export const NO_ADDRESSES: AddressList = { find: () => 0 };
 const NOTHING = new SharedArrayBuffer(0);
+const NO_LINES: LineSink = { write() {} };
 
 /** For plans that are only looked at. */
 export const UNSHARED: Shared = {
@@ -94,8 +114,12 @@ export const UNSHARED: Shared = {
   wallNow: () => 0,
   count() {},
   tell() {},
+  event() {},
+  lines: () => NO_LINES,
   deny() {},
   namesOf: async () => null,
   addressesOf: async () => null,
   onTick() {},
+  onStart() {},
+  onEnd() {},
 };

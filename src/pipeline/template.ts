@@ -6,6 +6,7 @@ import { cookieValues } from "../http/cookies.ts";
 import { encodeComponent, encodeUri } from "../http/path.ts";
 import { queryValues } from "../http/query.ts";
 import type { Exchange } from "./exchange.ts";
+import { claimText } from "./identity.ts";
 
 /**
  * Where the text goes: a field value, a URI reference (location, path), one value of a query, or a body that is plain,
@@ -39,14 +40,14 @@ const SOURCES: Readonly<Record<string, Source>> = {
   route: { isUri: false, get: (x) => toBytes(x.route?.name ?? "") },
   upstream: { isUri: false, get: (x) => toBytes(x.upstream) },
   server: { isUri: false, get: (x) => toBytes(x.server?.name ?? "") },
-  // Filled by authentication; nobody is signed in on a route without it.
-  user: { isUri: false, get: () => "" },
+  // Nobody is signed in on a route without `auth`.
+  user: { isUri: false, get: (x) => toBytes(x.identity?.user ?? "") },
 };
 
 const rooted = (target: string | null): string => (target?.startsWith("/") ? target : "/");
 
 const FAMILIES: Readonly<Record<string, Source>> = {
-  claim: { isUri: false, get: () => "" },
+  claim: { isUri: false, get: (x, name) => toBytes(claimText(x.identity, name)) },
   header: { isUri: false, get: (x, name) => x.request.header(name) ?? "" },
   cookie: { isUri: false, get: (x, name) => cookieValues(x.request.header("cookie"), name)[0] ?? "" },
   clientCert: { isUri: false, get: (x, part) => certificatePart(x, part) },

@@ -7,6 +7,7 @@
 // Back-pressure passes through: what a transform gives out counts as sent or forwarded like any other bytes, and both
 // sides are paused and go on as without it. A late transform, which works while others go on, adds what it has in hand.
 import type { Fault } from "../core/faults.ts";
+import { copiedResponse } from "../http/copied-head.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { type RequestHead, ResponseHead } from "../http/message.ts";
 import type { DirectOutput, Downstream, Exchange, RequestSink, TunnelEnd } from "./exchange.ts";
@@ -58,6 +59,16 @@ export interface LateTransform extends BodyTransform {
   gone(): void;
 }
 
+/** Lets nothing of an answer go out before it has been looked at. */
+export interface HoldingTransform extends BodyTransform {
+  /** The head waits for as long. */
+  readonly holding: boolean;
+  /** More is in hand than should be. */
+  readonly full: boolean;
+  /** Nobody wants any more of it. */
+  gone(): void;
+}
+
 /**
  * Puts a transform behind those of the request that are there: its length is not known any more then. For the request
  * phase. A request without a body stays as it is.
@@ -75,13 +86,13 @@ export function transformResponse(x: Exchange, transform: BodyTransform): void {
   transformed(x).response.add(transform);
 }
 
-/** Says in the request phase that a late transform of the answer may follow. */
+/** Says in the request phase that a late transform of the answer may follow, or one that holds it back. */
 export function expectTransform(x: Exchange): void {
   x.expectsLate = true;
 }
 
 /**
- * Makes ready for the late transform that is expected, before the body of the request is asked for: from then on it is
+ * Makes ready for the transform that is expected, before the body of the request is asked for: from then on it is
  * heard how the client takes the answer. An answer for which this is not called gets none.
  */
 export function openTransforms(x: Exchange): void {
@@ -99,6 +110,15 @@ export function isTransformed({ downstream }: Exchange): boolean {
  */
 export function transformLater(x: Exchange, transform: LateTransform): void {
   if (x.response.body !== "none") transformed(x).addLate(transform);
+}
+
+/**
+ * Keeps an answer back, head and body, until it has been looked at; then it lets all of it through as it came. For the
+ * response phase of an exchange that expects it, or whose request was read ahead; an answer has one of them. `room` of
+ * what is returned is to be called when it is not full any more.
+ */
+export function holdResponse(x: Exchange, transform: HoldingTransform): { room(): void } {
+  return transformed(x).hold(transform);
 }
 
 /** Looks at the body of a request before anybody forwards it. */
@@ -271,9 +291,10 @@ class TransformedDownstream implements Downstream, RequestSink {
   readonly #client: Downstream;
   readonly #exit: ResponseExit;
   #late: LateTransform | null = null;
+  #hold: HoldingTransform | null = null;
   /** What was read of the request's body ahead; null once somebody has it. */
   #ahead: Ahead | null = null;
-  /** The head, while it waits for the late transform. */
+  /** The head, while it waits for the late transform, or for what holds the answer. */
   #head: ResponseHead | null = null;
   #deaf = false; // the client's connection no longer tells how it fares
 
@@ -296,6 +317,12 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.response.add(transform);
   }
 
+  hold(transform: HoldingTransform): { room(): void } {
+    this.#hold = transform;
+    this.response.add(transform);
+    return this.#exit;
+  }
+
   /** Once nobody would tell of the drain, what is left is put out without a stop; it is no more than was in hand. */
   get clientFull(): boolean {
     return !this.#deaf && this.#client.full;
@@ -304,7 +331,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   /** Sends the head if it waits. */
   putHead(): void {
     const head = this.#head;
-    if (head === null) return;
+    if (head === null || this.#hold?.holding === true) return;
     this.#head = null;
     this.#client.head(head);
   }
@@ -315,6 +342,8 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.#head = null;
     this.#late?.gone();
     this.#late = null;
+    this.#hold?.gone();
+    this.#hold = null;
   }
 
   /** A transform cannot go on: the server is left, and the client is told. */
@@ -349,7 +378,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   }
   onDownstreamDrain(): void {
     this.#late?.drain();
-    if (this.#late?.full !== true) this.sink?.onDownstreamDrain();
+    if (this.#late?.full !== true && this.#hold?.full !== true) this.sink?.onDownstreamDrain();
   }
   onDownstreamGone(cause: Fault): void {
     this.#close();
@@ -362,7 +391,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   // ——— Downstream: what the pipeline does with the client
 
   get full(): boolean {
-    return this.#client.full || this.#late?.full === true;
+    return this.#client.full || this.#late?.full === true || this.#hold?.full === true;
   }
   get tunnelIdle(): number {
     return this.#client.tunnelIdle;
@@ -396,9 +425,12 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.#client.informational(head);
   }
   head(head: ResponseHead): void {
-    if (this.#late === null) return this.#client.head(head);
-    this.#head = head;
-    this.#late.start(this.#exit);
+    const isHeld = this.#hold?.holding === true;
+    if (this.#late === null && !isHeld) return this.#client.head(head);
+    // What the server's connection has read may be gone by the time that the head leaves.
+    this.#head = isHeld ? copiedResponse(head) : head;
+    this.#x.response = this.#head;
+    this.#late?.start(this.#exit);
   }
   data(bytes: Buffer, from: number, to: number, given = false): void {
     if (this.over) return;

@@ -31,5 +31,6 @@ export function accessEntry(x: Exchange, durationMs: number): AccessEntry {
     fault: x.fault?.code ?? "",
     grpcStatus: x.grpcStatus,
     cache: x.cacheResult,
+    user: x.identity?.user ?? "",
   };
 }

@@ -3,8 +3,10 @@ import { chmod, link, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { wallClock } from "../core/clock.ts";
 import { FileLock, takeFileLock } from "./file-lock.ts";
+import { FileMap } from "./file-map.ts";
 import { decodeKey, encodeKey } from "./file-name.ts";
 import { FileTopics } from "./file-topics.ts";
+import type { SharedMap } from "./shared-map.ts";
 import { checkKey, type Lock, type SetOptions, type SharedState, type Unsubscribe } from "./shared-state.ts";
 import { bornAt, isErrno, readIfThere, temporaryName, writeTemporary } from "./temporary-file.ts";
 
@@ -25,6 +27,11 @@ interface Stored {
 const SWEEP_EVERY_MS = 3_600_000;
 
 export class FileState implements SharedState {
+  /** Workers of one machine share memory; processes count each for itself. */
+  readonly counters = null;
+  readonly #maps: string;
+  readonly #openMaps = new Set<FileMap>();
+  readonly #self = crypto.randomUUID();
   readonly #values: string;
   readonly #locks: string;
   readonly #temporary: string;
@@ -33,6 +40,7 @@ export class FileState implements SharedState {
   #sweptMs: number;
 
   private constructor(folder: string, now: () => number) {
+    this.#maps = join(folder, "maps");
     this.#values = join(folder, "values");
     this.#locks = join(folder, "locks");
     this.#temporary = join(folder, "temporary");
@@ -48,7 +56,7 @@ export class FileState implements SharedState {
    */
   static async open(folder: string, options: FileStateOptions = {}): Promise<FileState> {
     const state = new FileState(folder, options.now ?? wallClock);
-    for (const each of [folder, state.#values, state.#locks, state.#temporary, join(folder, "topics")])
+    for (const each of [folder, state.#maps, state.#values, state.#locks, state.#temporary, join(folder, "topics")])
       await mkdir(each, { recursive: true, mode: 0o700 });
     await chmod(folder, 0o700); // it holds private keys, so one that others may enter is closed to them
     await state.#sweep();
@@ -102,7 +110,21 @@ export class FileState implements SharedState {
     return this.#topics.subscribe(topic, listener);
   }
 
+  map(name: string): SharedMap {
+    checkKey(name);
+    const map = new FileMap({
+      path: join(this.#maps, encodeKey(name)),
+      lock: join(this.#locks, encodeKey(`map/${name}`)),
+      temporary: this.#temporary,
+      self: this.#self,
+      now: this.#now,
+    });
+    this.#openMaps.add(map);
+    return map;
+  }
+
   async close(): Promise<void> {
+    for (const map of this.#openMaps) map.close();
     this.#topics.close();
   }
 

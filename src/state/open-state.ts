@@ -4,7 +4,13 @@ import type { SharedState } from "./shared-state.ts";
 
 export type StateSettings =
   | { readonly kind: "files"; readonly folder: string }
-  | { readonly kind: "redis"; readonly url: string; readonly prefix?: string };
+  | {
+      readonly kind: "redis";
+      readonly url: string;
+      readonly prefix?: string;
+      /** How long connecting, and each command, may take; RedisState's own default without it. */
+      readonly timeoutMs?: number;
+    };
 
 /**
  * Opens the store; `onError` is told of later failures of its connection.
@@ -15,6 +21,6 @@ export async function openState(settings: StateSettings, onError: (error: Error)
   if (settings.kind === "files") return await FileState.open(settings.folder);
   // Loaded only where it is asked for: it costs megabytes.
   const { RedisState } = await import("./redis-state.ts");
-  const { url, prefix } = settings;
-  return await RedisState.open({ url, onError, ...(prefix === undefined ? {} : { prefix }) });
+  const { kind: _, ...options } = settings;
+  return await RedisState.open({ ...options, onError });
 }

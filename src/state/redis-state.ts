@@ -1,5 +1,10 @@
 // Shared state of many machines in Redis or Valkey.
 import { createClient } from "redis";
+import type { RedisClient, RedisCommands } from "./redis-commands.ts";
+import { RedisCounters } from "./redis-counters.ts";
+import { RedisMap } from "./redis-map.ts";
+import type { SharedCounters } from "./shared-counters.ts";
+import type { SharedMap } from "./shared-map.ts";
 import { checkKey, type Lock, type SetOptions, type SharedState, type Unsubscribe } from "./shared-state.ts";
 
 export interface RedisStateOptions {
@@ -29,12 +34,13 @@ return redis.call("INCR", KEYS[2])`;
 const RELEASE = `if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end
 return 0`;
 
-type Client = ReturnType<typeof createClient>;
-
 export class RedisState implements SharedState {
-  readonly #client: Client;
+  readonly counters: SharedCounters;
+  readonly #commands: RedisCommands;
+  readonly #self = crypto.randomUUID();
+  readonly #client: RedisClient;
   /** A connection with subscriptions can do nothing else. */
-  readonly #listening: Client;
+  readonly #listening: RedisClient;
   readonly #prefix: string;
   readonly #timeoutMs: number;
 
@@ -50,6 +56,14 @@ export class RedisState implements SharedState {
     };
     this.#client = newClient(options.url, this.#timeoutMs, onError);
     this.#listening = newClient(options.url, this.#timeoutMs, onError);
+    this.#commands = {
+      client: this.#client,
+      prefix: this.#prefix,
+      within: (work) => this.#within(work),
+      scan: (base) => this.#scan(base),
+      subscribe: (channel, listener) => this.#subscribe(channel, listener),
+    };
+    this.counters = new RedisCounters(this.#commands);
   }
 
   /**
@@ -87,15 +101,24 @@ export class RedisState implements SharedState {
 
   async list(prefix: string): Promise<string[]> {
     const base = this.#value("");
-    const match = `${globLiteral(base + prefix)}*`;
+    return (await this.#scan(base + prefix)).map((key) => key.slice(base.length)).sort();
+  }
+
+  async #scan(base: string): Promise<string[]> {
+    const match = `${globLiteral(base)}*`;
     const keys = new Set<string>(); // a scan may tell a key twice
     let cursor = "0";
     do {
       const page = await this.#within(this.#client.scan(cursor, { MATCH: match, COUNT: SCAN_COUNT }));
-      for (const key of page.keys) keys.add(key.slice(base.length));
+      for (const key of page.keys) keys.add(key);
       cursor = page.cursor;
     } while (cursor !== "0");
-    return [...keys].sort();
+    return [...keys];
+  }
+
+  map(name: string): SharedMap {
+    checkKey(name);
+    return new RedisMap(this.#commands, name, this.#self);
   }
 
   async lock(key: string, ttlMs: number): Promise<Lock | null> {
@@ -129,7 +152,10 @@ export class RedisState implements SharedState {
 
   async subscribe(topic: string, listener: (message: string) => void): Promise<Unsubscribe> {
     checkKey(topic);
-    const channel = this.#channel(topic);
+    return await this.#subscribe(this.#channel(topic), listener);
+  }
+
+  async #subscribe(channel: string, listener: (message: string) => void): Promise<Unsubscribe> {
     // One function for each subscription: the client tells subscriptions apart by it.
     const own = (message: string): void => listener(message);
     await this.#within(this.#listening.subscribe(channel, own));
@@ -162,8 +188,8 @@ export class RedisState implements SharedState {
   }
 }
 
-function newClient(url: string, timeoutMs: number, onError: (error: Error) => void): Client {
-  const client: Client = createClient({
+function newClient(url: string, timeoutMs: number, onError: (error: Error) => void): RedisClient {
+  const client: RedisClient = createClient({
     url,
     // Commands fail at once while there is no connection: whoever asks has its own way of trying again.
     disableOfflineQueue: true,

@@ -1,5 +1,7 @@
-// What machines (or processes of one machine) share: certificates and ACME locks today; limits, sessions and purges use
-// the same few operations. Two makers: files (the default, one machine) and Redis or Valkey (many).
+// What machines (or processes of one machine) share: certificates, locks, purges, bans and limits use the same few
+// operations. Two makers: files (the default, one machine) and Redis or Valkey (many).
+import type { SharedCounters } from "./shared-counters.ts";
+import type { SharedMap } from "./shared-map.ts";
 
 /** Keys are paths of visible ASCII such as `acme/certificate/example.com`, at most this long. */
 const KEY_LENGTH_MAX = 512;
@@ -25,6 +27,10 @@ export interface SharedState {
    * subscriber must be able to find out by itself what it missed.
    */
   subscribe(topic: string, listener: (message: string) => void): Promise<Unsubscribe>;
+  /** The map of that name. It is one object for each call: keep it. */
+  map(name: string): SharedMap;
+  /** Null where there is nobody to share them with. */
+  readonly counters: SharedCounters | null;
   /** Ends connections and subscriptions. Locks that are held stay held until their time is over. */
   close(): Promise<void>;
 }

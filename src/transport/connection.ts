@@ -59,6 +59,8 @@ export interface Connection {
    * queued before them, or none are taken now.
    */
   move?(fd: number, from: number, length: number): number;
+  /** Has `onDrain` called once what is queued has left, however little that is. False when nothing is queued. */
+  remind?(): boolean;
   /** From now on these are the two addresses: a proxy in front has announced them (proxied-connection.ts). */
   announce(remote: PeerAddress, local: PeerAddress): void;
   /** Stops and restarts reading. Both may be called again without effect. */

@@ -112,6 +112,12 @@ export class SocketConnection implements Connection {
     return moved;
   }
 
+  remind(): boolean {
+    if (this.#queue === null) return false;
+    this.#wasFull = true;
+    return true;
+  }
+
   announce(remote: PeerAddress, local: PeerAddress): void {
     this.#remoteAddress = remote.address;
     this.#announced = { remote, local };

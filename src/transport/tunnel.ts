@@ -2,10 +2,13 @@
 // An orderly end passes on as one, and a reset as a reset: what was cut short must not look complete.
 import { Timer, type TimerWheel } from "../core/timers.ts";
 import type { Connection, ConnectionHandler } from "./connection.ts";
-import { inOutbox, write } from "./outbox.ts";
+import { flushOutbox, inOutbox, write } from "./outbox.ts";
+import { closeFrame, type WebSocketFrames } from "./websocket-frames.ts";
 
 /** Once a tunnel is over, a side that takes nothing of what is queued for it within this time is cut off. */
 const FLUSH_MS = 10_000;
+/** A frame of the server's that is under way when a WebSocket is ended may take this long to pass. */
+const FRAME_MS = 2000;
 
 /**
  * Why a tunnel is over: both sides had ended, nothing came for too long, `close` or `cut` was called, or the connection
@@ -26,7 +29,8 @@ class Half implements ConnectionHandler {
     this.tunnel = tunnel;
   }
 
-  onData(chunk: Buffer): void {
+  onData(whole: Buffer): void {
+    const chunk = this.tunnel.passing(this, whole);
     this.bytes += chunk.length;
     this.tunnel.touch();
     const { to } = this;
@@ -34,6 +38,7 @@ class Half implements ConnectionHandler {
     if (inOutbox(to)) write(to, chunk, 0, chunk.length, true);
     else to.send(chunk, 0, chunk.length, false, true);
     if (to.full) this.from.pause();
+    this.tunnel.passed(this);
   }
   onDrain(): void {
     // `from` takes bytes again: the other side may be read on.
@@ -59,10 +64,14 @@ export class Tunnel {
   readonly #closed: (fromA: number, fromB: number, outcome: TunnelOutcome) => void;
   #over = false;
   #sentAtCheck = -1;
+  readonly #frames: WebSocketFrames | null;
+  /** The frame that ends a WebSocket, once the one that is under way has passed. */
+  #last: Buffer | null = null;
 
   /**
    * Joins `a` and `b`. `earlyA` and `earlyB` are bytes of each that arrived before. After `idleMs` without a byte in
-   * either direction both are closed. `closed` is told once, with the bytes that came from each and why.
+   * either direction both are closed. `closed` is told once, with the bytes that came from each and why. `frames`
+   * follows what comes from `b`, where that is a WebSocket that may have to be ended.
    */
   constructor(
     a: Connection,
@@ -72,7 +81,9 @@ export class Tunnel {
     idleMs: number,
     wheel: TimerWheel,
     closed: (fromA: number, fromB: number, outcome: TunnelOutcome) => void,
+    frames: WebSocketFrames | null = null,
   ) {
+    this.#frames = frames;
     this.#wheel = wheel;
     this.#idleMs = idleMs;
     this.#closed = closed;
@@ -89,7 +100,30 @@ export class Tunnel {
   }
 
   touch(): void {
-    this.#wheel.arm(this.#timer, this.#idleMs);
+    if (this.#last === null) this.#wheel.arm(this.#timer, this.#idleMs);
+  }
+
+  /** What of a chunk goes on: all of it, unless the WebSocket is about to end. */
+  passing(half: Half, chunk: Buffer): Buffer {
+    if (this.#frames === null || half !== this.#b || this.#over) return chunk;
+    return chunk.subarray(0, this.#frames.pass(chunk, this.#last !== null));
+  }
+  passed(half: Half): void {
+    if (this.#last !== null && half === this.#b && this.#frames!.isBetween) this.#sayLast(this.#last);
+  }
+
+  /** Ends a WebSocket with this status, between two frames of the server's; anything else is cut off. */
+  endEarly(status: number): void {
+    if (this.#over || this.#last !== null) return;
+    if (this.#frames === null) return this.cut();
+    this.#last = closeFrame(status);
+    if (this.#frames.isBetween) this.#sayLast(this.#last);
+    else this.#wheel.arm(this.#timer, FRAME_MS);
+  }
+  #sayLast(frame: Buffer): void {
+    write(this.#a.from, frame, 0, frame.length, true);
+    flushOutbox(); // it may not be a turn in which this happens, and what is closed sends nothing any more
+    this.close();
   }
 
   /** `a` had closed its sending side before the tunnel was there to be told. */

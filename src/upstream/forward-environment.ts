@@ -18,6 +18,8 @@ export interface ForwardEnvironment {
   upstream(name: string): Upstream | null;
   /** The response phase of the route's filters. True: go on with `x.response` now. False: `waiter` is told later. */
   respond(x: Exchange, waiter: ResponseWaiter): boolean;
+  /** Takes out of a request's trailers what clients may not send. */
+  cleanTrailers(trailers: HeaderBlock): void;
   tunnelOpened(tunnel: Tunnel, x: Exchange): void;
   tunnelClosed(tunnel: Tunnel, x: Exchange): void;
   /** Longest silence within an answer in milliseconds, where `responseMs` is that of most. */

@@ -209,6 +209,7 @@ export class Forward implements RequestSink, UpstreamCall, Want, ConnectionWant,
   }
 
   onRequestEnd(trailers: HeaderBlock | null): void {
+    if (trailers !== null) this.#env.cleanTrailers(trailers);
     this.#copy?.onEnd(trailers);
     this.#sent.end(trailers);
     this.#client?.sendEnd(trailers);

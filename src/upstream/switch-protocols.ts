@@ -3,6 +3,7 @@ import type { ResponseHead } from "../http/message.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Connection } from "../transport/connection.ts";
 import { Tunnel } from "../transport/tunnel.ts";
+import { WebSocketFrames } from "../transport/websocket-frames.ts";
 import type { ForwardEnvironment } from "./forward-environment.ts";
 import type { Server } from "./pool.ts";
 import type { UpstreamClient } from "./upstream-client.ts";
@@ -42,6 +43,8 @@ export function switchProtocols(
       x.downstream.tunnelClosed(bytesIn, bytesOut);
       env.tunnelClosed(tunnel, x);
     },
+    // Somebody may end it, and then has to know where a frame ends.
+    x.authenticated?.tunnel !== undefined && x.request.upgrade === "websocket" ? new WebSocketFrames() : null,
   );
   env.tunnelOpened(tunnel, x);
   if (ours.ended) tunnel.endedEarly();

@@ -1,11 +1,10 @@
 // Other proxies as neighbours in HTTP/2, on both sides at once: in front of the proxy under test they are its clients,
 // behind it they are its servers. `/plain/…` goes both ways without TLS, `/tls/…` with it.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../tools/debian.ts";
-import { Running } from "./programs.ts";
+import { accepts, Running } from "./programs.ts";
 import type { Files } from "./tls.ts";
 import { until } from "./wait.ts";
 
@@ -141,18 +140,10 @@ export async function startNeighbour(name: keyof typeof NEIGHBOURS, ring: Ring):
   });
   const running = new Running(child, () => rmSync(directory, { recursive: true }));
   for (const port of [ring.front, ring.back, ring.backTls])
-    await until(async () => child.exitCode !== null || (await listens(port)), `${name} to listen`);
+    await until(
+      async () => child.exitCode !== null || (await accepts({ port, host: "127.0.0.1" })),
+      `${name} to listen`,
+    );
   if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`);
   return running;
-}
-
-function listens(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect({ port, host: "127.0.0.1" });
-  socket.once("connect", () => {
-    socket.destroy();
-    resolve(true);
-  });
-  socket.once("error", () => resolve(false));
-  return promise;
 }

@@ -1,6 +1,6 @@
 // Programs that a test drives or talks to.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type NetConnectOpts } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../tools/debian.ts";
@@ -73,14 +73,15 @@ export class Nginx extends Running {
       stderr: "inherit",
     });
     const nginx = new Nginx(child, socket, () => rmSync(directory, { recursive: true }));
-    await until(() => accepts(socket), "nginx to listen");
+    await until(() => accepts({ path: socket }), "nginx to listen");
     return nginx;
   }
 }
 
-function accepts(path: string): Promise<boolean> {
+/** Whether somebody listens there. */
+export function accepts(where: NetConnectOpts): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect({ path });
+  const socket = connect(where);
   socket.once("connect", () => {
     socket.destroy();
     resolve(true);

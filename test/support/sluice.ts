@@ -15,6 +15,8 @@ export interface Ended {
 export interface StartOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What is piped in; nothing without it. */
+  readonly input?: string;
 }
 
 /** Runs a command to its end. */
@@ -28,11 +30,11 @@ export async function sluice(args: readonly string[], options: StartOptions = {}
   return { out, err, code };
 }
 
-const spawn = (args: readonly string[], { cwd, env }: StartOptions) =>
+const spawn = (args: readonly string[], { cwd, env, input }: StartOptions) =>
   Bun.spawn([PROGRAM, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...process.env, ...env },
-    stdin: "ignore",
+    stdin: input === undefined ? "ignore" : Buffer.from(input),
     stdout: "pipe",
     stderr: "pipe",
   });

@@ -169,6 +169,8 @@ function ban(
   shared: Shared,
 ): void {
   shared.count("sluice_bans_total", [x.route?.name ?? "-", scope]);
-  shared.tell("a client is banned", { ip: addressKey(x.ip), scope, seconds: Math.round(forMs / 1000), why });
+  const told = { ip: addressKey(x.ip), scope, seconds: Math.round(forMs / 1000), why };
+  shared.tell("a client is banned", told);
+  shared.event({ kind: "ban", route: x.route?.name ?? "", ...told });
   if (scope === "everywhere" && x.ip !== "") shared.deny(addressKey(x.ip), forMs, why);
 }

@@ -39,7 +39,7 @@ class Compressor {
   answer(x: Exchange): undefined | Promise<undefined> {
     const { response, request } = x;
     const { headers } = response;
-    if (response.status === 304) matchTag(request.headers, headers);
+    if (response.status === 304) this.#answerUnmodified(x);
     else if (x.grpc === NO_GRPC && response.status !== 101 && mayTransform(request.headers, headers)) {
       const acceptance = this.#policy.choose(x.acceptEncoding);
       if (isPlain(response)) return this.#encode(x, acceptance);
@@ -48,6 +48,17 @@ class Compressor {
       if (this.#policy.decompress && isDecodable(response)) this.#decode(x, acceptance);
     }
     return undefined;
+  }
+
+  /** A 304 says by what the whole answer is chosen, where that is known here (RFC 9110 §15.4.5). */
+  #answerUnmodified({ request, response, unmodified }: Exchange): void {
+    matchTag(request.headers, response.headers);
+    if (unmodified === null || !mayTransform(request.headers, unmodified)) return;
+    const told = unmodified.getById(ID["content-length"]);
+    const isLong = told === null || Number(told) >= this.#policy.minSize;
+    const mayBeEncoded = isLong && this.#policy.hasType(unmodified) && codingOf(unmodified) === "";
+    const mayBeDecoded = this.#policy.decompress && CODINGS.some((each) => each === codingOf(unmodified));
+    if (mayBeEncoded || mayBeDecoded) addVary(response.headers);
   }
 
   #encode(x: Exchange, { coding, required }: Acceptance): undefined | Promise<undefined> {

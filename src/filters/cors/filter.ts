@@ -56,6 +56,7 @@ export const cors: FilterDefinition = {
         return asked === null && !config.strict ? undefined : fault("cors.denied", origin.slice(0, 200));
       },
       response(x) {
+        if (isPreflight(x)) return; // its answer is our own, and has all its fields already
         const { headers } = x.response;
         for (const name of OWN_FIELDS) if (headers.has(name)) headers.remove(name);
         for (const [name, value] of policy.fields(x.request.header("origin"))) {
@@ -66,6 +67,11 @@ export const cors: FilterDefinition = {
     return [Object.freeze(filter)];
   },
 };
+
+const isPreflight = ({ request }: Exchange): boolean =>
+  request.method === "OPTIONS" &&
+  request.header("origin") !== null &&
+  request.header("access-control-request-method") !== null;
 
 class CorsPolicy {
   readonly origins: Origins;

@@ -1,28 +1,59 @@
 // `rateLimit`: how often clients may ask, over all threads. Limits are asked in their order; what the earlier ones took
 // of a request that a later one refuses is given back.
-import { within } from "../../config/compile-error.ts";
+import { CompileError, within } from "../../config/compile-error.ts";
 import type { RateLimitConfig } from "../../config/schema-limits.ts";
 import { fault } from "../../core/faults.ts";
 import { KeyHash } from "../../engines/storage/key-hash.ts";
 import type { Exchange, Filter, Outcome } from "../../pipeline/exchange.ts";
-import { type RequestKey, requestKey } from "../../pipeline/request-key.ts";
-import type { FilterContext, FilterDefinition } from "../definition.ts";
+import { namesIdentity, type RequestKey, requestKey } from "../../pipeline/request-key.ts";
+import type { FilterContext, FilterDefinition, Policies } from "../definition.ts";
 import { type Check, ConcurrentCheck, QuotaCheck, RateCheck } from "./checks.ts";
 
+/** What does not depend on who somebody is: it is counted before that is found out, which costs more. */
 export const rateLimit: FilterDefinition = {
   key: "rateLimit",
   compile(policies, context) {
-    const { rateLimit: config } = policies;
-    if (config === undefined) return [];
-    const many = Array.isArray(config);
-    const limits = (many ? config : [config]).map((item, at) => {
-      const limit = (): Limit => compileLimit(item, `${context.scopeOf("rateLimit")} ${at}`, context);
-      return many ? within(at, limit) : limit();
-    });
-    refuseSameNames(limits);
-    return [Object.freeze(filterOf(limits))];
+    const limits = limitsOf(policies, context);
+    const early = limits.filter(({ identified }) => !identified).length;
+    return early === 0 ? [] : [Object.freeze(filterOf(limits, 0, early))];
   },
 };
+
+/** Limits of those that `auth` knows. */
+export const rateLimitIdentified: FilterDefinition = {
+  key: "rateLimit",
+  compile(policies, context) {
+    const limits = limitsOf(policies, context);
+    const early = limits.filter(({ identified }) => !identified).length;
+    return early === limits.length ? [] : [Object.freeze(filterOf(limits, early, limits.length))];
+  },
+};
+
+/** The limits of a route are compiled once for both filters: what they count in has one name. */
+const compiled = new WeakMap<Policies, readonly Limit[]>();
+
+/** Those first that do not depend on who somebody is. */
+function limitsOf(policies: Policies, context: FilterContext): readonly Limit[] {
+  const known = compiled.get(policies);
+  if (known !== undefined) return known;
+  const { rateLimit: config = [] } = policies;
+  const many = Array.isArray(config);
+  const limits = (many ? config : [config]).map((item, at) => {
+    const scope = context.scopeOf("rateLimit");
+    const limit = (): Limit => {
+      const made = compileLimit(item, `${scope} ${at}`, context);
+      // One of `defaults` may be meant for the other routes.
+      if (made.identified && policies.auth === undefined && scope !== "defaults")
+        throw new CompileError("nobody is known here, as the route has no `auth`", ["key"]);
+      return made;
+    };
+    return many ? within(at, limit) : limit();
+  });
+  refuseSameNames(limits);
+  limits.sort((a, b) => Number(a.identified) - Number(b.identified));
+  compiled.set(policies, limits);
+  return limits;
+}
 
 /** One entry of the configuration: what it counts by, and all that it counts. */
 interface Limit {
@@ -31,6 +62,8 @@ interface Limit {
   readonly checks: readonly Check[];
   /** What clients are told of it; "" for nothing. */
   readonly policy: string;
+  /** It counts by who somebody is. */
+  readonly identified: boolean;
 }
 
 function compileLimit(config: RateLimitConfig, scope: string, { shared }: FilterContext): Limit {
@@ -38,7 +71,8 @@ function compileLimit(config: RateLimitConfig, scope: string, { shared }: Filter
   if (rate === undefined && quota === undefined && concurrent === undefined)
     throw new RangeError("there is nothing to keep to: give it a `rate`, a `quota` or `concurrent`");
   if (rate === undefined && burst !== undefined) throw new RangeError("a `burst` needs a `rate`");
-  const key = within("key", () => requestKey([config.key].flat(), new KeyHash(shared.seed)));
+  const parts = [config.key].flat();
+  const key = within("key", () => requestKey(parts, new KeyHash(shared.seed), true));
   const checks: Check[] = [];
   // The settings are part of the name: what is counted by others begins anew.
   const memoryOf = (kind: string, own: unknown, bytes: number): SharedArrayBuffer =>
@@ -52,7 +86,7 @@ function compileLimit(config: RateLimitConfig, scope: string, { shared }: Filter
         .filter((text) => text !== "")
         .join(", ")
     : "";
-  return { name, key, checks, policy };
+  return { name, key, checks, policy, identified: namesIdentity(parts) };
 }
 
 function refuseSameNames(limits: readonly Limit[]): void {
@@ -66,14 +100,16 @@ function refuseSameNames(limits: readonly Limit[]): void {
   }
 }
 
-function filterOf(limits: readonly Limit[]): Filter {
+/** Asks the limits from `from` up to `to`; those before have been asked already. */
+function filterOf(limits: readonly Limit[], from: number, to: number): Filter {
   const policy = limits
+    .slice(0, to)
     .map((limit) => limit.policy)
     .filter((text) => text !== "")
     .join(", ");
   const request = (x: Exchange): Outcome | undefined => {
-    let told = "";
-    for (let i = 0; i < limits.length; i += 1) {
+    let told = x.limits;
+    for (let i = from; i < to; i += 1) {
       const { key, checks, name, policy: own } = limits[i]!;
       key.of(x);
       const { low, high } = key;

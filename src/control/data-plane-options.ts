@@ -1,0 +1,38 @@
+// What a data plane is given by the thread that it is part of.
+import type { PeerMessage } from "../cache/peers.ts";
+import type { NameAnswer } from "../certificates/contexts.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { ProxyEvent } from "../pipeline/events.ts";
+import type { Board } from "../upstream/board.ts";
+
+/** How a thread reaches the others (cache/peers.ts). */
+interface PeerOptions {
+  readonly memory: SharedArrayBuffer;
+  readonly worker: number;
+  send(to: number, message: PeerMessage): void;
+}
+
+export interface DataPlaneOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Listens on unix sockets too: one thread only can, as they know no SO_REUSEPORT. */
+  readonly primary: boolean;
+  readonly board: Board;
+  /** Signs sticky cookies where the configuration has no secret. */
+  readonly secret: Uint8Array;
+  /** Threads that carry traffic: memory for the whole process is split between them. */
+  readonly threads: number;
+  /** What all threads know of changes behind stored answers (cache/changes.ts). */
+  readonly cacheChanges: SharedArrayBuffer;
+  /** Null without other threads. */
+  readonly peers: PeerOptions | null;
+  /** Denies an address on all routes of all threads. */
+  deny(address: string, ms: number, reason: string): void;
+  /** Tells those who watch the whole proxy. */
+  event(event: ProxyEvent): void;
+  /** Asks for a certificate that a client of this listener wants. */
+  ask(listener: string, name: string): Promise<NameAnswer>;
+  /** Asks what an authority is to be answered that comes with a token of another machine's; null when nobody knows. */
+  askToken(token: string): Promise<string | null>;
+}
