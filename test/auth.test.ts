@@ -310,7 +310,7 @@ describe("another server decides", () => {
       expect(backend.requests.length).toBe(before);
     });
 
-  test("a permission is remembered for the same request of the same client", async () => {
+  test("a permission is remembered for the same request of the same client (PR#662, traefik#6777)", async () => {
     const from = async (ip: string, target: string, cookie: string): Promise<string> =>
       (await exchange(proxy.port, request(target, [`X-Forwarded-For: ${ip}`, `Cookie: ${cookie}`]))).body;
     const asked = (): number => verifier.requests.length;

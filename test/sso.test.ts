@@ -101,7 +101,7 @@ async function signedIn(
   return browser;
 }
 
-test("a login leads back to path and query, and its cookies are as safe as cookies can be", async () => {
+test("a login leads back to path and query (#587, #870, #1607), and its cookies are as safe as cookies can be", async () => {
   await provider.set({ account: "ann", claims: {} });
   const browser = newBrowser();
   const first = await browser.ask(`${APP}/deep/link?a=1&b=%2F`, NAVIGATION);
@@ -247,7 +247,7 @@ test("pieces of two sessions make no third one", async () => {
   expect((await one.ask(`${APP}/`)).status).toBe(401);
 });
 
-test("a session is made at login, whatever cookie was there before (session fixation)", async () => {
+test("a session is made at login, whatever cookie was there before (GHSA-f24x)", async () => {
   const [attacker, victim] = [await signedIn("eve"), newBrowser()];
   const planted = sessionOf(attacker)[0]!;
   victim.jar("app.localhost").set(...planted);

@@ -22,8 +22,11 @@ const NOT_ASKED = new Set<string>([
   "sec-websocket-protocol",
 ]);
 
-/** What only Sluice says: a client's own words for it must not get there. */
-const OWN = /^(?:x-forwarded-|x-original-|x-rewrite-|x-real-ip$|forwarded$)/;
+/**
+ * What only Sluice says: a client's own words for it must not get there, in no spelling that CGI and its heirs take for
+ * the same (`X_Forwarded_Uri`).
+ */
+const OWN = /^(?:x[^a-z0-9](?:forwarded|original|rewrite)[^a-z0-9]|x[^a-z0-9]real[^a-z0-9]ip$|forwarded$)/;
 
 /** The fields of the question; `only` are the names that it may have of the request, undefined for all. */
 export function questionOf(x: Exchange, only: readonly string[] | undefined): [name: string, value: string][] {

@@ -50,6 +50,17 @@ export function personOf(told: Claims, groups: readonly string[], config: Provid
   return { user, groups, claims };
 }
 
+const TENANT = "{tenantid}";
+
+/**
+ * Who has issued a token by its claims: what the provider calls itself, which for all tenants of Entra together
+ * (`common`, `organizations`) names the tenant that the token is from.
+ */
+export function issuerIn(issuer: string, { tid }: Claims): string {
+  const isTenant = typeof tid === "string" && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(tid);
+  return isTenant ? issuer.replace(TENANT, tid) : issuer;
+}
+
 /** The groups that the claims name, asked for at Microsoft's Graph where the provider has left them out. */
 export async function groupsOf(claims: Claims, token: string, config: ProviderConfig): Promise<readonly string[]> {
   const told = textsOf(claims[config.groups]);

@@ -43,6 +43,8 @@ export class HandOver {
     // Anybody can send any Host: only for those that are listed is a code ever made.
     if (!this.#realm.mayReturnTo(origin) || !keepsCookies(x))
       return this.#page(403, "Nobody can sign in here", "This host is not one of those that sign-in is set up for.");
+    const refused = this.#realm.tooMany(x);
+    if (refused !== null) return refused;
     const secret = randomText();
     const hash = createHash("sha256").update(secret).digest("base64url").slice(0, 16);
     const wish: Wish = { origin, target, hash, beganAt: now };
@@ -78,6 +80,8 @@ export class HandOver {
   /** Back at the host that asked. */
   async accept(x: Exchange): Promise<Outcome> {
     const { sessions, keyring, tag, now } = this.#realm;
+    const refused = this.#realm.tooMany(x);
+    if (refused !== null) return refused;
     const code = parameter(x, "code");
     const hash = parameter(x, "state");
     const kept = sessions.cookies.readFlow(hash, cookiesOf(x));
@@ -101,11 +105,12 @@ export class HandOver {
     if (key.length !== KEY_BYTES) return null;
     try {
       const records = await this.#realm.store.records();
+      const text = await records.get(recordOf(code));
+      if (text === null) return null; // before the lock, as anybody can make codes up, and locks take room
       // Never released: of several who come with the same code, the first one gets it.
       if ((await records.lock(recordOf(code), CODE_MS)) === null) return null;
-      const text = await records.get(recordOf(code));
       await records.delete(recordOf(code));
-      const plain = text === null ? null : openWith(key, "hand-over", Buffer.from(text, "base64url"));
+      const plain = openWith(key, "hand-over", Buffer.from(text, "base64url"));
       if (plain === null) return null;
       const [origin, hash, target, bytes] = JSON.parse(plain.toString()) as [string, string, string, string];
       const session = decodeSession(Buffer.from(bytes, "base64"));

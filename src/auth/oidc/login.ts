@@ -40,6 +40,8 @@ export class Login {
         "Nobody can sign in here",
         "This host is not one of the domain that sign-in is set up for.",
       );
+    const refused = this.#realm.tooMany(x);
+    if (refused !== null) return refused;
     const about = `${tag} ${provider.name}`;
     const state = keyring.seal("state", about, Buffer.from(JSON.stringify([target, now, randomText()])));
     const checks: LoginChecks = { state, nonce: randomText(), verifier: randomText(VERIFIER_BYTES) };
@@ -60,6 +62,8 @@ export class Login {
   /** The browser is back from the provider. */
   async finish(x: Exchange, provider: Provider): Promise<Outcome> {
     const { keyring, tag, sessions, now } = this.#realm;
+    const refused = this.#realm.tooMany(x);
+    if (refused !== null) return refused;
     const state = parameter(x, "state");
     const about = `${tag} ${provider.name}`;
     const target = state.length > STATE_MAX ? null : targetOf(keyring.open("state", about, state));

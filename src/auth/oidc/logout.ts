@@ -6,12 +6,14 @@ import { redirectTo } from "./pages.ts";
 import { type Provider, ProviderDown, ProviderRefuses } from "./provider.ts";
 import type { Realm } from "./realm.ts";
 import { cookiesOf, originOf, parameter, readForm } from "./request.ts";
-import { bySid, bySubject } from "./revocations.ts";
+import { bySid, bySubject, type Revocation } from "./revocations.ts";
 
 /** A logout token has about one kilobyte. */
 const FORM_BYTES_MAX = 16_384;
 /** How old a logout token may be, clocks that differ included (OpenID Connect Back-Channel Logout 1.0 section 2.6). */
 const TOKEN_AGE_S = 300;
+/** What only browsers tell of is remembered for long: fewer of it than of logins. */
+const HEARD_STEPS = 5;
 const EVENT = "http://schemas.openid.net/event/backchannel-logout";
 
 export class Logout {
@@ -92,14 +94,13 @@ export class Logout {
     } catch {
       throw new ProviderDown("it cannot be found out whether the token was used before");
     }
-    await this.#endAll(issuer, session, subject);
+    await this.#endAll({ what: session === "" ? bySubject(issuer, subject) : bySid(issuer, session) }, subject);
     return null;
   }
 
-  async #endAll(issuer: string, sid: string, subject: string): Promise<void> {
+  async #endAll(ended: Pick<Revocation, "what" | "heard">, subject: string): Promise<void> {
     const { store, now, config, audit } = this.#realm;
-    const what = sid === "" ? bySubject(issuer, subject) : bySid(issuer, sid);
-    await store.revoke({ what, at: now, until: now + config.session.absolute });
+    await store.revoke({ ...ended, at: now, until: now + config.session.absolute });
     audit.tell(null, { kind: "oidc", result: "logout", user: subject, why: "the provider says so" });
   }
 
@@ -110,7 +111,9 @@ export class Logout {
     const { providers, sessions } = this.#realm;
     const isOurs = [...providers.values()].some(({ config }) => sameIssuer(config.issuer, issuer));
     if (!isOurs) return null;
-    if (sid !== "") await this.#endAll(issuer, sid, "");
+    const refused = this.#realm.tooMany(x, HEARD_STEPS);
+    if (refused !== null) return refused;
+    if (sid !== "") await this.#endAll({ what: bySid(issuer, sid), heard: true }, "");
     const answer = reply(200, "<!doctype html><title>Signed out</title>", {
       "content-type": "text/html; charset=utf-8",
       "cache-control": "no-store",

@@ -1,13 +1,11 @@
 // `oidc`: who has signed in with a browser. A request with a session costs a look into a map; all else happens seldom.
 import type { OidcConfig } from "../../config/schema-auth-oidc.ts";
 import { fault } from "../../core/faults.ts";
-import { receivedCookies } from "../../http/cookies.ts";
 import { ID } from "../../http/header-names.ts";
 import type { EndableTunnel, Exchange, Outcome } from "../../pipeline/exchange.ts";
 import type { Identity } from "../../pipeline/identity.ts";
 import type { Authenticator, Verdict } from "../authenticator.ts";
 import type { AuthContext } from "../context.ts";
-import { CookieMemo } from "../cookie-memo.ts";
 import { Rules } from "../rules.ts";
 import { addEndpoints } from "./endpoints.ts";
 import { HandOver } from "./hand-over.ts";
@@ -46,11 +44,6 @@ class Oidc implements Authenticator {
   #isPrepared = false;
   /** Of the few whose answers get any. */
   readonly #cookies = new WeakMap<Exchange, readonly string[]>();
-  /** Cookie fields, and the session's text in them. */
-  readonly #fields = new CookieMemo((headers) => {
-    const field = receivedCookies(headers)!;
-    return { field, text: this.#realm.sessions.cookies.read(field) };
-  });
 
   constructor(realm: Realm, login: Login, over: HandOver, rules: Rules | null) {
     this.#realm = realm;
@@ -65,7 +58,7 @@ class Oidc implements Authenticator {
     const { headers } = x.request;
     if (!headers.received(ID.cookie)) return null;
     const { sessions } = this.#realm;
-    const { field, text } = this.#fields.of(headers);
+    const { field, text } = this.#realm.fields.of(headers);
     if (text === null) return null;
     const opened = sessions.find(text);
     if (!(opened instanceof Promise)) return this.#found(x, opened, text, field);
@@ -115,7 +108,7 @@ class Oidc implements Authenticator {
     const cookies = (await sessions.write(session, field).catch(() => null)) ?? NO_COOKIES;
     // In cookies, the next request comes with another text; this one still stands for the session of before.
     const isState = sessions.config.store === "state";
-    const opened = sessions.remember(isState ? text : `${session.id} ${session.generation}`, session);
+    const opened = isState ? sessions.remember(text, session) : sessions.opened(session);
     this.#cookies.set(x, cookies);
     // Also with an answer of Sluice's own: what is new must reach the browser.
     for (const line of cookies) (x.errorFields ??= []).push(["set-cookie", line]);

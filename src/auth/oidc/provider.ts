@@ -3,7 +3,7 @@
 import type { JWTPayload } from "jose";
 import type { Configuration } from "openid-client";
 import type { ProviderConfig } from "../../config/schema-auth-oidc.ts";
-import { type Grant, textsOf } from "./claims.ts";
+import { type Grant, issuerIn, textsOf } from "./claims.ts";
 import { boundedFetch, TIMEOUT_MS } from "./outgoing.ts";
 import { plainClaims, plainEndpoints, plainScopes } from "./plain-oauth2.ts";
 
@@ -196,14 +196,16 @@ export class Provider {
     const sub = told.sub ?? subject;
     if (configuration.serverMetadata().userinfo_endpoint === undefined) return token === undefined ? null : told;
     const info = await this.#said(library, () => library.fetchUserInfo(configuration, accessToken, sub));
-    return { ...info, ...told, sub };
+    // Both are about one address, or what one says of its own is not said of the other's.
+    const isAnother = told.email !== undefined && told.email_verified === undefined && info.email !== told.email;
+    return { ...info, ...(isAnother ? { email_verified: false } : {}), ...told, sub };
   }
 
   #grant(known: Known, tokens: Tokens, claims: Record<string, unknown> | null, subject: string): Grant {
     const told = typeof claims?.sub === "string" ? claims.sub : subject;
     if (told === "" || (subject !== "" && told !== subject)) throw new ProviderRefuses("it is somebody else now");
     return {
-      issuer: known.configuration.serverMetadata().issuer,
+      issuer: issuerIn(known.configuration.serverMetadata().issuer, claims ?? {}),
       subject: told,
       claims,
       accessToken: tokens.access_token,
@@ -219,6 +221,7 @@ export class Provider {
     try {
       return await ask();
     } catch (error) {
+      if (error instanceof ProviderRefuses) throw error;
       if (isRefusal(error, library)) throw new ProviderRefuses(messageOf(error));
       throw new ProviderDown(messageOf(error));
     }
@@ -238,7 +241,7 @@ export class Provider {
     const { library, configuration, verify } = await this.#ask();
     if (verify === null) throw new ProviderRefuses("it signs nothing");
     const claims = await this.#said(library, () => verify({ token }));
-    return { ...claims, issuer: configuration.serverMetadata().issuer };
+    return { ...claims, issuer: issuerIn(configuration.serverMetadata().issuer, claims) };
   }
 }
 
@@ -271,8 +274,9 @@ async function verifierOf(configuration: Configuration, audience: string): Promi
     /^(?:RS|PS|ES)(?:256|384|512)$|^(?:EdDSA|Ed25519)$/.test(name),
   );
   return async ({ token }) => {
-    const terms = { issuer: server.issuer, audience, algorithms, clockTolerance: SKEW_S };
-    return (await jwtVerify(token, keys, terms)).payload;
+    const { payload } = await jwtVerify(token, keys, { audience, algorithms, clockTolerance: SKEW_S });
+    if (payload.iss !== issuerIn(server.issuer, payload)) throw new ProviderRefuses("a token of another issuer");
+    return payload;
   };
 }
 

@@ -2,10 +2,13 @@
 // plan.
 import { createHash } from "node:crypto";
 import type { OidcConfig, ProviderConfig } from "../../config/schema-auth-oidc.ts";
-import type { Exchange } from "../../pipeline/exchange.ts";
+import { fault } from "../../core/faults.ts";
+import { receivedCookies } from "../../http/cookies.ts";
+import type { Exchange, Outcome } from "../../pipeline/exchange.ts";
 import type { Shared } from "../../pipeline/shared.ts";
 import type { Audit } from "../audit.ts";
 import type { AuthContext } from "../context.ts";
+import { CookieMemo } from "../cookie-memo.ts";
 import type { Endpoints } from "../endpoints.ts";
 import { Cookies } from "./cookies.ts";
 import { Live } from "./live.ts";
@@ -17,6 +20,7 @@ import { returnUrl } from "./return-url.ts";
 import { Keyring } from "./seal.ts";
 import { type Opened, Sessions } from "./sessions.ts";
 import { Store } from "./store.ts";
+import { Visits } from "./visits.ts";
 
 export class Realm {
   /** Tells it from others, in the names of cookies too; the same after a restart. */
@@ -29,6 +33,9 @@ export class Realm {
   readonly refresher: Refresher;
   readonly pages: Pages;
   readonly live: Live;
+  readonly visits: Visits;
+  /** Cookie fields, and the session's text in them. */
+  readonly fields: CookieMemo<{ readonly field: string; readonly text: string | null }>;
   readonly audit: Audit;
   readonly shared: Shared;
   /** All of the plan, this one included. */
@@ -63,6 +70,11 @@ export class Realm {
     this.refresher = new Refresher(store, shared);
     this.pages = new Pages(config.pages);
     this.live = new Live(this.sessions);
+    this.visits = new Visits(shared);
+    this.fields = new CookieMemo((headers) => {
+      const field = receivedCookies(headers)!;
+      return { field, text: cookies.read(field) };
+    });
     this.#returnTo = new Set(config.session.returnTo);
   }
 
@@ -89,6 +101,12 @@ export class Realm {
     const text = this.sessions.cookies.read(cookiesOf(x));
     const opened = text === null ? null : await this.sessions.find(text);
     return opened !== null && this.sessions.isAlive(opened, this.now) ? opened : null;
+  }
+
+  /** Counts a step of a login. An answer where there were too many from this address; null to go on. */
+  tooMany(x: Exchange, steps = 1): Outcome | null {
+    const wait = this.visits.waitSeconds(x, steps);
+    return wait === 0 ? null : fault("limit.rate", "steps of logins", wait);
   }
 
   hasCookie(x: Exchange): boolean {

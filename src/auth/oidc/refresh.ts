@@ -115,7 +115,7 @@ export class Refresher {
       if (!(error instanceof ProviderRefuses)) throw error;
       this.#shared.tell("a session has ended at its provider", { provider: provider.name, error: error.message });
       await records.set(latestKey(session), ENDED, { ttlMs: WAIT_MS * 4 });
-      await this.#store.revoke({ what: bySession(session.id), at: now, until: session.endsAt });
+      await this.#store.revoke({ what: bySession(session.id), at: session.endsAt, until: session.endsAt });
       return null;
     }
   }

@@ -7,14 +7,18 @@ import type { Session } from "./session.ts";
 /** Sessions ended early that are remembered at a time, 24 bytes each; beyond them those that end first make room. */
 const ENTRIES = 65_536;
 const WAYS = 8;
+/** Clocks of threads differ by a millisecond or two, and a session may be ended as soon as it has begun. */
+const CLOCKS_MS = 10;
 const ENTRY_BYTES = 24;
 /** Lock, and how often the table has changed. */
 const BEGIN = 8;
 
 /** What is ended, as text: it is hashed. */
 export interface Revocation {
+  /** A browser has told of it, and anybody could have: it must not drive out what is certain. */
+  readonly heard?: true;
   readonly what: string;
-  /** Those that began until then. */
+  /** Those that began until then: of one session by its name, its end. */
   readonly at: number;
   /** When no such session can be left. */
   readonly until: number;
@@ -35,13 +39,18 @@ export class Revocations {
   readonly #view: DataView;
   readonly #lock: SpinLock;
   readonly #now: () => number;
+  readonly #salt: string;
 
-  /** `now` in milliseconds since 1970. */
-  constructor(memory: SharedArrayBuffer, now: () => number) {
+  /**
+   * `now` in milliseconds since 1970. `salt` is the same in all threads, and secret: nobody else is to know which
+   * entries share a bucket, and so which would have others give way.
+   */
+  constructor(memory: SharedArrayBuffer, now: () => number, salt: string) {
     this.#ints = new Int32Array(memory.byteLength === 0 ? new SharedArrayBuffer(Revocations.bytes) : memory);
     this.#view = new DataView(this.#ints.buffer);
     this.#lock = new SpinLock(this.#ints, 0);
     this.#now = now;
+    this.#salt = salt;
   }
 
   static readonly bytes: number = BEGIN + ENTRIES * ENTRY_BYTES;
@@ -53,7 +62,7 @@ export class Revocations {
 
   /** False when it was there already. */
   add({ what, at, until }: Revocation): boolean {
-    const [low, high] = tagOf(what);
+    const [low, high] = this.#tagOf(what);
     this.#lock.take();
     try {
       const known = this.#find(low, high);
@@ -75,11 +84,15 @@ export class Revocations {
   /** Whether one of these has been ended, of those that began at `createdAt`. */
   has(keys: readonly string[], createdAt: number): boolean {
     for (const key of keys) {
-      const [low, high] = tagOf(key);
+      const [low, high] = this.#tagOf(key);
       const entry = this.#find(low, high);
-      if (entry >= 0 && createdAt <= this.#view.getFloat64(entry + 8, true)) return true;
+      if (entry >= 0 && createdAt <= this.#view.getFloat64(entry + 8, true) + CLOCKS_MS) return true;
     }
     return false;
+  }
+
+  #tagOf(what: string): ReturnType<typeof tagOf> {
+    return tagOf(`${this.#salt} ${what}`);
   }
 
   #find(low: number, high: number): number {

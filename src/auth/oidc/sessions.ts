@@ -19,6 +19,9 @@ const SEEN_MS_MIN = 60_000;
 /** A longer ID token would cost more in each request than a logout without it. */
 const ID_TOKEN_MAX = 2000;
 
+/** Cookies of a session, of 4 KB each, that are worth a line of the log: many proxies take 8 KB of fields. */
+const LARGE_PIECES = 3;
+
 export interface Opened {
   readonly session: Session;
   readonly identity: Identity;
@@ -42,6 +45,7 @@ export class Sessions {
   readonly #shared: Shared;
   readonly #tag: string;
   readonly #seenMs: number;
+  #toldLarge = false;
   readonly #opened = new Map<string, Opened>();
   readonly #byIdentity = new WeakMap<Identity, Opened>();
 
@@ -87,7 +91,14 @@ export class Sessions {
   }
 
   remember(text: string, session: Session, isOld = false): Opened {
+    const opened = this.opened(session, isOld);
     if (this.#opened.size >= OPENED_MAX) this.#opened.delete(this.#opened.keys().next().value!);
+    this.#opened.set(text, opened);
+    return opened;
+  }
+
+  /** The same for one request, where the text of its cookie is not known: no other text may ever find it. */
+  opened(session: Session, isOld = false): Opened {
     const opened: Opened = {
       session,
       identity: identityOf(session),
@@ -98,7 +109,6 @@ export class Sessions {
       isRevoked: false,
       retryAt: 0,
     };
-    this.#opened.set(text, opened);
     this.#byIdentity.set(opened.identity, opened);
     return opened;
   }
@@ -115,10 +125,9 @@ export class Sessions {
   }
 
   isRevoked(opened: Opened): boolean {
-    const { revocations } = this.#store;
-    const { generation } = revocations;
+    const { generation } = this.#store;
     if (opened.checked !== generation) {
-      opened.isRevoked = revocations.has(opened.keys, opened.session.createdAt);
+      opened.isRevoked = this.#store.isRevoked(opened.keys, opened.session.createdAt);
       opened.checked = generation;
     }
     return opened.isRevoked;
@@ -149,8 +158,17 @@ export class Sessions {
     const maxAgeS = Math.max(1, Math.ceil((session.endsAt - this.now) / 1000));
     const kept = session.idToken.length > ID_TOKEN_MAX ? { ...session, idToken: "" } : session;
     const lines = this.cookies.write(this.#seal(kept), maxAgeS, field);
+    if (lines === null || lines.length >= LARGE_PIECES) this.#tellLarge(lines?.length ?? 0);
     if (lines !== null || kept.idToken === "") return lines;
     return this.cookies.write(this.#seal({ ...kept, idToken: "" }), maxAgeS, field);
+  }
+
+  /** Once: whoever reads logs sees it after the first login. */
+  #tellLarge(pieces: number): void {
+    if (this.#toldLarge) return;
+    this.#toldLarge = true;
+    const hint = "servers between here and browsers may refuse them: use `session.store: state`, or fewer `claims`";
+    this.#shared.tell("sessions are large for cookies", { pieces: pieces || "too many", hint });
   }
 
   #seal(session: Session): string {
@@ -164,7 +182,8 @@ export class Sessions {
 
   /** Ends a session for good, also where its cookie has been copied. */
   async end(session: Session): Promise<void> {
-    const revoked = this.#store.revoke({ what: bySession(session.id), at: this.now, until: session.endsAt });
+    const { id, endsAt } = session;
+    const revoked = this.#store.revoke({ what: bySession(id), at: endsAt, until: endsAt });
     if (this.config.store === "state") {
       const state = await this.#store.state().catch(() => null);
       await state?.delete(sessionKey(session.id)).catch(() => undefined);

@@ -25,7 +25,9 @@ async function release(key: string): Promise<void> {
 }
 
 export class Store {
-  readonly revocations: Revocations;
+  readonly #revocations: Revocations;
+  /** Those that browsers have told of. */
+  readonly #heard: Revocations;
   readonly #shared: Shared;
   readonly #settings: StateSettings | null;
   readonly #memory: MemoryRecords;
@@ -39,9 +41,27 @@ export class Store {
     this.#settings = settings;
     this.#shared = shared;
     this.#memory = new MemoryRecords(shared.memory("oidc records", MemoryRecords.bytes), () => shared.wallNow());
-    this.revocations = new Revocations(shared.memory("oidc ended sessions", Revocations.bytes), () => shared.wallNow());
+    const salt = Buffer.from(shared.secret).toString("base64url");
+    const ended = (name: string): Revocations =>
+      new Revocations(shared.memory(name, Revocations.bytes), () => shared.wallNow(), salt);
+    this.#revocations = ended("oidc ended sessions");
+    this.#heard = ended("oidc sessions that browsers have ended");
     if (settings !== null) shared.onTick({ tick: () => this.#tick() });
     shared.onEnd(() => this.#end());
+  }
+
+  /** Another number whenever sessions have been ended. */
+  get generation(): number {
+    return this.#revocations.generation + this.#heard.generation;
+  }
+
+  /** Whether one of these has been ended, of those that began at `createdAt`. */
+  isRevoked(keys: readonly string[], createdAt: number): boolean {
+    return this.#revocations.has(keys, createdAt) || this.#heard.has(keys, createdAt);
+  }
+
+  #add(revocation: Revocation): void {
+    (revocation.heard === true ? this.#heard : this.#revocations).add(revocation);
   }
 
   /** For what lives for moments: of several machines, all have to see it. */
@@ -72,14 +92,16 @@ export class Store {
 
   /** Ends sessions, here at once and elsewhere in a moment. Resolves also where others could not be told. */
   async revoke(revocation: Revocation): Promise<void> {
-    this.revocations.add(revocation);
+    this.#add(revocation);
     if (this.#settings === null) return;
     try {
       const state = await this.state();
       const text = JSON.stringify(revocation);
       const [low, high] = tagOf(revocation.what);
       const ttlMs = Math.max(1, Math.ceil(revocation.until - this.#shared.wallNow()));
-      await state.set(`${REVOKED}${low.toString(36)}.${high.toString(36)}`, text, { ttlMs });
+      // What anybody can make up is told to others, and takes no room there.
+      if (revocation.heard !== true)
+        await state.set(`${REVOKED}${low.toString(36)}.${high.toString(36)}`, text, { ttlMs });
       await state.publish(TOPIC, text);
     } catch (error) {
       this.#trouble(error);
@@ -100,16 +122,16 @@ export class Store {
 
   async #look(isFirst: boolean): Promise<void> {
     const state = await this.state();
-    if (isFirst) await state.subscribe(TOPIC, (text) => this.#heard(text));
-    for (const key of await state.list(REVOKED)) this.#heard(await state.get(key));
+    if (isFirst) await state.subscribe(TOPIC, (text) => this.#learn(text));
+    for (const key of await state.list(REVOKED)) this.#learn(await state.get(key));
     this.#troubled = false;
   }
 
-  #heard(text: string | null): void {
+  #learn(text: string | null): void {
     if (text === null) return;
-    const { what, at, until } = JSON.parse(text) as Partial<Revocation>;
+    const { what, at, until, heard } = JSON.parse(text) as Partial<Revocation>;
     if (typeof what === "string" && typeof at === "number" && typeof until === "number")
-      this.revocations.add({ what, at, until });
+      this.#add({ what, at, until, ...(heard === true ? { heard } : {}) });
   }
 
   #trouble(error: unknown): void {

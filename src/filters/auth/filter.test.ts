@@ -60,7 +60,7 @@ for (const [name, auth, at, why] of WRONG)
     expect((error as CompileError).message).toMatch(why);
   });
 
-test("what the schema refuses", () => {
+test("what the schema refuses: rules that are empty or not known are never silently off (GHSA-652x, #3365)", () => {
   for (const auth of [
     { basic: { users }, allow: {} },
     { basic: { users }, deny: {} },
