@@ -2,7 +2,7 @@
 // Sketch: a search is a table look-up for each byte, about 1.5 ns, whatever the pattern; RegExp takes a part of that
 // where it may skip ahead, and many times as much where it tries each place, so that no rule may depend on it. Captures
 // cost two more passes over a match. Over a budget sets of states are made anew, or something is made for each call.
-import { compileRules, type Host, MemoryCollections, Transaction } from "../src/engines/waf/index.ts";
+import { Collections, compileRules, type Host, Transaction } from "../src/engines/waf/index.ts";
 import { LiteralSet } from "../src/engines/waf/literals/literal-set.ts";
 import { compileRegex } from "../src/engines/waf/regex/regex.ts";
 import { bench, finish } from "./per-call.ts";
@@ -49,7 +49,8 @@ const RULES = PATTERNS.map(
   ([, pattern], index) =>
     `SecRule ARGS|ARGS_NAMES|REQUEST_HEADERS "@rx ${pattern.replaceAll('"', '\\"')}" "id:${index + 1},phase:1,deny,t:none,t:urlDecodeUni"`,
 );
-const HOST: Host = { now: () => 0, collections: new MemoryCollections(), geo: () => null, listed: () => false };
+const collections = new Collections(new SharedArrayBuffer(0), 0n);
+const HOST: Host = { now: () => 0, collections, geo: () => null, listed: () => false };
 const { program } = compileRules([{ file: "bench.conf", text: `SecRuleEngine On\n${RULES.join("\n")}\n` }]);
 const transaction = new Transaction(program, HOST);
 const LINE = {

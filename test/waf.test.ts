@@ -87,9 +87,10 @@ describe("bodies", () => {
     expect(backend.requests.at(-1)!.field("content-length")).toBe(String(body.length));
   });
 
-  test("longer than what is looked at go through whole", async () => {
+  test("longer than what is looked at are refused where something could hide, and else go through whole", async () => {
     const body = `a=${"b".repeat(1_000_000)}`;
-    expect((await ask("/form", [FORM], "POST", body)).status).toBe(200);
+    expect((await ask("/form", [FORM], "POST", body)).status).toBe(413);
+    expect((await ask("/detect", [FORM], "POST", body)).status).toBe(200);
     expect(backend.requests.at(-1)!.body).toBe(body);
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { tryLaw } from "../../core/fuzz.testing.ts";
-import { prefilterLaw, stepsLaw, triggersLaw } from "./waf.fuzz.ts";
+import { prefilterLaw, stepsLaw, triggersLaw, turnsLaw } from "./waf.fuzz.ts";
 
 test("the prefilter changes no decision", () => {
   expect(tryLaw("prefilter", prefilterLaw, 1, 300)).toBe(300);
@@ -13,3 +13,7 @@ test("no transformation changes what it is not said to change", () => {
 test("steps change no decision", () => {
   expect(tryLaw("steps", stepsLaw, 1, 300)).toBe(300);
 });
+
+test("turns change no decision", () => {
+  expect(tryLaw("turns", turnsLaw, 1, 200)).toBe(200);
+}, 30_000);

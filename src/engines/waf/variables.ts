@@ -57,11 +57,7 @@ const stored =
   (state, found) => {
     const entries = state.stored.get(collection);
     if (entries === undefined) return;
-    const now = state.host.now();
-    for (const [name, entry] of entries) {
-      if (entry.expires > now) found.add(name, entry.value);
-      else entries.delete(name);
-    }
+    entries.each(state.host.now(), (name, value) => found.add(name, value));
   };
 
 const readMatched =

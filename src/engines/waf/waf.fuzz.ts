@@ -2,9 +2,9 @@
 // which none of the bytes occur that it is said to need. `bun src/engines/waf/waf.fuzz.ts 182` replays one seed.
 import { type Rng, runAlone } from "../../core/fuzz.testing.ts";
 import { Triggers } from "./rules/triggers.ts";
-import { Transaction } from "./transaction/transaction.ts";
+import { type Report, Transaction } from "./transaction/transaction.ts";
 import { transformation } from "./transformations/index.ts";
-import { inspect, programOf, TestHost, type TestRequest } from "./waf.testing.ts";
+import { inSteps, inspect, programOf, TestHost, type TestRequest } from "./waf.testing.ts";
 
 const WORDS = [
   "select",
@@ -29,6 +29,8 @@ const PATTERNS = [
   "(?:etc|usr)/pass",
   "\\.\\./",
   "x|y",
+  "([a-z])\\1",
+  "union.*([a-z])[^x]*\\1",
   "s.l",
   "[\\x00]",
 ];
@@ -53,7 +55,8 @@ function operatorOf(rng: Rng): string {
   if (kind === 0) return `${negated}@pm ${some(rng, plain, 3).join(" ")}`;
   if (kind === 1) return `${negated}@contains ${rng.pick(plain)}`;
   if (kind === 2) return `${negated}@beginsWith ${rng.pick(plain)}`;
-  return `${negated}@rx ${rng.pick(PATTERNS)}`;
+  // Tables of expressions are shared: most are to be new, so that searches wait within them.
+  return `${negated}@rx ${rng.pick(PATTERNS)}(?:${rng.below(1_000_000)})?`;
 }
 
 function rulesOf(rng: Rng): string {
@@ -68,7 +71,9 @@ function rulesOf(rng: Rng): string {
     const rule = `SecRule ${targets.join("|")} "${operatorOf(rng)}" "${actions}${names}${chain ? ",chain" : ""}"`;
     return chain ? `${rule}\nSecRule MATCHED_VARS|ARGS "${operatorOf(rng)}"` : rule;
   });
-  return `${rules.join("\n")}\nSecRule TX:n "@ge 3" "id:99,deny"`;
+  // Compared for each transaction, whatever is known of its values.
+  rules.splice(rng.below(rules.length + 1), 0, 'SecRule TX:m "@ge 20" "id:98"');
+  return `SecAction "id:97,phase:1,nolog,setvar:tx.m=1"\n${rules.join("\n")}\nSecRule TX:n "@ge 3" "id:99,deny"`;
 }
 
 const text = (rng: Rng): string => some(rng, WORDS, 4).join(rng.pick(["", " ", "+"]));
@@ -93,8 +98,9 @@ function requestOf(rng: Rng): TestRequest {
   };
 }
 
-function shown(tx: Transaction, request: TestRequest, most?: number): string {
-  const { matches, interruption } = inspect(tx, request, most);
+const shown = (tx: Transaction, request: TestRequest, most?: number): string => show(inspect(tx, request, most));
+
+function show({ matches, interruption }: Report): string {
   const said = matches.map(({ rule, variable, data, count }) => `${rule.id} ${variable} ${data} ${count}`);
   return JSON.stringify([said, interruption]);
 }
@@ -119,9 +125,39 @@ export function stepsLaw(rng: Rng): void {
   for (let round = 0; round < 2; round += 1) {
     const request = requestOf(rng);
     const most = 1 + rng.below(rng.oneIn(2) ? 100 : 5000);
-    const [at, steps] = [shown(whole!, request), shown(cut!, request, most)];
+    // First in steps, while the tables of the expressions are still to be made.
+    const [steps, at] = [shown(cut!, request, most), shown(whole!, request)];
     if (at !== steps) throw new Error(`${rules}\n${JSON.stringify(request)}\nat once ${at}\nby ${most} ${steps}`);
   }
+}
+
+/** As many steps as a transaction of these sizes can take, and more. */
+const TURNS_MAX = 1_000_000;
+
+/** Transactions over the same rules that are run in turns, many with the same values, say what each says alone. */
+export function turnsLaw(rng: Rng): void {
+  const rules = rulesOf(rng);
+  const program = programOf(rules);
+  const most = 1 + rng.below(rng.oneIn(2) ? 100 : 5000);
+  const first = requestOf(rng);
+  const requests = Array.from({ length: 2 + rng.below(3) }, () => (rng.oneIn(3) ? requestOf(rng) : first));
+  const runs = requests.map((request, at) => ({
+    at,
+    steps: inSteps(new Transaction(program, new TestHost()), request, () => most),
+  }));
+  const said: string[] = [];
+  for (let turns = 0; runs.length > 0 && turns < TURNS_MAX; turns += 1) {
+    const run = rng.pick(runs);
+    const { done, value } = run.steps.next();
+    if (done !== true) continue;
+    said[run.at] = show(value);
+    runs.splice(runs.indexOf(run), 1);
+  }
+  // Afterwards, as expressions would be ready by then.
+  const alone = requests.map((request) => shown(new Transaction(programOf(rules), new TestHost()), request));
+  const wrong = alone.findIndex((each, at) => each !== said[at]);
+  if (wrong >= 0)
+    throw new Error(`${rules}\n${JSON.stringify(requests)}\n${wrong}: ${said[wrong]}\nalone ${alone[wrong]}`);
 }
 
 const NAMES = [
@@ -151,6 +187,7 @@ if (import.meta.main) {
   runAlone("waf", (rng) => {
     prefilterLaw(rng);
     stepsLaw(rng);
+    turnsLaw(rng);
     triggersLaw(rng);
   });
 }

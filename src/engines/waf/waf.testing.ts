@@ -1,7 +1,8 @@
 // What tests of the firewall run requests with.
 import { type CompileOptions, compileRules } from "./rules/compiler.ts";
 import type { Program } from "./rules/program.ts";
-import { type Host, MemoryCollections } from "./transaction/host.ts";
+import { Collections } from "./transaction/collections.ts";
+import type { Host } from "./transaction/host.ts";
 import { type Report, Transaction } from "./transaction/transaction.ts";
 
 export interface TestRequest {
@@ -17,7 +18,7 @@ export interface TestRequest {
 /** A host whose clock stands still until `time` is changed. */
 export class TestHost implements Host {
   time = 1_700_000_000_000;
-  readonly collections = new MemoryCollections();
+  readonly collections = new Collections(new SharedArrayBuffer(0), 0n);
   places: Readonly<Record<string, string>> | null = null;
   readonly lists = new Set<string>();
 
@@ -38,9 +39,11 @@ export const programOf = (text: string, options: CompileOptions = {}): Program =
 /**
  * All five phases of one request; phases after a decision are left out as the proxy does.
  *
- * @param most the work of a step, for phases that are run in steps
+ * Others may go on at each turn.
+ *
+ * @param most the work of the next step
  */
-export function inspect(tx: Transaction, request: TestRequest, most = Number.POSITIVE_INFINITY): Report {
+export function* inSteps(tx: Transaction, request: TestRequest, most: () => number): Generator<void, Report> {
   tx.begin({
     id: "id-1",
     method: request.method ?? "GET",
@@ -53,19 +56,28 @@ export function inspect(tx: Transaction, request: TestRequest, most = Number.POS
   });
   for (const [name, value] of request.headers ?? []) tx.requestHeader(name, value);
   tx.beginRequestHead();
-  while (tx.step(most));
+  while (tx.step(most())) yield;
   if (request.body !== undefined && tx.wantsRequestBody) tx.requestPiece(Buffer.from(request.body, "latin1"));
   tx.beginRequestBody();
-  while (tx.step(most));
+  while (tx.step(most())) yield;
   for (const [name, value] of request.responseHeaders ?? []) tx.responseHeader(name, value);
   tx.beginResponseHead(request.status ?? 200, "HTTP/1.1");
-  while (tx.step(most));
+  while (tx.step(most())) yield;
   if (request.responseBody !== undefined && tx.wantsResponseBody) {
     tx.responsePiece(Buffer.from(request.responseBody, "latin1"));
   }
   tx.beginResponseBody();
-  while (tx.step(most));
+  while (tx.step(most())) yield;
   return tx.logging(request.status ?? 200);
+}
+
+/** The same in one go. `most` is the work of a step, for phases that are run in steps. */
+export function inspect(tx: Transaction, request: TestRequest, most = Number.POSITIVE_INFINITY): Report {
+  const steps = inSteps(tx, request, () => most);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
 }
 
 export const transactionOf = (text: string, host: Host = new TestHost()): Transaction =>

@@ -78,6 +78,9 @@ describe("the starter rules", () => {
     ["a field", "/x?to=a%0d%0aSet-Cookie:%20a=b"],
     ["a null byte", "/x?file=a%00.png"],
     ["a scanner", "/", ["User-Agent", "sqlmap/1.8"]],
+    ["a script in the path", "/%3Cscript%3Ealert(1)%3C/script%3E"],
+    ["a file of the system in a cookie", "/", ["Cookie", "theme=/etc/passwd"]],
+    ["a charset that hides", "/", ["Content-Type", "application/x-www-form-urlencoded; charset=IBM037"]],
   ];
   for (const [name, target, header] of ATTACKS) {
     test(`refuse ${name}`, () => expect(codeOf(starter, target, header && [header])).toBe("waf.blocked"));

@@ -7,6 +7,7 @@ import type { FilterDefinition } from "../definition.ts";
 import { Firewall } from "./firewall.ts";
 import { ResponseLook } from "./response-look.ts";
 import { loadRules } from "./rule-files.ts";
+import { lookAtTail } from "./tail-look.ts";
 import { RequestLook, refusal, Visit } from "./visit.ts";
 
 export const waf: FilterDefinition = {
@@ -37,10 +38,18 @@ function request(firewall: Firewall, x: Exchange): FilterResult {
 function behindHead(visit: Visit, x: Exchange, tx: Transaction): FilterResult {
   const outcome = refusal(x, tx.interruption);
   if (outcome !== undefined) return outcome;
-  // Messages of gRPC and of other protocols are no text, and a call may last for hours.
-  const seen = x.request.body !== "none" && x.grpc === NO_GRPC && x.request.upgrade === "";
+  // Messages of gRPC and of other protocols are no text, and a call may last for hours. What HTTP/1 sends before it asks
+  // for another protocol is a body like others: a server need not agree.
+  const { body, upgrade, version } = x.request;
+  const seen = body !== "none" && x.grpc === NO_GRPC && (upgrade === "" || version < 20);
   if (seen && tx.wantsRequestBody) {
-    return new Promise<Outcome | undefined>((resolve) => lookAhead(x, new RequestLook(visit, x, resolve)));
+    return new Promise<Outcome | undefined>((resolve) => {
+      const look = new RequestLook(visit, x, (outcome) => {
+        if (outcome === undefined && look.goesOn && !x.over) lookAtTail(visit, x, tx);
+        resolve(outcome);
+      });
+      lookAhead(x, look);
+    });
   }
   tx.beginRequestBody();
   if (!tx.step()) return behindBody(x, tx);

@@ -1,9 +1,11 @@
 // The firewall of one route: transactions that are used again, and what is counted and told of them.
 import type { WafConfig } from "../../config/schema-waf.ts";
-import { type Host, MemoryCollections, type Report, type RuleSet, Transaction } from "../../engines/waf/index.ts";
+import { Collections, type Host, type Report, type RuleSet, Transaction } from "../../engines/waf/index.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
+import { Places } from "../../pipeline/places.ts";
 import type { LineSink, Shared } from "../../pipeline/shared.ts";
 import { auditLine } from "./audit.ts";
+import { Blocklists, geoOf } from "./lookups.ts";
 import { matchOf, recordOf, type Trial, type Verdict, verdictOf, worstOf } from "./record.ts";
 import { Secrets } from "./secrets.ts";
 
@@ -51,7 +53,7 @@ export class Firewall {
 
   constructor(
     rules: RuleSet,
-    { sample, dryRun, audit }: WafConfig,
+    { sample, dryRun, audit, geo }: WafConfig,
     route: string,
     shared: Shared,
     random: () => number = Math.random,
@@ -64,11 +66,13 @@ export class Firewall {
     this.#trial = dryRun === undefined ? null : { threshold: dryRun.threshold ?? 0 };
     this.#audit = audit === undefined ? null : shared.lines(audit.path);
     this.#secrets = new Secrets(audit?.redact ?? []);
+    const places = geo === undefined ? null : shared.live(`database ${geo}`, (memory) => new Places(memory));
+    const lists = new Blocklists(shared);
     this.#host = {
       now: () => shared.wallNow(),
-      collections: new MemoryCollections(),
-      geo: () => null,
-      listed: () => false,
+      collections: new Collections(shared.memory(Collections.MEMORY, Collections.BYTES), shared.seed),
+      geo: (address) => (places === null ? null : geoOf(places.current, address)),
+      listed: (name) => lists.listed(name),
     };
   }
 

@@ -153,8 +153,8 @@ ${BASICS}`;
 /**
  * Without a file of settings, versions 3 and 4 refuse all requests until tx.crs_setup_version is there, and version 3
  * knows nothing of HTTP/3. What the rules cannot see as it is must not get past them: bodies that cannot be read, forms
- * that can be read in two ways, and arguments and cookies beyond the limit (1000), which are not compared.
- * ModSecurity's recommended settings are alike.
+ * that can be read in two ways, two types of one body, arguments behind the limit of a body (files may be longer), and
+ * arguments and cookies beyond the limit (1000), which are not compared. ModSecurity's recommended settings are alike.
  */
 const BASICS = String.raw`
 SecRule &TX:crs_setup_version "@eq 0" "id:990002,phase:1,pass,nolog,setvar:tx.crs_setup_version=400"
@@ -165,6 +165,13 @@ SecRule REQBODY_ERROR "!@eq 0" \
 SecRule MULTIPART_STRICT_ERROR "@eq 1" \
   "id:990004,phase:2,deny,t:none,severity:CRITICAL,msg:'The form can be read in two ways'"
 SecRule &ARGS "@ge 1000" "id:990005,phase:2,deny,t:none,severity:CRITICAL,msg:'More arguments than are compared'"
+SecRule &REQUEST_HEADERS:Content-Type "@gt 1" \
+  "id:990009,phase:1,deny,t:none,severity:CRITICAL,msg:'More than one Content-Type'"
+SecRule INBOUND_DATA_ERROR "@eq 1" \
+  "id:990010,phase:2,deny,status:413,t:none,severity:CRITICAL,msg:'The body is longer than what is compared',chain"
+  SecRule REQBODY_PROCESSOR "@rx ^(?:URLENCODED|JSON|XML)$" "t:none"
+SecRule TX:form_too_long "@eq 1" \
+  "id:990011,phase:2,deny,status:413,t:none,severity:CRITICAL,msg:'The fields of the form are longer than what is compared'"
 SecRule &REQUEST_COOKIES "@ge 1000" "id:990006,phase:1,deny,t:none,severity:CRITICAL,msg:'More cookies than are compared'"
 `;
 

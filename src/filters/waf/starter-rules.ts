@@ -15,12 +15,17 @@ SecRule REQUEST_HEADERS|REQUEST_HEADERS_NAMES "@rx [\r\n]" \
   "id:990103,phase:1,pass,t:none,t:urlDecodeUni,severity:CRITICAL,msg:'Line end in a field',setvar:tx.score=+5"
 SecRule REQUEST_HEADERS:User-Agent "@pm sqlmap nikto nuclei masscan zgrab dirbuster gobuster wpscan acunetix nessus" \
   "id:990104,phase:1,pass,t:none,severity:CRITICAL,msg:'Security scanner',logdata:'%{MATCHED_VAR}',setvar:tx.score=+5"
+SecRule REQUEST_HEADERS:Content-Type \
+  "@rx charset\s*=\s*[\x22']?(?:utf-?(?:7|16|32)|ucs|ibm|cp(?:037|500|1047)|ebcdic)" \
+  "id:990105,phase:1,pass,t:none,t:lowercase,severity:CRITICAL,msg:'Charset that hides what is in the body',\
+  logdata:'%{MATCHED_VAR}',setvar:tx.score=+5"
 
 # Paths out of the folder, and files that nobody is to have.
 SecRule REQUEST_URI_RAW|ARGS|REQUEST_HEADERS:Referer|FILES "@rx (?:^|[/\\])\.\.(?:[/\\]|$)" \
   "id:990201,phase:2,pass,t:none,t:urlDecodeUni,t:removeNulls,severity:CRITICAL,msg:'Path out of the folder',\
   logdata:'%{MATCHED_VAR_NAME}',setvar:tx.score=+5"
-SecRule REQUEST_FILENAME|ARGS "@pm /etc/passwd /etc/shadow /proc/self/ c:\windows\system32 boot.ini win.ini" \
+SecRule REQUEST_FILENAME|ARGS|REQUEST_COOKIES|XML:/*|XML://@* \
+  "@pm /etc/passwd /etc/shadow /proc/self/ c:\windows\system32 boot.ini win.ini" \
   "id:990202,phase:2,pass,t:none,t:urlDecodeUni,t:removeNulls,t:normalizePath,severity:CRITICAL,\
   msg:'File of the system',logdata:'%{MATCHED_VAR_NAME}',setvar:tx.score=+5"
 SecRule REQUEST_FILENAME "@pm /.git/ /.svn/ /.hg/ /.env /.htpasswd /.htaccess /.aws/credentials /.ssh/ /wp-config.php.bak" \
@@ -61,7 +66,8 @@ SecRule ARGS|ARGS_NAMES|REQUEST_COOKIES|REQUEST_HEADERS:User-Agent|REQUEST_HEADE
   "@detectSQLi" \
   "id:990501,phase:2,pass,t:none,t:utf8toUnicode,t:urlDecodeUni,t:removeNulls,severity:CRITICAL,msg:'SQL injection',\
   logdata:'%{MATCHED_VAR_NAME}',setvar:tx.score=+5"
-SecRule ARGS|ARGS_NAMES|REQUEST_COOKIES|REQUEST_HEADERS:User-Agent|REQUEST_HEADERS:Referer|XML:/*|XML://@* \
+SecRule ARGS|ARGS_NAMES|REQUEST_FILENAME|REQUEST_COOKIES|REQUEST_HEADERS:User-Agent|REQUEST_HEADERS:Referer|XML:/*|\
+XML://@* \
   "@detectXSS" \
   "id:990502,phase:2,pass,t:none,t:utf8toUnicode,t:urlDecodeUni,t:htmlEntityDecode,t:jsDecode,t:removeNulls,\
   severity:CRITICAL,msg:'Cross-site scripting',logdata:'%{MATCHED_VAR_NAME}',setvar:tx.score=+5"

@@ -25,12 +25,12 @@ export class Visit implements Held {
     this.next = x.held;
   }
 
-  /** Phase 1, to be run in steps. */
-  beginRequest(tx: Transaction): void {
+  /** What the first line says, and where the request comes from. */
+  line(): Parameters<Transaction["begin"]>[0] {
     const x = this.#x;
     const { request, client } = x;
     const { destination } = client;
-    tx.begin({
+    return {
       id: x.requestId,
       method: request.method,
       target: request.target,
@@ -39,8 +39,13 @@ export class Visit implements Held {
       remotePort: client.source.port,
       serverAddress: destination.address,
       serverPort: destination.port,
-    });
-    const { headers } = request;
+    };
+  }
+
+  /** Phase 1, to be run in steps. */
+  beginRequest(tx: Transaction): void {
+    tx.begin(this.line());
+    const { headers } = this.#x.request;
     for (let at = 0; at < headers.count; at += 1) {
       if (headers.removed[at] === 0) tx.requestHeader(headers.nameAt(at), headers.valueAt(at));
     }
@@ -110,7 +115,8 @@ function drop(x: Exchange, cause: Fault): void {
   if (!x.over) x.downstream.abort(cause);
 }
 
-const blocked = ({ rule }: Interruption): Fault => fault("waf.blocked", `rule ${rule}`);
+/** The fault that a decision is. */
+export const blocked = ({ rule }: Interruption): Fault => fault("waf.blocked", `rule ${rule}`);
 
 type Looked = Outcome | Promise<undefined> | undefined;
 
@@ -119,6 +125,8 @@ export class RequestLook implements BodyLook {
   readonly #visit: Visit;
   readonly #x: Exchange;
   readonly #resolve: (outcome: Looked) => void;
+  /** There is more than was looked at. */
+  goesOn = false;
 
   constructor(visit: Visit, x: Exchange, resolve: (outcome: Looked) => void) {
     this.#visit = visit;
@@ -127,7 +135,9 @@ export class RequestLook implements BodyLook {
   }
 
   piece(bytes: Buffer, from: number, to: number): boolean {
-    return this.#visit.transaction?.requestPiece(bytes.subarray(from, to)) === true;
+    const wantsMore = this.#visit.transaction?.requestPiece(bytes.subarray(from, to)) === true;
+    this.goesOn = !wantsMore;
+    return wantsMore;
   }
 
   seen(): void {

@@ -1,8 +1,10 @@
 // Bodies, whole and broken: no parser throws or gives more than it was given; what a slow twin takes apart comes out the
 // same; what was written by the rules is read back. `bun src/engines/waf/bodies/bodies.fuzz.ts 182` replays one seed.
 import { type Rng, runAlone } from "../../../core/fuzz.testing.ts";
+import { FormTail } from "./form-tail.ts";
 import { parseJson } from "./json.ts";
 import { parseMultipart } from "./multipart.ts";
+import { MULTIPART_STRICT } from "./multipart-flags.ts";
 import { parseCookies, parseUrlEncoded } from "./url-encoded.ts";
 import { parseXml } from "./xml.ts";
 
@@ -194,6 +196,41 @@ function multipartLaw(rng: Rng): void {
   assert(read.noFilesLength <= broken.length, `${read.noFilesLength} bytes of fields in ${JSON.stringify(broken)}`);
 }
 
+const TAIL_TYPE = "multipart/form-data; boundary=b";
+const TAIL_LIMITS = { parts: 99, files: 99 };
+const TAIL_PARTS: readonly string[] = ["f", 'g"; filename="x'].map(
+  (name) => `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n`,
+);
+
+/** What is seen ahead and what is seen of the tail is what a reader of the whole sees. */
+function tailLaw(rng: Rng): void {
+  let text = `${TAIL_PARTS[1]}${"x".repeat(2000)}\r\n`;
+  for (let left = rng.below(5); left > 0; left -= 1) {
+    const content = rng.oneIn(4) ? piecesOf(rng) : rng.pick(CONTENTS) + rng.pick(CONTENTS);
+    text += `${rng.pick(TAIL_PARTS)}${content}\r\n`;
+  }
+  if (!rng.oneIn(8)) text += "--b--\r\n";
+  const limit = 1500 + rng.below(text.length - 1500);
+  const tail = new FormTail(TAIL_TYPE, limit);
+  const bytes = Buffer.from(text, "latin1");
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(bytes.length, at + 1 + rng.below(rng.oneIn(2) ? 4 : 900));
+    tail.push(bytes.subarray(at, end));
+    at = end;
+  }
+  tail.end();
+  const whole = parseMultipart(text, TAIL_TYPE, TAIL_LIMITS);
+  const ahead = parseMultipart(text.slice(0, limit), TAIL_TYPE, TAIL_LIMITS);
+  const rest = tail.pending ? parseMultipart(tail.take(), TAIL_TYPE, TAIL_LIMITS) : null;
+  const show = `${JSON.stringify(text.slice(2000))} at ${limit - 2000}`;
+  const isAheadBad = (ahead.fault !== "" && !ahead.endsEarly) || (ahead.flags & MULTIPART_STRICT) !== 0;
+  assert(whole.strictError === (isAheadBad || rest?.strictError === true), `${show}: ${whole.fault}, ${rest?.fault}`);
+  if (whole.strictError) return;
+  const seen = new Set([...ahead.parts, ...(rest?.parts ?? [])].map(({ fileName, value }) => `${fileName} ${value}`));
+  for (const { fileName, value } of whole.parts)
+    assert(seen.has(`${fileName} ${value}`), `${show}: ${value} is missing`);
+}
+
 function randomXml(rng: Rng, depth: number, text: string[], attributes: string[]): string {
   const name = rng.pick(["a", "b:c", "\xc3\xa9", "_1"]);
   let tag = `<${name}`;
@@ -270,6 +307,7 @@ export const BODY_LAWS = {
   "json body": jsonLaw,
   form: formsLaw,
   "multipart body": multipartLaw,
+  "tail of a form": tailLaw,
   "xml body": xmlLaw,
   "time of bodies": timeLaw,
 };

@@ -31,6 +31,8 @@ export interface MultipartPart {
 export interface MultipartBody {
   /** What is wrong; "" when nothing is. Parts up to there are given. */
   readonly fault: string;
+  /** The fault is that more should follow. */
+  readonly endsEarly: boolean;
   /** MULTIPART_FLAG bits. */
   readonly flags: number;
   /** MULTIPART_STRICT_ERROR. */
@@ -71,6 +73,7 @@ class MultipartReader {
   #files = 0;
   #noFilesLength = 0;
   #final = false;
+  #endsEarly = false;
 
   constructor(text: string, limits: MultipartLimits) {
     this.#text = text;
@@ -85,6 +88,7 @@ class MultipartReader {
     if (this.#fault === "" && this.#text !== "") this.#body();
     return {
       fault: this.#fault,
+      endsEarly: this.#endsEarly,
       flags: this.#flags,
       strictError: this.#fault !== "" || (this.#flags & MULTIPART_STRICT) !== 0,
       unmatchedBoundary: this.#unmatched,
@@ -100,6 +104,7 @@ class MultipartReader {
     if (start > 0) this.#flags |= MULTIPART_FLAG.dataBefore;
     while (!this.#final && this.#fault === "" && this.#at < this.#text.length) this.#part();
     if (this.#fault !== "") return;
+    this.#endsEarly = !this.#final;
     if (!this.#final) this.#fail(this.#boundaries > 0 ? "the final boundary is missing" : "there is no boundary");
     else if (this.#at < this.#text.length) this.#flags |= MULTIPART_FLAG.dataAfter;
   }
@@ -197,14 +202,15 @@ class MultipartReader {
     const values: string[] = [];
     const lines: string[] = [];
     const start = this.#at;
+    const boundaries = this.#boundaries;
     for (;;) {
       const before = this.#at;
       const line = this.#headLine();
       if (this.#fault !== "") return;
-      // A boundary, or the end, where a head was to come: a part that is none.
+      // A boundary where a head was to come: a part that is none. At the end, what is missing is said there.
       if (line === null) {
         this.#noFilesLength += before - start;
-        this.#flags |= MULTIPART_FLAG.invalidPart;
+        if (this.#boundaries > boundaries) this.#flags |= MULTIPART_FLAG.invalidPart;
         return;
       }
       if (line === "") break;
@@ -284,6 +290,8 @@ class MultipartReader {
       return;
     }
     const { name, fileName, fileNameExtended } = disposition;
+    // Forms may not have it (RFC 7578 §4.2), and servers differ in which of the names they take.
+    if (fileNameExtended !== null) this.#flags |= MULTIPART_FLAG.invalidPart;
     // Some servers look for the word alone: one that reads the head otherwise than we do must find it as well.
     if ((fileName ?? "") !== "" && !values[index]!.includes("filename=")) {
       this.#fail("Content-Disposition of a part: the file name is disguised");
@@ -292,6 +300,8 @@ class MultipartReader {
     const start = this.#at;
     const boundary = this.#contentEnd(start);
     if (this.#fault !== "") return;
+    // A boundary right behind a head has no line end of its own: for some it is not there.
+    if (boundary === start && boundary < this.#text.length) this.#flags |= MULTIPART_FLAG.invalidPart;
     const end = Math.max(start, boundary - this.#lineEndBefore(boundary));
     const isFile = (fileName ?? "") !== "" || (fileNameExtended ?? "") !== "";
     if (!isFile) this.#noFilesLength += end - start;
@@ -309,6 +319,8 @@ class MultipartReader {
   /** Bytes of the line end that stands before a boundary and belongs to it. */
   #lineEndBefore(at: number): number {
     if (at === this.#text.length || this.#text.charCodeAt(at - 1) !== LF) return 0;
-    return this.#text.charCodeAt(at - 2) === CR ? 2 : 1;
+    if (this.#text.charCodeAt(at - 2) === CR) return 2;
+    this.#flags |= MULTIPART_FLAG.lfLine;
+    return 1;
   }
 }

@@ -53,6 +53,14 @@ const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&",
 /** Control characters that XML does not have, NUL among them (2.2). */
 const NO_CHARACTER = /[\0-\x08\x0b\x0c\x0e-\x1f]/;
 
+/** The beginning of a document that says its version (2.8), with what else it may say. */
+const DECLARATION =
+  /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.\d"|'1\.\d')(?:[ \t\r\n]+(?:encoding|standalone)[ \t\r\n]*=[ \t\r\n]*(?:"[\w.-]+"|'[\w.-]+'))*[ \t\r\n]*\?>/;
+
+/** A document type up to its subset or its end (2.8). */
+const DOCTYPE =
+  /<!DOCTYPE[ \t\r\n]+[A-Za-z_:\x80-\xff][\w:.\x80-\xff-]*(?:[ \t\r\n]+(?:SYSTEM|PUBLIC[ \t\r\n]+(?:"[^"]*"|'[^']*'))[ \t\r\n]+(?:"[^"]*"|'[^']*'))?[ \t\r\n]*[[>]/y;
+
 /** Reads a whole document. */
 export function parseXml(document: string, limits: XmlLimits): XmlBody {
   const text = xmlCharacters(document);
@@ -146,7 +154,11 @@ class XmlReader {
     const start = this.#at;
     const end = this.#nameEnd(start + 2);
     const target = this.#source.slice(start + 2, end).toLowerCase();
-    if (target === "" || (target === "xml" && start !== 0)) this.#fail("an instruction is malformed");
+    // What servers refuse, they do not read: but one that does must find what rules have found.
+    const malformed = target === "xml" && (start !== 0 || !DECLARATION.test(this.#source));
+    const behind = this.#source.charCodeAt(end);
+    const ends = behind === QUESTION || (CLASS[behind]! & BLANK) !== 0;
+    if (target === "" || malformed || !ends) this.#fail("an instruction is malformed");
     else this.#through("?>", end);
   }
 
@@ -165,6 +177,11 @@ class XmlReader {
   #doctype(): void {
     this.#seenDoctype = true;
     const source = this.#source;
+    DOCTYPE.lastIndex = this.#at;
+    if (!DOCTYPE.test(source)) {
+      this.#fail("the document type is malformed");
+      return;
+    }
     let inSubset = false;
     for (let at = this.#at + 9; at < source.length; at += 1) {
       const code = source.charCodeAt(at);
@@ -270,13 +287,10 @@ class XmlReader {
   }
 
   #keep(name: string, raw: string): void {
-    if (name === "xmlns" || name.startsWith("xmlns:")) return;
-    if (this.#attributes.length === this.#limits.count) {
-      this.#fail("there are too many attributes");
-      return;
-    }
     const value = this.#resolved(raw.replace(/\r\n|[\t\r\n]/g, " "));
-    if (this.#fault === "") this.#attributes.push(value);
+    if (this.#fault !== "" || name === "xmlns" || name.startsWith("xmlns:")) return;
+    if (this.#attributes.length === this.#limits.count) this.#fail("there are too many attributes");
+    else this.#attributes.push(value);
   }
 }
 

@@ -4,13 +4,15 @@ const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /** Elements that load or run by being there. */
 const TAGS: ReadonlySet<string> = new Set(
-  words("script iframe embed applet frameset noscript vmlframe xss isindex bgsound foreignobject keygen marquee math"),
+  words(
+    "script iframe embed applet frameset noscript vmlframe xss isindex bgsound foreignobject keygen marquee math import",
+  ),
 );
 
 /** Elements that programs and templates also name in angle brackets: `List<Object>`. */
 const TAGS_OF_OTHERS: ReadonlySet<string> = new Set(
   words(`
-  object base frame link meta style xml comment import handler listener layer ilayer portal template set animate
+  object base frame link meta style xml comment handler listener layer ilayer portal template set animate
   animatemotion animatetransform`),
 );
 

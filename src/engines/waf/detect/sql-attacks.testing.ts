@@ -15,6 +15,8 @@ export const SQL_ATTACKS: Readonly<Record<string, readonly string[]>> = {
 ' or 1=1/*
 ' or 1
 ' or 1 -- -
+' or 1;
+' or false; 
 ' or 1#
 ' or true--
 ' or true
@@ -39,6 +41,8 @@ x' and 526=527
 x' and 'a'='b
 x' and email is null; --
 x' or full_name like '%bob%
+x' and email=all(select email)--
+x' and 1 > any (select 2)--
 " or 1=1--
 " or ""="
 " or "1"="1

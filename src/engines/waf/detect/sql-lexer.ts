@@ -26,6 +26,7 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const TILDE = 0x7e;
 const BANG = 0x21;
+const NO_BREAK = 0xa0;
 
 const WORD_START = 1;
 const DIGIT = 2;
@@ -43,7 +44,10 @@ for (const code of Buffer.from("=<>")) CLASS[code] = COMPARE;
 // SQL Server takes all control characters for blanks.
 CLASS.fill(SPACE, 0x00, 0x21);
 // The no-break space is a blank for MySQL; in UTF-8 it stands within letters.
-CLASS[0xa0] = WORD_START | SPACE;
+CLASS[NO_BREAK] = WORD_START | SPACE;
+
+/** The first bytes of characters that have one more byte at least, two more, three more. */
+const LEADS = [0xc2, 0xe0, 0xf0];
 
 /** What single bytes are as tokens. */
 const SINGLE: Readonly<Record<number, number>> = {
@@ -171,7 +175,7 @@ export class SqlLexer {
       // The end is not a number, which no class knows.
       if (!(start < text.length)) return this.#push(KIND.end, start, start, NO_WORD);
       const kind = CLASS[code]!;
-      if ((kind & SPACE) !== 0 && (code !== 0xa0 || !this.#inWord(start))) {
+      if ((kind & SPACE) !== 0 && (code !== NO_BREAK || !this.#inWord(start))) {
         this.#at += 1;
         continue;
       }
@@ -196,9 +200,15 @@ export class SqlLexer {
     }
   }
 
-  /** Whether the byte before belongs to the same word, so that 0xa0 is a part of UTF-8. */
+  /** Whether the bytes before begin a character of UTF-8 of which this one, 0xa0, is a part. */
   #inWord(at: number): boolean {
-    return at > 0 && this.#text.charCodeAt(at - 1) >= 0xc2;
+    const text = this.#text;
+    for (let back = 1; back <= 3 && back <= at; back += 1) {
+      const code = text.charCodeAt(at - back);
+      if (code >= 0xc2) return code >= LEADS[back - 1]!;
+      if (code < 0x80) return false;
+    }
+    return false;
   }
 
   /** Passes over a comment that begins here; one that goes up to the end becomes a token. */
@@ -279,6 +289,7 @@ export class SqlLexer {
       if (code === DOT && ((CLASS[text.charCodeAt(at + 1)]! & WORD_START) !== 0 || text.charCodeAt(at + 1) === DOT))
         at += 1;
       else if ((CLASS[code]! & (WORD_START | DIGIT)) === 0) return at;
+      else if (code === NO_BREAK && !this.#inWord(at)) return at;
       else at += 1;
     }
   }
@@ -354,6 +365,7 @@ export class SqlLexer {
     const text = this.#text;
     const second = text.charCodeAt(start + 1);
     if (this.#isJsonOperator(start, code, second)) return this.#push(KIND.compare, start, start + 2, NO_WORD);
+    if (code === COLON && second === 0x3d) return this.#push(KIND.compare, start, start + 2, NO_WORD);
     if (code === MINUS && second === GREATER) {
       const end = text.charCodeAt(start + 2) === GREATER ? start + 3 : start + 2;
       return this.#push(KIND.operator, start, end, NO_WORD);

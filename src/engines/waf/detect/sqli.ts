@@ -243,11 +243,14 @@ function calledCondition(at: number, base: Base): boolean {
   return lexer.kind(after) === KIND.compare || (lexer.kind(after) === KIND.comment && comment(after, base, false));
 }
 
+const QUANTIFIERS: ReadonlySet<string> = new Set(["all", "any", "some"]);
+
 /** A comparison as a condition: `left` is its first operand, `compare` the operator. */
 function comparison(left: number, compare: number, base: Base, logic: number): boolean {
   let at = compare + 1;
   while (lexer.kind(at) === KIND.not || lexer.kind(at) === KIND.compare) at += 1;
-  if (isSubquery(at)) return true;
+  // `= all (select`: a comparison with each row.
+  if (isSubquery(at) || (QUANTIFIERS.has(lexer.word(at)) && isSubquery(at + 1))) return true;
   const right = skipOpens(at);
   const leftKind = lexer.kind(left);
   const rightKind = lexer.kind(right);
@@ -282,7 +285,8 @@ function alone(at: number, next: number, base: Base, logic: number): boolean {
     if (lexer.kind(next) === KIND.logic) return condition(next + 1, base, next);
     if (lexer.kind(next) === KIND.union) return union(next, base);
     if (lexer.kind(next) === KIND.clause) return clause(next, base);
-    if (lexer.kind(next) === KIND.semicolon) return stacked(next + 1, base);
+    if (lexer.kind(next) === KIND.semicolon)
+      return stacked(next + 1, base) || (base === QUOTED && lexer.kind(next + 1) === KIND.end);
   }
   if (lexer.kind(next) !== KIND.end || base === BARE || isName) return false;
   if (base === QUOTED && kind === KIND.string) return isOpenString(at);
@@ -342,8 +346,10 @@ function orders(at: number, base: Base): boolean {
 
 /** A comment that cuts off the rest of the query; `closes` says that a parenthesis was ended before. */
 function comment(at: number, base: Base, closes: boolean): boolean {
-  if (base !== QUOTED && !(base === NUMERIC && closes)) return false;
   const text = lexer.slice(at);
+  // A number and two dashes, and nothing else: nobody asks for that but to see whether the rest goes.
+  if (base === NUMERIC && at === 1 && text === "--") return true;
+  if (base !== QUOTED && !(base === NUMERIC && closes)) return false;
   const rest = text.slice(text.charCodeAt(0) === 0x23 ? 1 : 2);
   // Nothing, or what is written so that a blank is sure to follow the dashes: `-- -`, `--+`.
   if (isOnlyMarks(rest)) return true;

@@ -209,5 +209,6 @@ x style=width:expression(alert(1))
 <!--[if gte IE 4]><b>x</b><![endif]-->
 <!ENTITY x "y">
 <?import namespace="t">
+<?php \`id\`; ?>
 <?xml-stylesheet href="javascript:alert(1)"?>`),
 };

@@ -51,12 +51,14 @@ export function detectXss(input: string): boolean {
 function inText(input: string): boolean {
   for (let at = input.indexOf("<"); at >= 0; at = input.indexOf("<", at)) {
     at += 1;
+    // The end of a script that the page has begun is as good as a beginning.
+    if (input.charCodeAt(at) === SLASH) at += 1;
     const code = input.charCodeAt(at);
     if (code === BANG || code === QUESTION) {
       if (isDangerousDeclaration(input, at)) return true;
     } else if (isLetter(code)) {
       const end = nameEnd(input, at);
-      const name = input.slice(at, Math.min(end, at + NAME_MAX)).toLowerCase();
+      const name = nameAt(input, at, end);
       const bare = end >= input.length || input.charCodeAt(end) === GREATER;
       if (isDangerousTag(name, bare) || (name === "style" && isSheet(input, end))) return true;
       if (attributes(input, end, true)) return true;
@@ -66,6 +68,13 @@ function inText(input: string): boolean {
   return false;
 }
 
+/** The name in lower case, without the NUL bytes that some browsers pass over. */
+const nameAt = (input: string, from: number, end: number): string =>
+  input
+    .slice(from, Math.min(end, from + NAME_MAX))
+    .replaceAll("\0", "")
+    .toLowerCase();
+
 /** Whether rules of CSS follow. */
 const isSheet = (input: string, from: number): boolean => input.includes("{", from) || input.includes("@", from);
 
@@ -74,7 +83,18 @@ function isDangerousDeclaration(input: string, at: number): boolean {
   const start = input.slice(at, at + 24).toLowerCase();
   if (start.startsWith("!--[if") || start.startsWith("![if")) return true;
   if (start.startsWith("!entity") || start.startsWith("!element") || start.startsWith("!attlist")) return true;
-  return start.startsWith("?import") || start.startsWith("?xml-stylesheet");
+  if (start.startsWith("?import") || start.startsWith("?xml-stylesheet")) return true;
+  return start.startsWith("?") && holdsBacktick(input, at);
+}
+
+/** Whether a backtick stands before the next tag: some browsers ended declarations there, and servers run what follows. */
+function holdsBacktick(input: string, from: number): boolean {
+  for (let at = from; at < input.length; at += 1) {
+    const code = input.charCodeAt(at);
+    if (code === BACKTICK) return true;
+    if (code === GREATER || code === 0x3c) return false;
+  }
+  return false;
 }
 
 /** Where the name of a tag that begins at `from` ends. */
@@ -92,6 +112,8 @@ function afterQuotes(input: string): boolean {
   let blank = 0;
   while (blank < input.length && !isBlank(input.charCodeAt(blank)) && input.charCodeAt(blank) !== GREATER) blank += 1;
   if (blank < input.length && isBlank(input.charCodeAt(blank)) && attributes(input, blank, false)) return true;
+  const slash = input.indexOf("/");
+  if (slash >= 0 && slash < blank && attributes(input, slash, false)) return true;
   for (const mark of ['"', "'", "`"]) {
     const quote = input.indexOf(mark);
     if (quote >= 0 && attributes(input, quote + 1, false)) return true;
@@ -152,7 +174,7 @@ function isDangerous(input: string, start: number, end: number, from: number, to
   if (from >= to && !inTag) return false;
   // Most names begin with none of these letters; nothing is made for them.
   if (!isLetter(input.charCodeAt(start))) return false;
-  const name = input.slice(start, end).toLowerCase();
+  const name = nameAt(input, start, end);
   if (inTag ? isEvent(name) || mayBeEvent(name) : isEvent(name) && mayBeCode(input, from, to)) return true;
   if (name === "style") return mayBeCode(input, from, to) && isDangerousStyle(input.slice(from, to), inTag);
   if (name === "srcdoc" || name === "datasrc" || name === "dataformatas") return true;

@@ -32,15 +32,23 @@ const geoLookup: OperatorMaker = () => ({
   },
 });
 
-/** Lists in the DNS are asked for the octets of an address in reverse order, or for a name as it is. */
+/** As lists in the DNS have it (RFC 5782): octets, of IPv6 half octets, in reverse order; a name as it is. */
+function listName(value: string): string {
+  const parsed = parseIp(value);
+  if (parsed === null) return value;
+  const { family, words } = parsed;
+  if (family === 4) return value.split(".").reverse().join(".");
+  const digits = words.map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+  return [...digits].reverse().join(".");
+}
+
 const rbl: OperatorMaker = (argument, context) => {
   context.warn(`@rbl ${argument}: the list is not asked while a request waits, so an address matches once it is known`);
   const zone = compileMacro(argument, context.names, context.place);
   return {
     literals: null,
     match(state, value, capture) {
-      const name = parseIp(value)?.family === 4 ? value.split(".").reverse().join(".") : value;
-      const listed = state.host.listed(`${name}.${zone.expand(state)}`);
+      const listed = state.host.listed(`${listName(value)}.${zone.expand(state)}`);
       if (listed && capture) captureOne(state, value);
       return listed;
     },

@@ -6,8 +6,8 @@ import { SecLangError } from "../seclang/error.ts";
 import type { State } from "../transaction/state.ts";
 import { captureOne, type Operator, type OperatorContext, type OperatorMaker } from "./operator.ts";
 
-/** As ModSecurity has it compiled: a dollar sign is the very end, and not a place before a line feed. */
-const MODSECURITY = { dollarEndOnly: true } as const;
+/** As libmodsecurity has it compiled: a line end hides nothing from `^` and `$`. */
+const MODSECURITY = { multiline: true } as const;
 
 // Sets of rules of one thread mostly differ in settings alone, and so do those before and after a reload: an expression
 // that is in use is not compiled again, and has its tables ready.

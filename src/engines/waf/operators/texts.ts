@@ -18,16 +18,15 @@ const text =
     return { literals, pure: true, match: (_state, value) => test(value, argument) };
   };
 
-const isWord = (code: number): boolean =>
-  (code >= 0x30 && code <= 0x39) || code === 0x5f || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a);
+const isLetter = (code: number): boolean => (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
 
-/** Whether a word occurs with nothing before and after it that belongs to words. */
+/** Whether a word occurs with no letter before and after it: digits end words, as in libmodsecurity. */
 function containsWord(value: string, word: string): boolean {
   if (word === "") return true;
   for (let at = value.indexOf(word); at >= 0; at = value.indexOf(word, at + 1)) {
     const end = at + word.length;
-    const begins = at === 0 || !isWord(value.charCodeAt(at - 1));
-    if (begins && (end === value.length || !isWord(value.charCodeAt(end)))) return true;
+    const begins = at === 0 || !isLetter(value.charCodeAt(at - 1));
+    if (begins && (end === value.length || !isLetter(value.charCodeAt(end)))) return true;
   }
   return false;
 }

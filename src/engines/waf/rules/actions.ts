@@ -89,9 +89,6 @@ class SetNamed implements SetVar {
   }
 }
 
-// A rule may name its entries after what a request says: more than these for one key are an attack on the memory.
-const ENTRIES_MAX = 256;
-
 class SetStored implements SetVar {
   readonly #collection: string;
   readonly #name: Macro;
@@ -112,14 +109,10 @@ class SetStored implements SetVar {
     const entries = state.stored.get(this.#collection);
     if (entries === undefined) return;
     const name = this.#name.expand(state).toLowerCase();
-    const now = state.host.now();
-    const known = entries.get(name);
-    const old = known !== undefined && known.expires > now ? known : undefined;
-    const value = changed(old?.value ?? null, this.#change, this.#value.expand(state), this.#sign);
-    if (value === null) entries.delete(name);
-    else if (old !== undefined || entries.size < ENTRIES_MAX) {
-      entries.set(name, { value, expires: old?.expires ?? now + state.settings.collectionTimeout * 1000 });
-    }
+    const value = this.#value.expand(state);
+    entries.change(name, state.host.now(), state.settings.collectionTimeout * 1000, (old) =>
+      changed(old, this.#change, value, this.#sign),
+    );
   }
 }
 
@@ -167,9 +160,8 @@ export function compileExpireVar(text: string, names: TxNames, place: Place): Ac
   return (state) => {
     const entries = state.stored.get(collection);
     const key = name.expand(state).toLowerCase();
-    const known = entries?.get(key);
-    if (known === undefined) return;
-    entries!.set(key, { value: known.value, expires: state.host.now() + leadingNumber(seconds.expand(state)) * 1000 });
+    const now = state.host.now();
+    entries?.expire(key, now, now + leadingNumber(seconds.expand(state)) * 1000);
   };
 }
 
@@ -179,6 +171,12 @@ const KEY_MAX = 512;
 function open(state: State, collection: string, key: string): void {
   state.stored.set(collection, state.host.collections.open(collection, `${state.webAppId} ${key.slice(0, KEY_MAX)}`));
 }
+
+/** The actions that open a persistent collection. */
+export const OPENS: ReadonlySet<string> = new Set(["initcol", "setsid", "setuid", "setrsc"]);
+
+/** Whether a setvar is about a persistent collection. */
+export const setsStored = (text: string): boolean => !/^!?\s*tx[.:]/i.test(text);
 
 /** `ip=%{REMOTE_ADDR}`: opens a persistent collection. */
 export function compileInitCol(text: string, names: TxNames, place: Place): Action {

@@ -12,6 +12,8 @@ import {
   compileOwner,
   compileSetEnv,
   compileSetVar,
+  OPENS,
+  setsStored,
 } from "./actions.ts";
 import { type CollectOptions, Collector, type Item, type Link, type RuleItem, type Source } from "./collector.ts";
 import type { CompiledRule, Disruption, Target } from "./compiled-rule.ts";
@@ -119,6 +121,9 @@ class Compiler {
     const log = draft.log ?? defaults?.log ?? true;
     const dry = this.#dry[index] === 1;
     const { txNames } = this.#layout;
+    // A rule may set what it opens itself.
+    const sets = draft.setVars.some(({ value }) => setsStored(value));
+    const first = sets ? draft.others.filter(({ name }) => OPENS.has(name)) : [];
     return {
       index,
       id: draft.id,
@@ -131,8 +136,11 @@ class Compiler {
       step,
       stages: draft.multiMatch ? stages : null,
       capture: draft.capture,
-      setVars: draft.setVars.map((action) => compileSetVar(action.value, txNames, action.place, dry)),
-      actions: draft.others.map((action) => this.#action(action)),
+      setVars: [
+        ...first.map((action) => ({ run: this.#action(action) })),
+        ...draft.setVars.map((action) => compileSetVar(action.value, txNames, action.place, dry)),
+      ],
+      actions: draft.others.filter((action) => !first.includes(action)).map((action) => this.#action(action)),
       next,
       disruption: head ? disruptionOf(draft, defaults) : "none",
       status: draft.status || defaults?.status || 0,

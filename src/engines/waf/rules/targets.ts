@@ -57,7 +57,7 @@ function entriesOf(
   const { selector } = syntax;
   const prefix = syntax.variable;
   if (variable.kind === "columns") {
-    if (prefix === "XML") return xmlEntries(syntax, stages, layout);
+    if (prefix === "XML") return xmlEntries(syntax, except, stages, layout);
     return variable.columns.map((column) => {
       if (selector !== null && !isCollection(column)) {
         throw new SecLangError(syntax.place, `${prefix} is one value and has no entries; leave the part after ":" out`);
@@ -83,16 +83,29 @@ function entriesOf(
 }
 
 /** Of XPath there are the two expressions that firewalls need: the text of all elements, and all attributes. */
-function xmlEntries({ selector, place }: TargetSyntax, stages: readonly (Step | null)[], layout: Layout): Entries[] {
+function xmlEntries(
+  { selector, place }: TargetSyntax,
+  except: readonly Selector[],
+  stages: readonly (Step | null)[],
+  layout: Layout,
+): Entries[] {
   const path = selector?.kind === "name" ? selector.name : null;
-  const text = path === null || path === "/*" || path === "//*" || path === "/";
-  const attributes = path === null || path === "//@*" || path === "/@*";
+  const text = path === null || isText(path);
+  const attributes = path === null || isAttributes(path);
   if (!text && !attributes) {
     throw new SecLangError(place, "of XML there are XML:/* (all text) and XML://@* (all attributes); use one of these");
   }
-  const columns = [...(text ? [COLUMN.XML_TEXT] : []), ...(attributes ? [COLUMN.XML_ATTRIBUTES] : [])];
+  const left = (is: (path: string) => boolean): boolean =>
+    !except.some((each) => each.kind === "name" && is(each.name));
+  const columns = [
+    ...(text && left(isText) ? [COLUMN.XML_TEXT] : []),
+    ...(attributes && left(isAttributes) ? [COLUMN.XML_ATTRIBUTES] : []),
+  ];
   return columns.map((column) => columnTarget("XML", column, -1, stages, layout));
 }
+
+const isText = (path: string): boolean => path === "/*" || path === "//*" || path === "/";
+const isAttributes = (path: string): boolean => path === "//@*" || path === "/@*";
 
 function columnTarget(
   prefix: string,

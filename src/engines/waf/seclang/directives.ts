@@ -53,7 +53,7 @@ const DIRECTIVES: Readonly<Record<string, DirectiveUse>> = {
   SecDebugLogLevel: ignored(DEBUG),
   SecDefaultAction: USED,
   SecDisableBackendCompression: ignored("compression is configured in the proxy"),
-  SecGeoLookupDb: ignored("the database of places is configured in the proxy"),
+  SecGeoLookupDb: ignored("the database of places is `waf.geo` of the configuration"),
   SecGsbLookupDb: refused("the service behind it has ended"),
   SecGuardianLog: ignored("logs are configured in the proxy"),
   SecHashEngine: refused(HASH),

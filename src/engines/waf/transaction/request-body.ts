@@ -26,8 +26,9 @@ const FLAGS: readonly (readonly [ColumnName, number])[] = [
 export function processorOf(contentType: string): string {
   const end = contentType.search(/[;,\s]/);
   const type = (end < 0 ? contentType : contentType.slice(0, end)).toLowerCase();
-  if (type === "application/x-www-form-urlencoded") return "URLENCODED";
-  if (type === "multipart/form-data") return "MULTIPART";
+  // ModSecurity compares no more than this of types of forms, as some servers do.
+  if (type.startsWith("application/x-www-form-urlencoded")) return "URLENCODED";
+  if (type.startsWith("multipart/form-data")) return "MULTIPART";
   if (type === "application/json" || type.endsWith("+json")) return "JSON";
   if (type === "application/xml" || type === "text/xml" || type.endsWith("+xml")) return "XML";
   return "";
@@ -47,7 +48,8 @@ export function readRequestBody(state: State, body: string, cut: boolean, takePo
   // not to its end, is looked at as it came.
   const whole = (bodyProcessor !== "MULTIPART" && bodyProcessor !== "XML") || state.forceRequestBody;
   if (whole || (fault !== "" && !cut)) columns[COLUMN.REQUEST_BODY]!.set(body);
-  setError(state, cut ? "" : fault);
+  // Of a form, only that it ends too early is no fault then: behind others it would not be read on.
+  setError(state, cut && bodyProcessor !== "MULTIPART" ? "" : fault);
 }
 
 function setError(state: State, fault: string): void {
@@ -74,15 +76,15 @@ function process(state: State, body: string, cut: boolean, takePost: TakeArgumen
     case "XML": {
       if (body === "") return "";
       const { fault, text, attributes } = parseXml(body, limits);
-      if (text !== "") state.columns[COLUMN.XML_TEXT]!.add("", text);
-      for (const value of attributes) state.columns[COLUMN.XML_ATTRIBUTES]!.add("", value);
+      if (text !== "") state.columns[COLUMN.XML_TEXT]!.add("/*", text);
+      for (const value of attributes) state.columns[COLUMN.XML_ATTRIBUTES]!.add("//@*", value);
       return fault;
     }
     case "MULTIPART": {
       const type = firstHeader(state, "content-type");
       const form = parseMultipart(body, type, { parts: count, files: settings.uploadFileLimit });
       takeForm(state, body, form, cut, takePost);
-      if (form.fault !== "") return form.fault;
+      if (form.fault !== "") return cut && form.endsEarly ? "" : form.fault;
       return form.noFilesLength > settings.requestBodyNoFilesLimit ? "the fields of the form are too long" : "";
     }
     default:

@@ -206,7 +206,11 @@ function runPair(
   for (let entry = place.takeEntry(); entry < entries; entry += 1) {
     const index = indexes === null ? entry : indexes[entry]!;
     const known = pair.known(index);
-    if (bit >= 0 && !known.mayMatch(word, mask)) continue;
+    if (bit >= 0 && !known.mayMatch(word, mask)) {
+      // Another transaction, with the same value, may have found that out while this one was waiting.
+      if (entry === from) state.scan.clear();
+      continue;
+    }
     if (before !== null && before.known(index) === known) continue;
     if (state.exclusions.length > 0 && excluded(state, head, target.prefix, keys[index]!)) continue;
     // What goes on here has all of a step before it.

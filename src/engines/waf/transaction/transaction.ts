@@ -7,7 +7,7 @@ import type { Host } from "./host.ts";
 import { firstHeader, processorOf, readRequestBody } from "./request-body.ts";
 import { beginPhase, LOGGING, runPhase } from "./run.ts";
 import { type Interruption, type Match, State } from "./state.ts";
-import { baseName, decodedPath, withoutAuthority } from "./uri.ts";
+import { baseName, decoded, withoutAuthority } from "./uri.ts";
 
 /** Where a request comes from, and what its first line says. All texts are bytes as Latin-1 characters. */
 export interface RequestLine {
@@ -85,13 +85,13 @@ export class Transaction {
     const uri = withoutAuthority(line.target);
     const mark = uri.indexOf("?");
     const query = mark < 0 ? "" : uri.slice(mark + 1);
-    const path = decodedPath(mark < 0 ? uri : uri.slice(0, mark));
+    const path = decoded(mark < 0 ? uri : uri.slice(0, mark));
     columns[COLUMN.UNIQUE_ID]!.set(line.id);
     columns[COLUMN.REQUEST_METHOD]!.set(line.method);
     columns[COLUMN.REQUEST_PROTOCOL]!.set(line.protocol);
     columns[COLUMN.REQUEST_LINE]!.set(`${line.method} ${line.target} ${line.protocol}`);
     columns[COLUMN.REQUEST_URI_RAW]!.set(line.target);
-    columns[COLUMN.REQUEST_URI]!.set(uri);
+    columns[COLUMN.REQUEST_URI]!.set(decoded(uri));
     columns[COLUMN.REQUEST_FILENAME]!.set(path);
     columns[COLUMN.PATH_INFO]!.set(path);
     columns[COLUMN.REQUEST_BASENAME]!.set(baseName(path));

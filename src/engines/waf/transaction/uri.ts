@@ -15,8 +15,8 @@ function hexValue(code: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-/** Decodes percent signs with two hexadecimal digits, once; a plus sign stays one, as this is a path. */
-export function decodedPath(path: string): string {
+/** Decodes percent signs with two hexadecimal digits, once, as libmodsecurity does; a plus sign stays one. */
+export function decoded(path: string): string {
   let at = path.indexOf("%");
   if (at < 0) return path;
   let text = "";
