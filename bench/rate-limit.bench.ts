@@ -3,6 +3,7 @@
 // million keys within the memory of a table that was made for a hundred thousand.
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { GcraTable } from "../src/engines/rate-limit/gcra.ts";
+import { ALLOWED, Leases } from "../src/engines/rate-limit/leases.ts";
 import { KeyHash } from "../src/engines/storage/key-hash.ts";
 import { exchangeOf } from "../src/pipeline/exchange.fixture.ts";
 import { requestKey } from "../src/pipeline/request-key.ts";
@@ -52,6 +53,20 @@ bench("take: 10,000 keys, allowed", 0, BUDGET_NS, () => {
 bench("take: one key, nearly always refused", 0, BUDGET_NS, () => {
   now += 0.001;
   return table.take(7, 7, 1, now) ? 1 : 1;
+});
+
+// What a limit of several machines takes from what this one has in hand.
+const leases = new Leases(new SharedArrayBuffer(Leases.bytes(KEYS)));
+leases.describe({ kind: "rate", step: 10, most: 1_000_000, lease: 1_000_000, cost: 1 });
+leases.isServed = true;
+for (let key = 0; key < 1000; key += 1) {
+  leases.take(Math.imul(key, 0x9e3779b1), key, 1, now);
+  for (const each of leases.wanted(1)) leases.grant(each, 1_000_000_000, 0, 0, null);
+}
+bench("take from a lease: 1000 keys", 0, BUDGET_NS, () => {
+  n = (n + 1) % 1000;
+  if (leases.take(Math.imul(n, 0x9e3779b1), n, 1, now) !== ALLOWED) throw new Error("nothing is in hand");
+  return 1;
 });
 
 const addresses = Array.from({ length: 1000 }, (_, i) => exchangeOf({ ip: `10.${i >> 8}.${i & 255}.7` }));

@@ -101,11 +101,11 @@ class EmbeddedProxy implements Proxy {
       metrics: new Metrics(() => {}),
       primary: true,
       board: this.#fleet.board,
-      secret: randomBytes(32),
+      secret: this.#commons.secret,
       threads: 1,
       cacheChanges: Changes.memory(),
       peers: null,
-      deny: (address, ms, reason) => void this.#commons.denials.deny(address, ms, reason),
+      ban: (ban) => this.#commons.ban(ban),
       event() {}, // nobody can watch
       ask: (listener, name) => this.#certificates.answer(listener, name),
       askToken: (token) => this.#certificates.responseTo(token),
@@ -124,7 +124,7 @@ class EmbeddedProxy implements Proxy {
       await this.#plane.drain(0);
       await this.#disk.close();
       this.#fleet.stop();
-      this.#commons.stop();
+      await this.#commons.stop();
       await this.#certificates.stop();
       throw error;
     }
@@ -157,7 +157,7 @@ class EmbeddedProxy implements Proxy {
       throw error;
     }
     fleet.commit();
-    commons.commit();
+    await commons.commit();
     await certificates.commit();
     await disk.commit((tier) => this.#plane.setDisk(tier.access()));
     this.#plane.commit(prepared);
@@ -173,7 +173,7 @@ class EmbeddedProxy implements Proxy {
     await this.#plane.drain(this.#config.shutdown.drain);
     await this.#disk.close();
     this.#fleet.stop();
-    this.#commons.stop();
+    await this.#commons.stop();
     await this.#certificates.stop();
   }
 }

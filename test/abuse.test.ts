@@ -1,8 +1,9 @@
 // Bans, login throttling, honeypots and challenges as clients meet them.
 import { describe, expect, test } from "bun:test";
-import { type Message, request } from "./support/message.ts";
+import { answer, type Message, request } from "./support/message.ts";
 import { exchange } from "./support/peer.ts";
 import { startProxy } from "./support/proxy.ts";
+import { RawBackend } from "./support/raw-backend.ts";
 import { Folder, runConfig, type SluiceProcess } from "./support/sluice.ts";
 import { until } from "./support/wait.ts";
 
@@ -49,6 +50,17 @@ describe("login throttling", () => {
     expect(await statuses(proxy.port, "/", "192.0.2.1", 1, ann)).toEqual([200]);
     await until(async () => (await ask(proxy.port, "/login", "192.0.2.1", ann)).status === 401, "the end of the ban");
   });
+});
+
+test("a login that leads back to its form is a failure, one that leads on is none", async () => {
+  const bans = { rules: [{ on: 302 as const, location: "/login*", count: 2, scope: "route" as const }] };
+  await using backend = await RawBackend.answering(({ target }) =>
+    answer(302, "", [`Location: ${target === "/in?right" ? "/home" : "https://a.example/login?to=https://b"}`]),
+  );
+  await using proxy = await startProxy({ ...TRUST, routes: [{ bans, to: backend.url }] });
+  expect(await statuses(proxy.port, "/in?right", "192.0.2.1", 4)).toEqual([302, 302, 302, 302]);
+  expect(await statuses(proxy.port, "/in", "192.0.2.1", 4)).toEqual([302, 302, 429, 429]);
+  expect(await statuses(proxy.port, "/in?right", "192.0.2.1", 1)).toEqual([429]);
 });
 
 const denied = async (proxy: SluiceProcess): Promise<{ address: string; reason: string }[]> => {
@@ -115,6 +127,11 @@ test("only who asks too often has to work", async () => {
 const WRONG: readonly (readonly [name: string, policy: object, message: RegExp])[] = [
   ["nobody is banned", { bans: {} }, /bans nobody/],
   ["a ban everywhere by a field", { bans: { rules: [{ on: 401, count: 1, key: "header:a" }] } }, /one of an address/],
+  [
+    "a location without redirects",
+    { bans: { rules: [{ on: 401, count: 1, location: "/login" }] } },
+    /statuses of redirects/,
+  ],
   ["an exception that is no address", { bans: { honeypots: ["/x"], except: ["ten"] } }, /not an address/],
   ["a honeypot that is no path", { bans: { honeypots: ["x"] } }, /write a path/],
   ["a short secret", { challenge: { secret: "short" } }, /at least 16/],

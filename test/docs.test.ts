@@ -84,6 +84,9 @@ describe("configurations", () => {
     mkdirSync(join(folder, "secrets"));
     writeFileSync(join(folder, "secrets/admin-token"), "secret\n");
     for (const { name, text } of files) writeFileSync(join(folder, name), text);
+    // Files that configurations name.
+    for (const { info, text } of BLOCKS)
+      if (info === "other") writeFileSync(join(folder, /^# (\w+\.\w+)\n/.exec(text)?.[1] ?? "unnamed"), text);
     problems = await loadAll(
       folder,
       files.map(({ name }) => name),

@@ -4,6 +4,7 @@ import { createSocket } from "node:dgram";
 import { connect } from "node:http2";
 import { H3Client, head } from "./support/h3.ts";
 import { answer } from "./support/message.ts";
+import { refusingPort } from "./support/ports.ts";
 import { RawBackend } from "./support/raw-backend.ts";
 import { sluice } from "./support/sluice.ts";
 import { type Files, getTls, Pki, secure } from "./support/tls.ts";
@@ -81,9 +82,10 @@ describe("Alt-Svc", () => {
 
 describe("start", () => {
   test("fails where the UDP port is taken", async () => {
+    // One that is free for TCP: else that is what fails first.
+    const port = await refusingPort();
     const socket = createSocket("udp4");
-    await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-    const { port } = socket.address();
+    await new Promise<void>((resolve) => socket.bind(port, "127.0.0.1", resolve));
     const listener = { address: `127.0.0.1:${port}`, tls: { certificates: [files] }, http3: true };
     const path = pki.folder.write("taken.json", {
       workers: 2,

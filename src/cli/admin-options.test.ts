@@ -4,10 +4,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AddressDenials } from "../control/address-denials.ts";
 import { type AdminServer, startAdmin } from "../control/admin.ts";
 import type { AdminBackend, ProxyStatus, Readiness, ReloadResult } from "../control/admin-backend.ts";
 import type { DiskState } from "../control/cache-disk.ts";
+import { Commons } from "../control/commons.ts";
 import { EventHub } from "../control/events.ts";
 import { fleetOf } from "../control/fleet.testing.ts";
 import { WafBlocks } from "../control/waf-blocks.ts";
@@ -62,7 +62,7 @@ const backend: AdminBackend = {
     return { purged: 5 };
   },
   upstreams: () => [],
-  denials: new AddressDenials(() => {}),
+  commons: new Commons(createLog("error"), () => {}),
   events: new EventHub(() => {}),
   wafBlocks: new WafBlocks(),
   fleet,

@@ -132,6 +132,7 @@ export const POLICY_KEYS = [
   "rateLimit",
   "auth",
   "waf",
+  "validate",
   "bans",
   "bots",
   "challenge",

@@ -27,11 +27,15 @@ export function withAbsolutePaths(config: Config, folder: string): Config {
 
 type At = (path: string) => string;
 
-const policyPaths = (policies: PolicyConfig, at: At): Pick<PolicyConfig, "access" | "auth" | "cache" | "waf"> => ({
+const policyPaths = (
+  policies: PolicyConfig,
+  at: At,
+): Pick<PolicyConfig, "access" | "auth" | "cache" | "validate" | "waf"> => ({
   ...authPaths(policies, at),
   ...cachePaths(policies, at),
   ...accessPaths(policies, at),
   ...wafPaths(policies, at),
+  ...validatePaths(policies, at),
 });
 
 function authPaths({ auth }: Pick<PolicyConfig, "auth">, at: At): Pick<PolicyConfig, "auth"> {
@@ -56,13 +60,26 @@ function withFile<T extends { readonly file?: string | undefined }>(item: T, at:
 
 function wafPaths({ waf }: Pick<PolicyConfig, "waf">, at: At): Pick<PolicyConfig, "waf"> {
   if (waf === undefined || waf === false) return {};
-  const { crs, rules, audit } = waf;
+  const { crs, rules, audit, geo } = waf;
   return {
     waf: {
       ...waf,
       ...(crs === undefined ? {} : { crs: at(crs) }),
+      ...(geo === undefined ? {} : { geo: at(geo) }),
       ...(audit === undefined ? {} : { audit: { ...audit, path: at(audit.path) } }),
       rules: [rules].flat().map(at),
+    },
+  };
+}
+
+function validatePaths({ validate }: Pick<PolicyConfig, "validate">, at: At): Pick<PolicyConfig, "validate"> {
+  if (validate === undefined || validate === false) return {};
+  const { openapi, body } = validate;
+  return {
+    validate: {
+      ...validate,
+      ...(openapi === undefined ? {} : { openapi: at(openapi) }),
+      ...(typeof body?.jsonSchema === "string" ? { body: { ...body, jsonSchema: at(body.jsonSchema) } } : {}),
     },
   };
 }

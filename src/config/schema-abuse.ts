@@ -5,9 +5,14 @@ import { CHALLENGE_DEFAULTS } from "./defaults.ts";
 import { duration, oneOrMany, requestRate } from "./schema-values.ts";
 
 const banRule = z.strictObject({
-  on: oneOrMany(z.union([z.int().min(400).max(599), z.literal("waf")])).describe(
+  on: oneOrMany(z.union([z.int().min(200).max(599), z.literal("waf")])).describe(
     "Statuses of answers that count, such as 401 or 404, and `waf` for what the firewall has found.",
   ),
+  location: z
+    .string()
+    .regex(/^\/[!-~]*$/, "write a path such as /login, or /login* for all that begin so")
+    .optional()
+    .describe("Of redirects, only those that lead to this path count; `*` at its end for all that begin so."),
   count: z.int().min(1).max(100_000).describe("So many of them are one too many."),
   within: duration.default(millis(60_000)).describe("In which time."),
   for: duration.default(millis(600_000)).describe("How long the ban holds."),

@@ -33,6 +33,18 @@ const rateLimitItem = z.strictObject({
     .max(10_000_000)
     .default(100_000)
     .describe("Keys that are counted at a time, at 16 bytes each; of more, those that ask the least are forgotten."),
+  scope: z
+    .enum(["cluster", "machine"])
+    .default("cluster")
+    .describe(
+      "Counts over all machines that have the same `cluster.redis`, or on each for itself. `concurrent` always is.",
+    ),
+  onStoreError: z
+    .enum(["local", "allow", "deny"])
+    .default("local")
+    .describe(
+      "While `cluster.redis` cannot be reached: counts on each machine for itself, lets all through, or nothing.",
+    ),
   headers: z.boolean().default(true).describe("Tells clients in every answer what they have left (`RateLimit`)."),
 });
 

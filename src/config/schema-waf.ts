@@ -95,9 +95,14 @@ export const wafSchema = z.strictObject({
   dryRun: dryRun.optional().describe("What is only tried beside what blocks: it is logged and counted as `detect`."),
   sample: share().default(1).describe("Share of the requests that are looked at, chosen at random; others pass."),
   audit: audit.optional().describe("Audit log of whole transactions."),
+  geo: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Database of places in MaxMind's format, for rules with `@geoLookup`; followed when it changes."),
   body: size
     .default(byteCount(131_072))
-    .describe("How much of a request's body the rules see; what lies beyond is forwarded unseen."),
+    .describe("How much of a request's body the rules see; forms without files, JSON and XML may not be longer."),
   responses: z.boolean().default(false).describe("Whether the rules see the bodies of answers too."),
 });
 

@@ -13,6 +13,7 @@ import { rateLimitSchema } from "./schema-limits.ts";
 import { listenerSchema } from "./schema-listeners.ts";
 import { clientCertMatch } from "./schema-tls.ts";
 import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
+import { validateSchema } from "./schema-validate.ts";
 import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
 import { wafSchema } from "./schema-waf.ts";
 
@@ -141,6 +142,10 @@ const policies = {
     .union([z.literal(false), wafSchema])
     .optional()
     .describe("Application firewall: rules that refuse attacks; 403 for them."),
+  validate: z
+    .union([z.literal(false), validateSchema])
+    .optional()
+    .describe("Holds requests and answers against an OpenAPI document, or bodies against a JSON Schema."),
   redirect: z
     .union([z.literal(false), redirectSchema])
     .optional()
@@ -387,7 +392,7 @@ export const configSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      "Folder of what outlives the process: certificates, their keys, the local CA. Without it `/var/lib/sluice` for root, else `~/.local/share/sluice`.",
+      "Folder of what outlives the process: certificates, their keys, the local CA; where it is given, bans, denied addresses and what the firewall counts too. Without it `/var/lib/sluice` for root, else `~/.local/share/sluice`.",
     ),
   cluster: z
     .strictObject({
@@ -395,7 +400,7 @@ export const configSchema = z.strictObject({
       prefix: z.string().default("sluice:").describe("Begins the names of all keys there."),
     })
     .optional()
-    .describe("What several machines share, such as certificates from a CA and who orders them."),
+    .describe("What several machines share, such as certificates from a CA, bans and purges."),
   workers: z
     .union([z.literal("auto"), z.int().min(1).max(256)])
     .default("auto")

@@ -6,6 +6,7 @@ function denialsAt(clock: { now: number }) {
   const seen: SharedArrayBuffer[] = [];
   const denials = new AddressDenials(
     (memory) => seen.push(memory),
+    () => {},
     () => clock.now,
   );
   const finds = (ip: string): boolean => new IpMap(denials.memory).find(ip) > 0;

@@ -3,6 +3,7 @@
 import { monotonic, wallClock } from "../core/clock.ts";
 import { type Cidr, canonicalIp, parseCidr } from "../core/ip.ts";
 import { layOut } from "../core/ip-map.ts";
+import type { Entry as SharedEntry } from "../state/shared-map.ts";
 
 /** A flood of bans must end somewhere; so many are laid out in a fifth of a second. */
 const DENIALS_MAX = 100_000;
@@ -28,14 +29,24 @@ interface Entry {
 export class AddressDenials {
   #memory = new SharedArrayBuffer(0);
   readonly #entries = new Map<string, Entry>();
+  readonly name = "denials";
   readonly #changed: (memory: SharedArrayBuffer) => void;
+  readonly #told: (entry: SharedEntry) => void;
   readonly #now: () => number;
   #dirty = false;
   #look: ReturnType<typeof setInterval> | null = null;
 
-  /** `changed` gets them as memory for IpMap, soon after each change. */
-  constructor(changed: (memory: SharedArrayBuffer) => void, now: () => number = monotonic) {
+  /**
+   * `changed` gets them as memory for IpMap, soon after each change; `told` what begins and ends here, and not what
+   * other machines have told.
+   */
+  constructor(
+    changed: (memory: SharedArrayBuffer) => void,
+    told: (entry: SharedEntry) => void = () => {},
+    now: () => number = monotonic,
+  ) {
     this.#changed = changed;
+    this.#told = told;
     this.#now = now;
   }
 
@@ -54,17 +65,24 @@ export class AddressDenials {
     const key = written(network);
     if (this.#entries.size >= DENIALS_MAX && !this.#entries.has(key)) return null;
     const untilMs = Math.max(this.#now() + ms, this.#entries.get(key)?.untilMs ?? 0);
-    this.#entries.set(key, { network, reason, untilMs });
+    const entry = { network, reason, untilMs };
+    this.#entries.set(key, entry);
+    this.#told(this.#sharedOf(key, entry));
     this.#soon();
     return key;
   }
 
-  /** Takes a denial back; false when there is none of exactly this address or network. */
-  forgive(text: string): boolean {
-    const network = parseCidr(text);
-    const found = network !== null && this.#entries.delete(written(network));
-    if (found) this.#soon();
-    return found;
+  /**
+   * Takes a denial back that is over within `ms`; false when there is none of exactly this address or network.
+   */
+  forgive(text: string, ms = Infinity): boolean {
+    const key = writtenAddress(text) ?? "";
+    const found = this.#entries.get(key);
+    if (found === undefined || found.untilMs > this.#now() + ms) return false;
+    this.#entries.delete(key);
+    this.#told({ key, value: null, untilMs: 0 });
+    this.#soon();
+    return true;
   }
 
   get full(): boolean {
@@ -79,6 +97,28 @@ export class AddressDenials {
         const until = untilMs === Infinity ? null : new Date(wallClock() + untilMs - now).toISOString();
         return { address, reason, until };
       });
+  }
+
+  entries(): SharedEntry[] {
+    const now = this.#now();
+    return [...this.#entries].flatMap(([key, entry]) => (entry.untilMs > now ? [this.#sharedOf(key, entry)] : []));
+  }
+
+  /** What other machines have told, or was kept. */
+  receive(entries: readonly SharedEntry[]): void {
+    const aheadMs = wallClock() - this.#now();
+    for (const { key, value, untilMs } of entries) {
+      const network = parseCidr(key);
+      if (network === null || written(network) !== key) continue;
+      if (value === null) this.#entries.delete(key);
+      else if (this.#entries.size < DENIALS_MAX || this.#entries.has(key))
+        this.#entries.set(key, { network, reason: value, untilMs: untilMs - aheadMs });
+    }
+    if (entries.length > 0) this.#soon();
+  }
+
+  #sharedOf(key: string, { reason, untilMs }: Entry): SharedEntry {
+    return { key, value: reason, untilMs: untilMs + wallClock() - this.#now() };
   }
 
   stop(): void {
@@ -105,6 +145,12 @@ export class AddressDenials {
     this.#dirty = true;
     this.#look ??= setInterval(() => this.flush(), LOOK_MS).unref();
   }
+}
+
+/** An address or network as it is written here; null for what is neither. */
+export function writtenAddress(text: string): string | null {
+  const network = parseCidr(text);
+  return network === null ? null : written(network);
 }
 
 /** `192.0.2.1`, or `192.0.2.0/24`. */

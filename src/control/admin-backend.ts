@@ -2,8 +2,8 @@
 import type { Purge } from "../cache/purge.ts";
 import type { CertificateReport } from "../certificates/report.ts";
 import type { Diagnostic } from "../config/diagnostic.ts";
-import type { AddressDenials } from "./address-denials.ts";
 import type { DiskState } from "./cache-disk.ts";
+import type { Commons } from "./commons.ts";
 import type { EventHub } from "./events.ts";
 import type { Fleet } from "./fleet.ts";
 import type { UpstreamStatus } from "./upstream-report.ts";
@@ -88,8 +88,8 @@ export interface AdminBackend {
   cacheDisk(): DiskState | null;
   /** Has stored answers forgotten by all workers, and on the machines that it shares state with. */
   purge(purge: Purge): Promise<Purged>;
-  /** Addresses that are denied at run time, to be looked at and changed. */
-  readonly denials: AddressDenials;
+  /** Who is banned, denied at run time, to be looked at and changed; and whom limits refuse. */
+  readonly commons: Pick<Commons, "denials" | "bans" | "lift" | "forgive" | "kept" | "refusedClients">;
   /** What happens, for those who watch. */
   readonly events: EventHub;
   /** The last requests that the firewall refused, or would have. */

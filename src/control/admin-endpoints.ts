@@ -4,6 +4,7 @@ import { ACCESS_ENDPOINTS } from "./admin-access.ts";
 import { json, problem, readBody, text } from "./admin-answers.ts";
 import { CACHE_ENDPOINTS } from "./admin-cache.ts";
 import type { AdminCall, Endpoint } from "./admin-call.ts";
+import { LIMIT_ENDPOINTS } from "./admin-limits.ts";
 import { statusPage } from "./admin-page.ts";
 import { redact } from "./admin-redact.ts";
 import { SERVER_ENDPOINTS } from "./admin-servers.ts";
@@ -38,6 +39,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...CACHE_ENDPOINTS,
   ...ACCESS_ENDPOINTS,
   ...WAF_ENDPOINTS,
+  ...LIMIT_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },
   { method: "POST", path: "/api/drain", handle: drain },

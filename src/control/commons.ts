@@ -1,11 +1,22 @@
 // All that threads share beside the servers: what filters count in, files, and addresses that are denied at run time.
 // One object for the whole process.
+import { randomBytes } from "node:crypto";
 import type { Config } from "../config/schema.ts";
+import { type RefusedClient, RefusedClients } from "../engines/rate-limit/refused-clients.ts";
+import { Collections } from "../engines/waf/index.ts";
 import type { Log } from "../observe/log.ts";
-import type { Shared } from "../pipeline/shared.ts";
-import { AddressDenials } from "./address-denials.ts";
+import { type Ban, LIMIT_SEED, type Shared } from "../pipeline/shared.ts";
+import { AddressDenials, writtenAddress } from "./address-denials.ts";
+import { addressOf, BanBook } from "./ban-book.ts";
+import { stateOf } from "./compile.ts";
+import { FirewallBook } from "./firewall-book.ts";
 import { DENIED, type Memories, SharedMemories } from "./shared.ts";
+import { SharedEntries } from "./shared-entries.ts";
 import { SharedFiles } from "./shared-files.ts";
+import { SharedLimits } from "./shared-limits.ts";
+
+/** A ban everywhere and the denial that comes of it begin at almost the same time. */
+const SLACK_MS = 1000;
 
 /** What a configuration needs, not in use yet: nothing has to be taken back where it is not used. */
 export interface PreparedCommons {
@@ -13,18 +24,35 @@ export interface PreparedCommons {
   readonly shared: Shared;
   /** Once it is compiled. */
   readonly memories: Memories;
-  commit(): void;
+  /** Resolves when what was kept for longer than the process holds; never rejects. */
+  commit(): Promise<void>;
 }
 
 export class Commons {
   readonly denials: AddressDenials;
+  readonly bans: BanBook;
+  /** The same for all threads until the program ends. */
+  readonly secret: Uint8Array = randomBytes(32);
   readonly #counted = new SharedMemories();
   readonly #files: SharedFiles;
+  readonly #firewall = new FirewallBook();
+  readonly #entries: SharedEntries;
+  readonly #limits: SharedLimits;
 
-  /** `changed` gets what has changed under its name, for all threads. */
-  constructor(log: Log, changed: (name: string, memory: SharedArrayBuffer) => void) {
+  /**
+   * `changed` gets what has changed under its name, for all threads; `onLimitsAlone` is called when limits begin to be
+   * counted without other machines.
+   */
+  constructor(log: Log, changed: (name: string, memory: SharedArrayBuffer) => void, onLimitsAlone = (): void => {}) {
     this.#files = new SharedFiles(log, changed);
-    this.denials = new AddressDenials((memory) => changed(DENIED, memory));
+    this.denials = new AddressDenials(
+      (memory) => changed(DENIED, memory),
+      (entry) => this.#entries.changed("denials", entry),
+    );
+    this.bans = new BanBook((entry) => this.#entries.changed("bans", entry));
+    this.#entries = new SharedEntries(log, [this.denials, this.bans, this.#firewall]);
+    const onSeed = (seed: SharedArrayBuffer): void => changed(LIMIT_SEED, seed);
+    this.#limits = new SharedLimits({ log, onSeed, onOutage: onLimitsAlone });
   }
 
   /** What is in use. */
@@ -34,7 +62,7 @@ export class Commons {
 
   /** Throws an Error for a file that cannot be used. `threads` is for how many there should be room. */
   prepare(config: Config, threads: number): PreparedCommons {
-    const shared = this.#counted.prepare(threads);
+    const shared = this.#counted.prepare(threads, this.secret);
     const files = this.#files.prepare(config);
     const merged = (): Memories => this.#with(shared.gathered, files.memories);
     return {
@@ -42,15 +70,20 @@ export class Commons {
       get memories() {
         return merged();
       },
-      commit: () => {
+      commit: async () => {
         this.#counted.commit(shared.gathered);
         files.commit();
+        this.bans.use(shared.banLists);
+        const state = stateOf(config);
+        const isNew = this.#firewall.use(shared.gathered.get(Collections.MEMORY) ?? null, shared.seed);
+        await Promise.all([this.#entries.follow(state, isNew), this.#limits.follow(state, shared.gathered)]);
+        this.denials.flush(); // before the first request
       },
     };
   }
 
   #with(counted: Memories, files: Memories): Memories {
-    return new Map([...counted, ...files, [DENIED, this.denials.memory]]);
+    return new Map([...counted, ...files, [DENIED, this.denials.memory], [LIMIT_SEED, this.#limits.seed]]);
   }
 
   /** The thread with this number is gone: what it had under way is over. */
@@ -58,8 +91,42 @@ export class Commons {
     this.#counted.forget(thread);
   }
 
-  stop(): void {
+  /** Clients that limits refused the most. */
+  refusedClients(count: number): RefusedClient[] {
+    const memory = this.#counted.memories.get(RefusedClients.memory);
+    return memory === undefined ? [] : new RefusedClients(memory).top(count);
+  }
+
+  /** A filter has banned somebody. */
+  ban(ban: Ban): void {
+    this.bans.made(ban);
+    const address = addressOf(ban);
+    if (ban.scope === "everywhere" && address !== "") this.denials.deny(address, ban.forMs, ban.why);
+  }
+
+  /** Ends a ban; false when there is none with this id. */
+  lift(id: string): boolean {
+    const lifted = this.bans.lift(id);
+    // What an operator has denied for longer stays.
+    if (lifted?.ban.scope === "everywhere") this.denials.forgive(addressOf(lifted.ban), lifted.leftMs + SLACK_MS);
+    return lifted !== null;
+  }
+
+  /** Denies an address or network no more, with the bans that led to it; false when it is not denied. */
+  forgive(address: string): boolean {
+    this.bans.forgive(writtenAddress(address) ?? "");
+    return this.denials.forgive(address);
+  }
+
+  /** Resolves when what was changed before outlives this process, or cannot now. */
+  kept(): Promise<void> {
+    return this.#entries.kept();
+  }
+
+  async stop(): Promise<void> {
     this.#files.stop();
     this.denials.stop();
+    await this.#entries.stop();
+    await this.#limits.stop();
   }
 }

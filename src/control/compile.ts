@@ -108,7 +108,8 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET, shar
   return { ...compiled, endpoints: endpoints.empty ? null : endpoints, identityFields: identityFieldsOf(config) };
 }
 
-function stateOf({ cluster, storage }: Config): StateSettings | null {
+/** Where machines, or one after a restart, find what they share; null where the configuration names no such place. */
+export function stateOf({ cluster, storage }: Config): StateSettings | null {
   if (cluster !== undefined) return { kind: "redis", url: cluster.redis, prefix: cluster.prefix };
   return storage === undefined ? null : { kind: "files", folder: join(storage, "state") };
 }

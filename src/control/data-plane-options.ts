@@ -4,6 +4,7 @@ import type { NameAnswer } from "../certificates/contexts.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
+import type { Ban } from "../pipeline/shared.ts";
 import type { Board } from "../upstream/board.ts";
 
 /** How a thread reaches the others (cache/peers.ts). */
@@ -27,8 +28,8 @@ export interface DataPlaneOptions {
   readonly cacheChanges: SharedArrayBuffer;
   /** Null without other threads. */
   readonly peers: PeerOptions | null;
-  /** Denies an address on all routes of all threads. */
-  deny(address: string, ms: number, reason: string): void;
+  /** Tells the whole proxy of a ban. */
+  ban(ban: Ban): void;
   /** Tells those who watch the whole proxy. */
   event(event: ProxyEvent): void;
   /** Asks for a certificate that a client of this listener wants. */

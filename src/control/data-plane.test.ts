@@ -30,7 +30,7 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     threads: 1,
     cacheChanges: Changes.memory(),
     peers: null,
-    deny() {},
+    ban() {},
     event() {},
     ask: async () => ({ certificate: null, refusedMs: 1 }),
     askToken: async () => null,

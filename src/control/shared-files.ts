@@ -8,8 +8,8 @@ import type { ConfigPath } from "../config/diagnostic.ts";
 import { reasonOf } from "../config/expand.ts";
 import type { Config } from "../config/schema.ts";
 import { layOut } from "../core/ip-map.ts";
-import { Places } from "../filters/access/places.ts";
 import type { Log } from "../observe/log.ts";
+import { Places } from "../pipeline/places.ts";
 import type { Memories } from "./shared.ts";
 
 /** Databases of cities have a hundred megabytes; this stops a wrong path from filling the memory. */
@@ -45,6 +45,8 @@ export function sharedFilesOf({ listeners, defaults, routes }: Config): NamedFil
     for (const [at, { basic }] of (auth === undefined || auth === false ? [] : [auth].flat()).entries())
       if (basic?.usersFile !== undefined)
         add("users", basic.usersFile, [...path, "auth", ...(Array.isArray(auth) ? [at] : []), "basic", "usersFile"]);
+  for (const [{ waf }, path] of policies)
+    if (waf && waf.geo !== undefined) add("database", waf.geo, [...path, "waf", "geo"]);
   for (const [{ access }, path] of policies) {
     if (access === undefined || access === false) continue;
     addLists(access, [...path, "access"]);

@@ -6,6 +6,8 @@ import { InFlight } from "../engines/rate-limit/in-flight.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
 import {
   type AddressList,
+  type Ban,
+  type BanList,
   type LineSink,
   type Live,
   type Shared,
@@ -17,6 +19,13 @@ import type { Board } from "../upstream/board.ts";
 
 /** Memory by name. */
 export type Memories = ReadonlyMap<string, SharedArrayBuffer>;
+
+/** What compiling a configuration has named. */
+interface Gathered {
+  readonly gathered: Memories;
+  /** Who is banned, by rule. */
+  readonly banLists: ReadonlyMap<string, BanList>;
+}
 
 /** Room for the notes of so many threads at least: more may be started by a reload. */
 const THREADS_MIN = 16;
@@ -31,11 +40,15 @@ export class SharedMemories {
   }
 
   /** For compiling a configuration, which names what it needs; `commit` with what has gathered there. */
-  prepare(threads: number): Shared & { readonly gathered: Memories } {
+  prepare(threads: number, secret: Uint8Array): Shared & Gathered {
     const gathered = new Map<string, SharedArrayBuffer>();
+    const banLists = new Map<string, BanList>();
     return {
       ...UNSHARED,
       gathered,
+      banLists,
+      seed: seedOf(secret),
+      onBans: (rule, list) => void banLists.set(rule, list),
       memory: (name, bytes) => {
         const memory = this.#memories.get(name) ?? gathered.get(name) ?? new SharedArrayBuffer(bytes);
         gathered.set(name, memory);
@@ -136,7 +149,7 @@ class LiveMemory<T> implements Live<T> {
 export const seedOf = (secret: Uint8Array): bigint => Buffer.from(secret).readBigUInt64LE();
 
 /** How filters of a thread are heard. */
-export type Tellers = Pick<Shared, "count" | "tell" | "event" | "lines" | "deny" | "namesOf" | "addressesOf">;
+export type Tellers = Pick<Shared, "count" | "tell" | "event" | "lines" | "ban" | "namesOf" | "addressesOf">;
 
 /** One thread's side for one plan. */
 export class ThreadShared implements Shared {
@@ -203,9 +216,11 @@ export class ThreadShared implements Shared {
     this.files.add(path);
     return this.#tellers.lines(path);
   }
-  deny(address: string, ms: number, reason: string): void {
-    this.#tellers.deny(address, ms, reason);
+  ban(ban: Ban): void {
+    this.#tellers.ban(ban);
   }
+  /** The supervisor changes what lies in shared memory (SharedMemories). */
+  onBans(): void {}
   namesOf(ip: string): Promise<readonly string[] | null> {
     return this.#tellers.namesOf(ip);
   }

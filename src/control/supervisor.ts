@@ -14,7 +14,6 @@ import { processMetrics } from "../observe/thread-metrics.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
 import { Providers } from "../providers/providers.ts";
 import { Board } from "../upstream/board.ts";
-import type { AddressDenials } from "./address-denials.ts";
 import { type AdminServer, startAdmin } from "./admin.ts";
 import type { AdminBackend, ExplainQuery, ProxyStatus, Purged, Readiness, ReloadResult } from "./admin-backend.ts";
 import { CacheDisk, type DiskState, type PreparedDisk } from "./cache-disk.ts";
@@ -91,7 +90,7 @@ export class Supervisor implements AdminBackend {
   readonly #fleet: Fleet;
   readonly #certificates: Certificates;
   readonly #crew: Crew;
-  readonly #commons: Commons;
+  readonly commons: Commons;
   readonly #disk: CacheDisk;
   readonly #purges: SharedPurges;
   readonly events = new EventHub((isWatched) => this.#crew.setWatched(isWatched));
@@ -140,7 +139,8 @@ export class Supervisor implements AdminBackend {
       },
       loaded.config,
     );
-    this.#commons = new Commons(log, (name, memory) => this.#crew.setMemory(name, memory));
+    const setMemory = (name: string, memory: SharedArrayBuffer): void => this.#crew.setMemory(name, memory);
+    this.commons = new Commons(log, setMemory, () => this.#page.cell("sluice_limit_outages_total", []).add(1));
     this.#certificates = new Certificates({
       log,
       now: wallClock,
@@ -159,24 +159,24 @@ export class Supervisor implements AdminBackend {
         log: this.#log,
         store: this.#store,
         board,
-        secret: randomBytes(32),
+        secret: this.commons.secret,
         disk: this.#disk,
         knowledge: () => ({
           memberships: this.#fleet.memberships(),
           certificates: this.#certificates.updates,
           challenges: this.#certificates.challenges,
-          memories: this.#commons.memories,
+          memories: this.commons.memories,
         }),
         answers: {
           certificateFor: (listener, name) => this.#certificates.answer(listener, name),
-          deny: (address, ms, reason) => void this.#commons.denials.deny(address, ms, reason),
+          ban: (ban) => this.commons.ban(ban),
           event: (event) => this.#happened(event),
           responseTo: (token) => this.#certificates.responseTo(token),
         },
         isWatched: () => this.events.isWatched,
         onEnd: (id) => {
           this.#fleet.board.clearRow(id + 1);
-          this.#commons.forget(id);
+          this.commons.forget(id);
         },
         onRestart: () => restarts.add(1),
       },
@@ -203,9 +203,9 @@ export class Supervisor implements AdminBackend {
   async start(): Promise<void> {
     const { config } = this.#loaded;
     try {
-      const commons = this.#commons.prepare(config, this.#wantedWorkers(config));
+      const commons = this.commons.prepare(config, this.#wantedWorkers(config));
       this.#fleet.prepare(config, compilePlan(config, undefined, commons.shared).upstreams).commit();
-      commons.commit();
+      await commons.commit();
       await (await this.#disk.prepare(compilePlan(config).cacheDisk)).commit(() => {});
       await this.#certificates.prepare(config).commit();
       await claimAddresses(claimable(config.listeners), []);
@@ -303,7 +303,7 @@ export class Supervisor implements AdminBackend {
       await claimAddresses(claimable(loaded.config.listeners), claimable(this.#loaded.config.listeners));
       if (adminAddressOf(loaded.config) !== adminAddressOf(this.#loaded.config))
         admin = await this.#openAdmin(loaded.config);
-      commons = this.#commons.prepare(loaded.config, this.#wantedWorkers(loaded.config));
+      commons = this.commons.prepare(loaded.config, this.#wantedWorkers(loaded.config));
       fleet = this.#fleet.prepare(loaded.config, compilePlan(loaded.config, undefined, commons.shared).upstreams);
       const names = listenerNames(loaded.config.listeners);
       certificates = this.#certificates.prepare(loaded.config);
@@ -342,7 +342,7 @@ export class Supervisor implements AdminBackend {
     this.#admin = admin;
     if (admin === previous && config.admin !== false) admin?.setToken(config.admin.token);
     this.#loaded = loaded;
-    parts.commons.commit();
+    const kept = parts.commons.commit();
     this.#providers.accept(loaded);
     this.#loadedAt = new Date(wallClock());
     this.#log.setLevel(config.log.level);
@@ -353,6 +353,7 @@ export class Supervisor implements AdminBackend {
     await change.commit();
     await parts.disk.commit((tier) => this.#crew.useDisk(tier));
     await this.#purges.follow(config, compilePlan(config).cacheDisk?.path ?? null);
+    await kept;
     // Not waited for: the answer to this very reload may have to leave through it.
     if (previous !== admin) void previous?.close();
     return { ok: true, diagnostics: [...loaded.diagnostics, ...this.#setWorkers(loaded)] };
@@ -387,7 +388,7 @@ export class Supervisor implements AdminBackend {
     await this.#crew.terminate();
     await this.#disk.close();
     this.#fleet.stop();
-    this.#commons.stop();
+    await this.commons.stop();
     await this.#purges.stop();
     await this.#certificates.stop();
     this.#providers.stop();
@@ -461,10 +462,6 @@ export class Supervisor implements AdminBackend {
 
   certificates(): CertificateReport[] {
     return this.#certificates.report();
-  }
-
-  get denials(): AddressDenials {
-    return this.#commons.denials;
   }
 
   get fleet(): Fleet {

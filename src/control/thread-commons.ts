@@ -5,7 +5,7 @@ import { LineFiles } from "../observe/line-files.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
-import type { AddressList } from "../pipeline/shared.ts";
+import type { AddressList, Ban } from "../pipeline/shared.ts";
 import type { Board } from "../upstream/board.ts";
 import { DENIED, LiveMemories, type Memories, SharedClock, type Tellers, ThreadShared } from "./shared.ts";
 
@@ -14,8 +14,8 @@ export interface ThreadCommonsOptions {
   readonly metrics: Metrics;
   readonly board: Board;
   readonly secret: Uint8Array;
-  /** Denies an address on all routes of all threads. */
-  deny(address: string, ms: number, reason: string): void;
+  /** Tells the whole proxy of a ban. */
+  ban(ban: Ban): void;
   /** Tells those who watch the whole proxy. */
   event(event: ProxyEvent): void;
 }
@@ -34,7 +34,7 @@ export class ThreadCommons {
   /** That of the plan in use. */
   #shared: ThreadShared | null = null;
 
-  constructor({ log, metrics, board, secret, deny, event }: ThreadCommonsOptions, thread: number) {
+  constructor({ log, metrics, board, secret, ban, event }: ThreadCommonsOptions, thread: number) {
     this.#secret = secret;
     this.#thread = thread;
     this.#clock = new SharedClock(board);
@@ -45,7 +45,7 @@ export class ThreadCommons {
       tell: (message, fields) => log.info(message, fields),
       event,
       lines: (path) => this.#files.open(path),
-      deny,
+      ban,
       namesOf: async (ip) => recordsOf(await this.#names.names(ip)),
       addressesOf: async (name, family) =>
         recordsOf(await this.#names.addresses(name, family))?.map(({ address }) => address) ?? null,

@@ -3,7 +3,8 @@
 import type { Config } from "../config/schema.ts";
 import { type WafConfig, wafSchema } from "../config/schema-waf.ts";
 import { wallClock } from "../core/clock.ts";
-import { type Interruption, MemoryCollections, Transaction } from "../engines/waf/index.ts";
+import { Collections, type Interruption, Transaction } from "../engines/waf/index.ts";
+import { geoOf } from "../filters/waf/lookups.ts";
 import { matchOf, type Verdict, verdictOf } from "../filters/waf/record.ts";
 import { loadRules } from "../filters/waf/rule-files.ts";
 import { Secrets } from "../filters/waf/secrets.ts";
@@ -11,8 +12,10 @@ import { BodyReader } from "../http/h1/body-reader.ts";
 import { RequestReader } from "../http/h1/request-reader.ts";
 import type { RequestHead } from "../http/message.ts";
 import type { WafMatch } from "../pipeline/events.ts";
+import { Places } from "../pipeline/places.ts";
 import { policiesOf } from "./compile.ts";
 import { explain } from "./explain.ts";
+import { readSharedFile } from "./shared-files.ts";
 
 export interface WafTrial extends Verdict {
   /** "" where no configuration says one. */
@@ -92,10 +95,12 @@ export const tryAlone = (waf: Readonly<Record<string, unknown>>, request: TrialR
 
 function tryRules(config: WafConfig, { head, body }: TrialRequest, ip: string, route: string): WafTrial {
   const { program } = loadRules(config);
+  const { geo } = config;
+  const places = geo === undefined ? null : new Places(readSharedFile({ kind: "database", file: geo }));
   const tx = new Transaction(program, {
     now: wallClock,
-    collections: new MemoryCollections(),
-    geo: () => null,
+    collections: new Collections(new SharedArrayBuffer(0), 0n),
+    geo: (address) => (places === null ? null : geoOf(places, address)),
     listed: () => false,
   });
   const { method, target } = head;

@@ -7,6 +7,7 @@ import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import type { MetricsSource } from "../observe/metrics-store.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
+import type { Ban } from "../pipeline/shared.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import type { DiskAccess } from "./cache-disk.ts";
@@ -31,8 +32,8 @@ interface Waiter {
 
 /** Answers to what workers ask. They never reject. */
 export interface Answers {
-  /** For an address that is to be denied because of what came from it. */
-  deny(address: string, ms: number, reason: string): void;
+  /** A filter has banned somebody. */
+  ban(ban: Ban): void;
   /** Something has happened that those who watch are told of. */
   event(event: ProxyEvent): void;
   /** For a name that a client of a listener asks for. */
@@ -121,8 +122,8 @@ export class WorkerHandle {
         return this.#answers.relay(this, message.to, message.message);
       case "purged":
         return this.#purges.answered(message.question, message.count);
-      case "deny":
-        return this.#answers.deny(message.address, message.ms, message.reason);
+      case "ban":
+        return this.#answers.ban(message.ban);
       case "event":
         return this.#answers.event(message.event);
       case "want-certificate":

@@ -9,6 +9,7 @@ import type { Config } from "../config/schema.ts";
 import type { LogLevel } from "../observe/log.ts";
 import type { MetricsMessage } from "../observe/metrics-page.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
+import type { Ban } from "../pipeline/shared.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
@@ -128,8 +129,8 @@ export type FromWorker =
   | { readonly kind: "committed" }
   | { readonly kind: "pong" }
   | { readonly kind: "drained" }
-  /** An address is to be denied on all routes, because of what came from it. */
-  | { readonly kind: "deny"; readonly address: string; readonly ms: number; readonly reason: string }
+  /** Somebody is banned because of what came from him. */
+  | { readonly kind: "ban"; readonly ban: Ban }
   /** For those who watch. */
   | { readonly kind: "event"; readonly event: ProxyEvent }
   /** A client wants a certificate that the worker has not. */

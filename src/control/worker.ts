@@ -41,7 +41,7 @@ const plane = new DataPlane({
   threads,
   cacheChanges,
   peers: { memory: cacheDirectory, worker: id, send: (to, message) => post({ kind: "to-peer", to, message }) },
-  deny: (address, ms, reason) => post({ kind: "deny", address, ms, reason }),
+  ban: (ban) => post({ kind: "ban", ban }),
   event: (event) => post({ kind: "event", event }),
   ask: questions.ask,
   askToken: tokens.ask,

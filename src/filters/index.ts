@@ -19,6 +19,7 @@ import { requestLimits } from "./request-limits/filter.ts";
 import { responseHeaders } from "./response-headers/filter.ts";
 import { rewrite } from "./rewrite/filter.ts";
 import { securityHeaders } from "./security-headers/filter.ts";
+import { validate } from "./validate/filter.ts";
 import { waf } from "./waf/filter.ts";
 
 const FILTERS: readonly FilterDefinition[] = [
@@ -34,6 +35,7 @@ const FILTERS: readonly FilterDefinition[] = [
   waf,
   cors,
   challenge,
+  validate,
   redirect,
   rewrite,
   grpcWeb,

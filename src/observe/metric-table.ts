@@ -33,6 +33,11 @@ export const METRICS = {
     labels: ["route", "limit"],
     help: "Requests refused by a rate limit, a quota or a limit of concurrent requests, by its name.",
   },
+  sluice_limit_outages_total: {
+    type: "counter",
+    labels: [],
+    help: "How often limits began to be counted without the other machines, because the shared state could not be used.",
+  },
   sluice_bans_total: {
     type: "counter",
     labels: ["route", "scope"],
@@ -47,6 +52,11 @@ export const METRICS = {
     type: "counter",
     labels: ["route"],
     help: "Reports of browsers about a content security policy.",
+  },
+  sluice_validation_failures_total: {
+    type: "counter",
+    labels: ["route", "message", "result"],
+    help: "Messages (`request` or `response`) that are not as `validate` has them: `refused` or only `logged`.",
   },
   sluice_waf_matches_total: {
     type: "counter",

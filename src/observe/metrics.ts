@@ -281,7 +281,12 @@ export class Metrics {
   }
   /** What filters count now and then. */
   shared(
-    name: "sluice_csp_reports_total" | "sluice_bans_total" | "sluice_waf_matches_total" | "sluice_auth_total",
+    name:
+      | "sluice_csp_reports_total"
+      | "sluice_bans_total"
+      | "sluice_waf_matches_total"
+      | "sluice_validation_failures_total"
+      | "sluice_auth_total",
     labels: readonly string[],
   ): Cell {
     return this.page.cell(name, labels as unknown as LabelValues<typeof name>);

@@ -14,6 +14,7 @@ const BY_HTTP: Readonly<Record<number, number>> = {
   408: S.deadlineExceeded,
   413: S.resourceExhausted,
   414: S.resourceExhausted,
+  415: S.internal,
   417: S.internal,
   421: S.unavailable,
   425: S.unavailable,

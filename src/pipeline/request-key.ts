@@ -1,6 +1,6 @@
 // What requests are counted by, as a hash of 64 bits: an address, who it is, fields, cookies, the route, or
 // several at once.
-import { readIp } from "../core/ip.ts";
+import { addressKey, readIp } from "../core/ip.ts";
 import { firstCookie, receivedCookies } from "../http/cookies.ts";
 import { isFieldName } from "../http/header-block.ts";
 import type { Exchange } from "./exchange.ts";
@@ -22,6 +22,10 @@ interface Hash {
 export interface RequestKey {
   /** Hashes the key of a request. The halves are those of the last one: read them before the next is hashed. */
   of(x: Exchange): void;
+  /** The values of a request's parts as text, each behind a letter that says what it is: an address has an `a`. */
+  values(x: Exchange): string[];
+  /** Hashes what `values` gave, here or in another process. */
+  ofValues(values: readonly string[]): void;
   readonly low: number;
   readonly high: number;
 }
@@ -73,34 +77,52 @@ class CompiledKey implements RequestKey {
   of(x: Exchange): void {
     const parts = this.#parts;
     this.#part(parts[0]!, x);
-    let low = this.#hash.low;
-    let high = this.#hash.high;
+    this.#first();
     for (let i = 1; i < parts.length; i += 1) {
       this.#part(parts[i]!, x);
-      // Each half takes up both of what comes next, so that no part can make another one's difference good.
-      low = Math.imul(low ^ (low >>> 15), 0x85ebca6b) ^ this.#hash.low;
-      high = Math.imul(high ^ (high >>> 15), 0xc2b2ae35) ^ this.#hash.high;
+      this.#add();
     }
-    this.low = low >>> 0;
-    this.high = high >>> 0;
+  }
+
+  values(x: Exchange): string[] {
+    return this.#parts.map((part) => {
+      if (part.kind === "route") return `r${x.route?.name ?? ""}`;
+      return (part.kind === "ip" ? null : textOf(part, x)) ?? `a${addressKey(x.ip)}`;
+    });
+  }
+
+  ofValues(values: readonly string[]): void {
+    this.#value(values[0] ?? "");
+    this.#first();
+    for (const value of values.slice(1)) {
+      this.#value(value);
+      this.#add();
+    }
+  }
+
+  #first(): void {
+    this.low = this.#hash.low;
+    this.high = this.#hash.high;
+  }
+
+  /** Each half takes up both of what comes next, so that no part can make another one's difference good. */
+  #add(): void {
+    this.low = (Math.imul(this.low ^ (this.low >>> 15), 0x85ebca6b) ^ this.#hash.low) >>> 0;
+    this.high = (Math.imul(this.high ^ (this.high >>> 15), 0xc2b2ae35) ^ this.#hash.high) >>> 0;
   }
 
   #part(part: Part, x: Exchange): void {
     if (part.kind === "ip") return this.#address(x.ip);
     if (part.kind === "route") return this.#hash.of(x.route?.name ?? "");
-    if (part.kind === "user" || part.kind === "apiKey") return this.#identity(part.kind, x);
-    const { kind, name } = part as Named; // one type for both kinds keeps them one shape
-    const isHeader = kind === "header";
-    const value = isHeader ? x.request.header(name) : firstCookie(receivedCookies(x.request.headers), name);
-    if (value === null) this.#address(x.ip);
-    // A text cannot be what the four or eight bytes of an address are: it has a byte in front that says what it is.
-    else this.#hash.of(isHeader ? `h${value}` : `c${value}`);
+    const text = textOf(part, x);
+    if (text === null) this.#address(x.ip);
+    else this.#hash.of(text);
   }
 
-  /** Of a key its owner counts, whichever of their keys it is. */
-  #identity(kind: "user" | "apiKey", { identity, ip }: Exchange): void {
-    if (identity === null || (kind === "apiKey" && identity.kind !== "apiKey")) this.#address(ip);
-    else this.#hash.of(`u${identity.issuer}\n${identity.user}`);
+  #value(value: string): void {
+    const text = value.slice(1);
+    if (value.startsWith("a")) this.#address(text.replace("/64", ""));
+    else this.#hash.of(value.startsWith("r") ? text : value);
   }
 
   #address(ip: string): void {
@@ -108,4 +130,23 @@ class CompiledKey implements RequestKey {
     if (count === 0) this.#hash.of(ip);
     else this.#hash.of(count === 1 ? oneWord : twoWords);
   }
+}
+
+/**
+ * What a part is in a request; null where it is not there. It cannot be what the four or eight bytes of an address are:
+ * it has a byte in front that says what it is.
+ */
+function textOf(part: Part, x: Exchange): string | null {
+  const { kind } = part;
+  if (kind === "user" || kind === "apiKey") {
+    const { identity } = x;
+    // Of a key its owner counts, whichever of their keys it is.
+    if (identity === null || (kind === "apiKey" && identity.kind !== "apiKey")) return null;
+    return `u${identity.issuer}\n${identity.user}`;
+  }
+  const { name } = part as Named; // one type for both kinds keeps them one shape
+  const isHeader = kind === "header";
+  const value = isHeader ? x.request.header(name) : firstCookie(receivedCookies(x.request.headers), name);
+  if (value === null) return null;
+  return isHeader ? `h${value}` : `c${value}`;
 }

@@ -23,6 +23,7 @@ export type SharedCounter =
   | "sluice_csp_reports_total"
   | "sluice_bans_total"
   | "sluice_waf_matches_total"
+  | "sluice_validation_failures_total"
   | "sluice_auth_total";
 
 /** A file that lines are appended to. */
@@ -30,6 +31,30 @@ export interface LineSink {
   /** Takes a line without its end, of less than 64 KB. Never waits; what the disk cannot take is lost and told of. */
   write(line: string): void;
 }
+
+/** A ban that a filter has made. */
+export interface Ban {
+  /** Names the rule: the same after a restart, and on all machines with the same configuration. */
+  readonly rule: string;
+  readonly route: string;
+  /** `everywhere`: the address, which is all of the key, is denied on all routes of all threads. */
+  readonly scope: "everywhere" | "route";
+  /** By what the rule counts, and the values (pipeline/request-key.ts). */
+  readonly key: readonly (readonly [part: string, value: string])[];
+  readonly forMs: number;
+  readonly why: string;
+}
+
+/** Who is banned by a rule, to be changed from outside of it. */
+export interface BanList {
+  /** Bans whoever has these values for so long, unless he is banned already. */
+  add(values: readonly string[], ms: number): void;
+  /** Ends the ban, and forgets what led to it. */
+  lift(values: readonly string[]): void;
+}
+
+/** The name of the seed, eight bytes, under which keys of limits are the same on all machines; empty without one. */
+export const LIMIT_SEED = "seed of limits";
 
 export interface Shared {
   /**
@@ -60,8 +85,10 @@ export interface Shared {
   event(event: ProxyEvent): void;
   /** The file with this path, which all threads append to. Throws an Error when it cannot be opened. */
   lines(path: string): LineSink;
-  /** Denies an address or network on all routes of all threads for so long; it takes a moment to arrive there. */
-  deny(address: string, ms: number, reason: string): void;
+  /** Tells of a ban, so that it is shown, kept and shared with other machines; one everywhere holds in a moment. */
+  ban(ban: Ban): void;
+  /** Has bans of this rule changed in `list` where others make or lift them. */
+  onBans(rule: string, list: BanList): void;
   /** The names of an address, and the addresses of a name, by the DNS; null when it gives no answer. */
   namesOf(ip: string): Promise<readonly string[] | null>;
   addressesOf(name: string, family: 4 | 6): Promise<readonly string[] | null>;
@@ -116,7 +143,8 @@ export const UNSHARED: Shared = {
   tell() {},
   event() {},
   lines: () => NO_LINES,
-  deny() {},
+  ban() {},
+  onBans() {},
   namesOf: async () => null,
   addressesOf: async () => null,
   onTick() {},

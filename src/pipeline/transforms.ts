@@ -79,6 +79,11 @@ export function transformRequest(x: Exchange, transform: BodyTransform): void {
   transformed(x).request.add(transform);
 }
 
+/** The same for one that puts out what it is given: the length stays. */
+export function watchRequest(x: Exchange, transform: BodyTransform): void {
+  transformed(x).request.add(transform);
+}
+
 /** The same for the answer. For the response phase, before the head is written. */
 export function transformResponse(x: Exchange, transform: BodyTransform): void {
   if (x.response.body === "none") return;
@@ -114,8 +119,8 @@ export function transformLater(x: Exchange, transform: LateTransform): void {
 
 /**
  * Keeps an answer back, head and body, until it has been looked at; then it lets all of it through as it came. For the
- * response phase of an exchange that expects it, or whose request was read ahead; an answer has one of them. `room` of
- * what is returned is to be called when it is not full any more.
+ * response phase of an exchange that expects it, or whose request was read ahead. `room` of what is returned is to be
+ * called when it is not full any more.
  */
 export function holdResponse(x: Exchange, transform: HoldingTransform): { room(): void } {
   return transformed(x).hold(transform);
@@ -131,7 +136,8 @@ export interface BodyLook {
 
 /**
  * Reads the body of a request ahead and keeps what was read, until the look has seen enough; from then on the client is
- * held up until somebody asks for the body, who gets all of it. For the request phase, of a filter that waits for it.
+ * held up until somebody asks for the body, who gets all of it. For the request phase, of a filter that waits for it;
+ * another filter may look behind it.
  */
 export function lookAhead(x: Exchange, look: BodyLook): void {
   const { request, downstream } = x;
@@ -267,6 +273,12 @@ class Ahead {
     this.look = look;
   }
 
+  /** Another one looks at what is there. False when that is all it wants, or all there is. */
+  again(look: BodyLook): boolean {
+    this.look = look;
+    return this.pieces.every((piece) => look.piece(piece, 0, piece.length)) && !this.ended;
+  }
+
   /** False when the client is to be held up. */
   keep(bytes: Buffer, from: number, to: number): boolean {
     this.pieces.push(Buffer.from(bytes.subarray(from, to)));
@@ -278,6 +290,8 @@ class Ahead {
     look?.seen();
   }
 }
+
+const NOBODY: readonly HoldingTransform[] = [];
 
 /** Stands between a client's connection and whoever forwards its request. */
 class TransformedDownstream implements Downstream, RequestSink {
@@ -291,7 +305,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   readonly #client: Downstream;
   readonly #exit: ResponseExit;
   #late: LateTransform | null = null;
-  #hold: HoldingTransform | null = null;
+  #holds: readonly HoldingTransform[] = NOBODY;
   /** What was read of the request's body ahead; null once somebody has it. */
   #ahead: Ahead | null = null;
   /** The head, while it waits for the late transform, or for what holds the answer. */
@@ -307,8 +321,12 @@ class TransformedDownstream implements Downstream, RequestSink {
   }
 
   lookAhead(look: BodyLook): void {
-    this.#ahead = new Ahead(look);
-    this.#client.readBody(this);
+    const before = this.#ahead;
+    if (before === null) {
+      this.#ahead = new Ahead(look);
+      this.#client.readBody(this);
+    } else if (before.again(look)) this.#client.resumeBody();
+    else before.seen();
   }
 
   addLate(transform: LateTransform): void {
@@ -318,7 +336,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   }
 
   hold(transform: HoldingTransform): { room(): void } {
-    this.#hold = transform;
+    this.#holds = [...this.#holds, transform];
     this.response.add(transform);
     return this.#exit;
   }
@@ -328,10 +346,20 @@ class TransformedDownstream implements Downstream, RequestSink {
     return !this.#deaf && this.#client.full;
   }
 
+  #isHeld(): boolean {
+    for (const hold of this.#holds) if (hold.holding) return true;
+    return false;
+  }
+  #isHeldUp(): boolean {
+    if (this.#late?.full === true) return true;
+    for (const hold of this.#holds) if (hold.full) return true;
+    return false;
+  }
+
   /** Sends the head if it waits. */
   putHead(): void {
     const head = this.#head;
-    if (head === null || this.#hold?.holding === true) return;
+    if (head === null || this.#isHeld()) return;
     this.#head = null;
     this.#client.head(head);
   }
@@ -342,8 +370,8 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.#head = null;
     this.#late?.gone();
     this.#late = null;
-    this.#hold?.gone();
-    this.#hold = null;
+    for (const hold of this.#holds) hold.gone();
+    this.#holds = NOBODY;
   }
 
   /** A transform cannot go on: the server is left, and the client is told. */
@@ -378,7 +406,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   }
   onDownstreamDrain(): void {
     this.#late?.drain();
-    if (this.#late?.full !== true && this.#hold?.full !== true) this.sink?.onDownstreamDrain();
+    if (!this.#isHeldUp()) this.sink?.onDownstreamDrain();
   }
   onDownstreamGone(cause: Fault): void {
     this.#close();
@@ -391,7 +419,7 @@ class TransformedDownstream implements Downstream, RequestSink {
   // ——— Downstream: what the pipeline does with the client
 
   get full(): boolean {
-    return this.#client.full || this.#late?.full === true || this.#hold?.full === true;
+    return this.#client.full || this.#isHeldUp();
   }
   get tunnelIdle(): number {
     return this.#client.tunnelIdle;
@@ -425,7 +453,7 @@ class TransformedDownstream implements Downstream, RequestSink {
     this.#client.informational(head);
   }
   head(head: ResponseHead): void {
-    const isHeld = this.#hold?.holding === true;
+    const isHeld = this.#isHeld();
     if (this.#late === null && !isHeld) return this.#client.head(head);
     // What the server's connection has read may be gone by the time that the head leaves.
     this.#head = isHeld ? copiedResponse(head) : head;

@@ -56,7 +56,8 @@ export class FileMap implements SharedMap {
     );
     return this.#alone(() =>
       this.#locked(async () => {
-        await appendFile(path, `${lines.join("\n")}\n`, { mode: 0o600 });
+        // What is before it may end in the middle of a line, where somebody died writing or the disk was full.
+        await appendFile(path, `\n${lines.join("\n")}\n`, { mode: 0o600 });
       }),
     );
   }

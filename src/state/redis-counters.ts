@@ -30,9 +30,9 @@ for i = 1, #KEYS do
   level = math.max(0, level - give * each)
   local room = math.floor((most - level) / each + 0.000001)
   local granted = 0
-  if room >= cost then granted = cost + math.min(more, room - cost) end
+  if room >= cost then granted = cost + math.min(more, math.floor((room - cost) / 2)) end
   level = level + granted * each
-  if granted > 0 or give > 0 then
+  if granted > 0 or give ~= 0 then
     if level <= 0 then
       redis.call("DEL", KEYS[i])
     elseif rate then

@@ -11,9 +11,9 @@ export interface Ask {
   readonly most: number;
   /** What is wanted at least, or nothing at all; 0 for nothing. */
   readonly cost: number;
-  /** What is wanted beyond that, as far as it is there. */
+  /** What is wanted beyond that: up to half of what is there, so that something is left for others. */
   readonly more: number;
-  /** What was taken before and is given back. */
+  /** What was taken before and is given back; below 0 for what was used without asking, which may exceed `most`. */
   readonly give: number;
 }
 

@@ -9,6 +9,9 @@ const HEADER = STRIDE;
 const HEADER_BYTES = HEADER * Int32Array.BYTES_PER_ELEMENT;
 const DAY_MS = 86_400_000;
 const TRIES = 8;
+/** Buckets that are kept together where counts outlive the process: 4 KB. Each such part has a mark behind the table. */
+const PART = 32;
+const PART_BYTES = PART * STRIDE * Int32Array.BYTES_PER_ELEMENT;
 
 export class QuotaTable {
   /** Of the last `take`: requests that are left in the period. */
@@ -17,6 +20,7 @@ export class QuotaTable {
   evictions = 0;
   readonly #ints: Int32Array;
   readonly #buckets: number;
+  readonly #marks: Int32Array;
   readonly #max: number;
   readonly #per: Period;
   #endsMs = 0;
@@ -24,17 +28,45 @@ export class QuotaTable {
   /** `memory` is the same for all threads, of `bytes`. */
   constructor(memory: SharedArrayBuffer, max: number, per: Period) {
     this.#ints = new Int32Array(memory);
-    this.#buckets = Math.max(1, bucketsIn(memory.byteLength - HEADER_BYTES));
+    this.#buckets = Math.max(1, countOf(memory));
+    this.#marks = marksOf(memory);
     this.#max = max;
     this.#per = per;
   }
 
   static bytes(keys: number): number {
-    return HEADER_BYTES + tableBytes(keys);
+    const bytes = tableBytes(keys);
+    return HEADER_BYTES + bytes + Math.ceil(bucketsIn(bytes) / PART) * Int32Array.BYTES_PER_ELEMENT;
+  }
+
+  /** Tells each part that has changed since the last call, the number of the period first; nothing where none has. */
+  static changes(memory: SharedArrayBuffer, tell: (offset: number, bytes: Uint8Array) => void): void {
+    const marks = marksOf(memory);
+    let isFirst = true;
+    for (let part = 0; part < marks.length; part += 1) {
+      if (marks[part] === 0 || Atomics.exchange(marks, part, 0) === 0) continue;
+      if (isFirst) tell(0, new Uint8Array(memory, 0, HEADER_BYTES));
+      isFirst = false;
+      const from = HEADER_BYTES + part * PART_BYTES;
+      tell(from, new Uint8Array(memory, from, Math.min(PART_BYTES, marks.byteOffset - from)));
+    }
+  }
+
+  /** Takes over what `changes` has told, with zeros for the rest, unless something has been counted already. */
+  static restore(memory: SharedArrayBuffer, kept: Uint8Array): void {
+    const marks = marksOf(memory);
+    if (new Int32Array(memory, 0, 1)[0] !== 0 || kept.length !== marks.byteOffset) return;
+    new Uint8Array(memory).set(kept);
+  }
+
+  /** How long the file is that keeps it. */
+  static keptBytes(memory: SharedArrayBuffer): number {
+    return marksOf(memory).byteOffset;
   }
 
   /** Milliseconds until the period is over, `wallMs` after 1970. */
   resetMs(wallMs: number): number {
+    if (wallMs >= this.#endsMs) this.#begin(wallMs);
     return this.#endsMs - wallMs;
   }
 
@@ -53,6 +85,7 @@ export class QuotaTable {
       this.remaining = Math.max(0, this.#max - used);
       if (used + cost > this.#max) return false;
       if (Atomics.compareExchange(ints, at + SLOTS, used, used + cost) !== used) continue;
+      this.#mark(bucket);
       this.remaining -= cost;
       return true;
     }
@@ -61,8 +94,15 @@ export class QuotaTable {
 
   /** Gives back what `take` took, because another limit refused the request. */
   giveBack(low: number, high: number, cost: number): void {
-    const at = findTag(this.#ints, HEADER + bucketAt(low, this.#buckets), tagOf(high));
-    if (at >= 0) Atomics.sub(this.#ints, at + SLOTS, cost);
+    const bucket = HEADER + bucketAt(low, this.#buckets);
+    const at = findTag(this.#ints, bucket, tagOf(high));
+    if (at < 0) return;
+    Atomics.sub(this.#ints, at + SLOTS, cost);
+    this.#mark(bucket);
+  }
+
+  #mark(bucket: number): void {
+    this.#marks[Math.floor((bucket - HEADER) / (PART * STRIDE))] = 1;
   }
 
   /** The first thread that sees a new period empties the table. */
@@ -71,7 +111,9 @@ export class QuotaTable {
     this.#endsMs = endsMs;
     const before = Atomics.load(this.#ints, 0);
     if (number <= before || Atomics.compareExchange(this.#ints, 0, before, number) !== before) return;
-    if (before !== 0) this.#ints.fill(0, HEADER);
+    if (before === 0) return;
+    this.#ints.fill(0, HEADER);
+    this.#marks.fill(1);
   }
 
   #claim(bucket: number, tag: number): number {
@@ -96,8 +138,17 @@ export class QuotaTable {
   }
 }
 
+/** How many buckets there are, each of which has its share of a mark. */
+const countOf = (memory: SharedArrayBuffer): number =>
+  Math.floor((((memory.byteLength - HEADER_BYTES) / Int32Array.BYTES_PER_ELEMENT) * PART) / (PART * STRIDE + 1));
+
+function marksOf(memory: SharedArrayBuffer): Int32Array {
+  const from = HEADER_BYTES + Math.max(0, countOf(memory)) * STRIDE * Int32Array.BYTES_PER_ELEMENT;
+  return from <= memory.byteLength ? new Int32Array(memory, from) : new Int32Array(0);
+}
+
 /** The number of the day or month (UTC) since 1970, and when it ends. */
-function periodOf(per: Period, wallMs: number): [number: number, endsMs: number] {
+export function periodOf(per: Period, wallMs: number): [number: number, endsMs: number] {
   if (per === "day") {
     const day = Math.floor(wallMs / DAY_MS);
     return [day, (day + 1) * DAY_MS];

@@ -62,7 +62,7 @@ const UINT32 = 6;
 const MAP = 7;
 
 function encode(value: Value): Buffer {
-  if (typeof value === "string") return Buffer.concat([control(STRING, value.length), Buffer.from(value)]);
+  if (typeof value === "string") return Buffer.concat([control(STRING, Buffer.byteLength(value)), Buffer.from(value)]);
   if (typeof value === "number") {
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(value);

@@ -5,6 +5,7 @@ import type { FaultCode } from "../../core/faults.ts";
 import type { Rate } from "../../core/units.ts";
 import { GcraTable } from "../../engines/rate-limit/gcra.ts";
 import { InFlight } from "../../engines/rate-limit/in-flight.ts";
+import type { LeaseSettings } from "../../engines/rate-limit/leases.ts";
 import { type Period, QuotaTable } from "../../engines/rate-limit/quota.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { HeldPlace, type Shared } from "../../pipeline/shared.ts";
@@ -14,6 +15,8 @@ export type MemoryOf = (kind: string, own: unknown, bytes: number) => SharedArra
 
 export interface Check {
   readonly fault: FaultCode;
+  /** After `take` said false: that it is not known yet, where other machines count as well. */
+  readonly isUnknown: boolean;
   /** After a refusal: milliseconds until it may be tried again. */
   readonly retryMs: number;
   /** Takes what the request costs; false when that is not there. */
@@ -29,11 +32,18 @@ export interface Check {
 const PER_SECOND_MAX = 1_000_000;
 const SECOND_MS = 1000;
 
+/** What a machine has in hand of a rate is soon used by it, or given back. */
+const LEASE_MS = 250;
+/** And of a quota: what is lost when a machine ends abruptly. */
+const QUOTA_LEASE = 0.01;
+
 /** RFC 9651 has whole seconds, and a window of 0 would say nothing. */
 const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / SECOND_MS));
 
 export class RateCheck implements Check {
   readonly fault = "limit.rate";
+  readonly isUnknown = false;
+  readonly lease: LeaseSettings;
   readonly #rate: Rate;
   readonly #cost: number;
   readonly #table: GcraTable;
@@ -51,6 +61,8 @@ export class RateCheck implements Check {
     this.#shared = shared;
     const memory = memoryOf("rate", [count, perMs, most], GcraTable.bytes(clients));
     this.#table = new GcraTable(memory, { intervalMs: perMs / count, burst: most });
+    const share = Math.max(1, Math.min(most / 4, (count / perMs) * LEASE_MS));
+    this.lease = { kind: "rate", step: (perMs / count) * 1000, most, lease: Math.max(cost, Math.ceil(share)), cost };
     shared.onTick({ tick: (nowMs, sinceMs) => this.#table.sweep(nowMs, sinceMs) });
   }
 
@@ -68,12 +80,18 @@ export class RateCheck implements Check {
   }
   left(name: string): string {
     const { remaining, resetMs } = this.#table;
+    return this.tell(name, remaining, resetMs);
+  }
+  /** The member of RateLimit for what is left. */
+  tell(name: string, remaining: number, resetMs: number): string {
     return `"${name}";r=${remaining};t=${Math.ceil(resetMs / SECOND_MS)}`;
   }
 }
 
 export class QuotaCheck implements Check {
   readonly fault = "limit.quota";
+  readonly isUnknown = false;
+  readonly lease: LeaseSettings;
   readonly #max: number;
   readonly #per: Period;
   readonly #cost: number;
@@ -87,6 +105,8 @@ export class QuotaCheck implements Check {
     this.#cost = cost;
     this.#shared = shared;
     if (cost > this.#max) throw new RangeError(`a request costs ${cost}, which is more than the whole quota`);
+    const lease = Math.max(cost, Math.floor(this.#max * QUOTA_LEASE));
+    this.lease = { kind: this.#per, step: 1, most: this.#max, lease, cost };
     this.#table = new QuotaTable(memoryOf("quota", quota, QuotaTable.bytes(clients)), this.#max, this.#per);
   }
 
@@ -103,7 +123,10 @@ export class QuotaCheck implements Check {
     return `"${quotaName(name)}";q=${this.#max};w=${this.#per === "day" ? DAY_SECONDS : MONTH_SECONDS}`;
   }
   left(name: string): string {
-    return `"${quotaName(name)}";r=${this.#table.remaining};t=${seconds(this.retryMs)}`;
+    return this.tell(name, this.#table.remaining);
+  }
+  tell(name: string, remaining: number): string {
+    return `"${quotaName(name)}";r=${remaining};t=${seconds(this.retryMs)}`;
   }
 }
 
@@ -118,6 +141,7 @@ const KEYS_UNDER_WAY = 8192;
 
 export class ConcurrentCheck implements Check {
   readonly fault = "limit.concurrent";
+  readonly isUnknown = false;
   /** Nobody knows when one of the others ends. */
   readonly retryMs = SECOND_MS;
   readonly #table: InFlight;

@@ -3,11 +3,16 @@
 import { CompileError, within } from "../../config/compile-error.ts";
 import type { RateLimitConfig } from "../../config/schema-limits.ts";
 import { fault } from "../../core/faults.ts";
+import { RefusedClients } from "../../engines/rate-limit/refused-clients.ts";
 import { KeyHash } from "../../engines/storage/key-hash.ts";
-import type { Exchange, Filter, Outcome } from "../../pipeline/exchange.ts";
+import type { Exchange, Filter, FilterResult, Outcome } from "../../pipeline/exchange.ts";
 import { namesIdentity, type RequestKey, requestKey } from "../../pipeline/request-key.ts";
+import type { Shared } from "../../pipeline/shared.ts";
 import type { FilterContext, FilterDefinition, Policies } from "../definition.ts";
+import { answered, waitUntil } from "./answers.ts";
 import { type Check, ConcurrentCheck, QuotaCheck, RateCheck } from "./checks.ts";
+import { SharedCheck } from "./shared-check.ts";
+import { SharedHash } from "./shared-hash.ts";
 
 /** What does not depend on who somebody is: it is counted before that is found out, which costs more. */
 export const rateLimit: FilterDefinition = {
@@ -15,7 +20,7 @@ export const rateLimit: FilterDefinition = {
   compile(policies, context) {
     const limits = limitsOf(policies, context);
     const early = limits.filter(({ identified }) => !identified).length;
-    return early === 0 ? [] : [Object.freeze(filterOf(limits, 0, early))];
+    return early === 0 ? [] : [Object.freeze(filterOf(limits, 0, early, context.shared))];
   },
 };
 
@@ -25,7 +30,7 @@ export const rateLimitIdentified: FilterDefinition = {
   compile(policies, context) {
     const limits = limitsOf(policies, context);
     const early = limits.filter(({ identified }) => !identified).length;
-    return early === limits.length ? [] : [Object.freeze(filterOf(limits, early, limits.length))];
+    return early === limits.length ? [] : [Object.freeze(filterOf(limits, early, limits.length, context.shared))];
   },
 };
 
@@ -66,20 +71,24 @@ interface Limit {
   readonly identified: boolean;
 }
 
-function compileLimit(config: RateLimitConfig, scope: string, { shared }: FilterContext): Limit {
+function compileLimit(config: RateLimitConfig, where: string, { shared, state }: FilterContext): Limit {
   const { name = "default", rate, quota, concurrent, burst } = config;
   if (rate === undefined && quota === undefined && concurrent === undefined)
     throw new RangeError("there is nothing to keep to: give it a `rate`, a `quota` or `concurrent`");
   if (rate === undefined && burst !== undefined) throw new RangeError("a `burst` needs a `rate`");
   const parts = [config.key].flat();
-  const key = within("key", () => requestKey(parts, new KeyHash(shared.seed), true));
+  const key = within("key", () => requestKey(parts, new SharedHash(shared), true));
   const checks: Check[] = [];
   // The settings are part of the name: what is counted by others begins anew.
   const memoryOf = (kind: string, own: unknown, bytes: number): SharedArrayBuffer =>
-    shared.memory(`${kind} ${scope} ${JSON.stringify([config.key, config.clients, own])}`, bytes);
+    shared.memory(`${kind} ${where} ${JSON.stringify([config.key, config.clients, own])}`, bytes);
+  const isShared = state?.kind === "redis" && config.scope === "cluster";
+  const shareable = (check: RateCheck | QuotaCheck): Check =>
+    isShared ? new SharedCheck(check, config, memoryOf, shared) : check;
   if (concurrent !== undefined) checks.push(new ConcurrentCheck(concurrent, memoryOf, shared));
-  if (rate !== undefined) checks.push(within("rate", () => new RateCheck(rate, config, memoryOf, shared)));
-  if (quota !== undefined) checks.push(within("quota", () => new QuotaCheck(quota, config, memoryOf, shared)));
+  if (rate !== undefined) checks.push(within("rate", () => shareable(new RateCheck(rate, config, memoryOf, shared))));
+  if (quota !== undefined)
+    checks.push(within("quota", () => shareable(new QuotaCheck(quota, config, memoryOf, shared))));
   const policy = config.headers
     ? checks
         .map((check) => check.policy(name))
@@ -101,28 +110,16 @@ function refuseSameNames(limits: readonly Limit[]): void {
 }
 
 /** Asks the limits from `from` up to `to`; those before have been asked already. */
-function filterOf(limits: readonly Limit[], from: number, to: number): Filter {
+function filterOf(limits: readonly Limit[], from: number, to: number, shared: Shared): Filter {
   const policy = limits
     .slice(0, to)
     .map((limit) => limit.policy)
     .filter((text) => text !== "")
     .join(", ");
-  const request = (x: Exchange): Outcome | undefined => {
-    let told = x.limits;
-    for (let i = from; i < to; i += 1) {
-      const { key, checks, name, policy: own } = limits[i]!;
-      key.of(x);
-      const { low, high } = key;
-      for (let j = 0; j < checks.length; j += 1) {
-        const check = checks[j]!;
-        const allowed = check.take(x, low, high);
-        if (own !== "") told = joined(told, check.left(name));
-        if (!allowed) return refuse(x, limits, i, j, told, policy);
-      }
-    }
-    x.limits = told;
-    return undefined;
-  };
+  const clients = new RefusedClients(shared.memory(RefusedClients.memory, RefusedClients.bytes));
+  const wallNow = (): number => shared.wallNow();
+  const asked = { limits, to, policy, clients, hash: new KeyHash(shared.seed), wallNow };
+  const request = (x: Exchange): FilterResult => ask(asked, x, from, 0, x.limits, 0);
   if (policy === "") return { name: "rate-limit", request };
   return {
     name: "rate-limit",
@@ -133,6 +130,46 @@ function filterOf(limits: readonly Limit[], from: number, to: number): Filter {
       x.response.headers.set("ratelimit", x.limits);
     },
   };
+}
+
+interface Asked {
+  readonly limits: readonly Limit[];
+  readonly to: number;
+  readonly policy: string;
+  /** Where it is noted who was refused. */
+  readonly clients: RefusedClients;
+  readonly hash: KeyHash;
+  readonly wallNow: () => number;
+}
+
+/** Asks the checks from `check` of limit `limit` on; `untilMs` is until when it may wait for some, 0 if it has not yet. */
+function ask(asked: Asked, x: Exchange, limit: number, check: number, before: string, untilMs: number): FilterResult {
+  const { limits, to, policy } = asked;
+  let told = before;
+  for (let i = limit; i < to; i += 1) {
+    const { key, checks, name, policy: own } = limits[i]!;
+    key.of(x);
+    const { low, high } = key;
+    for (let j = i === limit ? check : 0; j < checks.length; j += 1) {
+      const each = checks[j]!;
+      let allowed = each.take(x, low, high);
+      if (!allowed && each.isUnknown && each instanceof SharedCheck) {
+        const until = untilMs === 0 ? waitUntil() : untilMs;
+        const soon = answered(each, low, high, until);
+        const soFar = told;
+        // An exchange that has ended meanwhile may have lent its head to another one.
+        if (soon !== null) return soon.then(() => (x.over ? undefined : ask(asked, x, i, j, soFar, until)));
+        allowed = each.takeAlone(x, low, high);
+      }
+      if (own !== "") told = joined(told, each.left(name));
+      if (!allowed) {
+        asked.clients.note(x.ip, name, x.route?.name ?? "", asked.hash, asked.wallNow());
+        return refuse(x, limits, i, j, told, policy);
+      }
+    }
+  }
+  x.limits = told;
+  return undefined;
 }
 
 const joined = (told: string, more: string): string => (told === "" ? more : more === "" ? told : `${told}, ${more}`);

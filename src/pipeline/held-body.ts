@@ -1,0 +1,39 @@
+// The whole body of a request for a filter that decides by it, before anybody forwards it.
+import type { Exchange } from "./exchange.ts";
+import { type BodyLook, lookAhead } from "./transforms.ts";
+
+/**
+ * Reads the body of a request ahead; whoever forwards the request gets it all the same. Null when it is longer than
+ * `max` bytes, and when the exchange has ended meanwhile (`x.over`).
+ */
+export function requestBody(x: Exchange, max: number): Promise<Buffer | null> {
+  const { request } = x;
+  if (request.body === "length" && request.length > max) return Promise.resolve(null);
+  return new Promise((resolve) => lookAhead(x, new WholeBody(x, max, resolve)));
+}
+
+class WholeBody implements BodyLook {
+  readonly #x: Exchange;
+  readonly #max: number;
+  readonly #resolve: (body: Buffer | null) => void;
+  readonly #pieces: Buffer[] = [];
+  #length = 0;
+
+  constructor(x: Exchange, max: number, resolve: (body: Buffer | null) => void) {
+    this.#x = x;
+    this.#max = max;
+    this.#resolve = resolve;
+  }
+
+  piece(bytes: Buffer, from: number, to: number): boolean {
+    this.#length += to - from;
+    if (this.#length > this.#max) return false;
+    this.#pieces.push(Buffer.from(bytes.subarray(from, to)));
+    return true;
+  }
+
+  seen(): void {
+    const isWhole = this.#length <= this.#max && !this.#x.over;
+    this.#resolve(isWhole ? Buffer.concat(this.#pieces) : null);
+  }
+}
