@@ -32,6 +32,13 @@ async function ask(
 const busy = async (proxy: SluiceProcess): Promise<boolean> =>
   (await proxy.status()).workers.every(({ connections }) => connections > 0);
 
+/** The same, once both workers have clients. */
+async function askBoth(...asked: Parameters<typeof ask>): Promise<Peer[]> {
+  const clients = await ask(...asked);
+  await until(() => busy(asked[0]), "both workers to have clients");
+  return clients;
+}
+
 function gate(): { readonly opened: Promise<void>; open(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { opened: promise, open: resolve };
@@ -46,8 +53,7 @@ test("a thousand requests for one cold key make one to the server", async () => 
     return answer(200, body, [MINUTE, "X-Own: 1", "Surrogate-Key: t"]);
   });
   await using proxy = await run(folder, app);
-  const clients = await ask(proxy, 1000);
-  await until(() => busy(proxy), "both workers to have clients");
+  const clients = await askBoth(proxy, 1000);
   await app.received(1);
   go.open();
   const said = new Set<string | null>();
@@ -90,8 +96,7 @@ test("an answer that is for one is asked for by each, in both workers", async ()
     return answer(200, `${app.requests.length}`, ["Cache-Control: private"]);
   });
   await using proxy = await run(folder, app);
-  const clients = await ask(proxy, 40);
-  await until(() => busy(proxy), "both workers to have clients");
+  const clients = await askBoth(proxy, 40);
   await app.received(1);
   go.open();
   for (const client of clients) {
@@ -142,8 +147,7 @@ test("clients of all workers follow an answer as it comes, however long that tak
   await using server = await streaming(3, piece);
   const { app, gates } = server;
   await using proxy = await run(folder, app);
-  const clients = await ask(proxy, 40);
-  await until(() => busy(proxy), "both workers to have clients");
+  const clients = await askBoth(proxy, 40);
   const said = new Set<string | null>();
   for (const client of clients) said.add((await client.head()).field("cache-status"));
   expect([...said].sort()).toEqual(SAID);
@@ -172,8 +176,7 @@ test("what is too large to be stored is still asked for once by those who wait, 
   await using server = await streaming(40, piece, head.opened);
   const { app, gates } = server;
   await using proxy = await run(folder, app, { cache: { memory: "8MB" } });
-  const clients = await ask(proxy, 12);
-  await until(() => busy(proxy), "both workers to have clients");
+  const clients = await askBoth(proxy, 12);
   // What was sent before this has been read: who comes after the head asks for itself.
   for (let i = 0; i < 16; i += 1) await exchange(proxy.port(), request("/marker"));
   head.open();
@@ -202,8 +205,7 @@ test("an answer that breaks off breaks off for the clients of all workers", asyn
   await using server = await streaming(2, piece);
   const { app, gates } = server;
   await using proxy = await run(folder, app);
-  const clients = await ask(proxy, 20);
-  await until(() => busy(proxy), "both workers to have clients");
+  const clients = await askBoth(proxy, 20);
   for (const client of clients) await client.head();
   gates[0]!.open();
   for (const client of clients) await client.bytes(piece.length);
@@ -221,8 +223,7 @@ test("the end of the worker that fetches ends it for those who follow elsewhere,
   await using server = await streaming(2, piece);
   const { app, gates } = server;
   await using proxy = await run(folder, app);
-  const clients = await ask(proxy, 20);
-  await until(() => busy(proxy), "both workers to have clients");
+  const clients = await askBoth(proxy, 20);
   for (const client of clients) await client.head();
   gates[0]!.open();
   for (const client of clients) await client.bytes(piece.length);

@@ -337,14 +337,18 @@ test("a slow client gets all of it, while others come and leave", async () => {
 const encodedBy = (coding: Coding, result: string): string =>
   `sluice_compressed_answers_total{coding="${coding}",result="${result}"}`;
 
-test("two hundred requests at once for a stored answer: each coding is made once", async () => {
-  using folder = new Folder();
-  await using program = await runConfig(folder, {
+/** One worker that compresses and keeps what the origin sends. */
+const serve = (folder: Folder, cache: boolean | object = true, ...before: readonly object[]): Promise<SluiceProcess> =>
+  runConfig(folder, {
     listeners: [{ address: "127.0.0.1:0" }],
     workers: 1,
     shutdown: { drain: "20ms" },
-    routes: [{ name: "app", cache: true, compress: true, to: origin }],
+    routes: [...before, { name: "app", cache, compress: true, to: origin }],
   });
+
+test("two hundred requests at once for a stored answer: each coding is made once", async () => {
+  using folder = new Folder();
+  await using program = await serve(folder);
   for (const [name, text] of [
     ["items", ITEMS_TEXT],
     ["long", LONG_TEXT],
@@ -373,12 +377,7 @@ test("two hundred requests at once for a stored answer: each coding is made once
 
 test("two hundred requests at once for one that is not stored: all but two get what one of them had made", async () => {
   using folder = new Folder();
-  await using program = await runConfig(folder, {
-    listeners: [{ address: "127.0.0.1:0" }],
-    workers: 1,
-    shutdown: { drain: "20ms" },
-    routes: [MARKER, { name: "app", cache: true, compress: true, to: origin }],
-  });
+  await using program = await serve(folder, true, MARKER);
   const clients = await Promise.all(Array.from({ length: 200 }, () => Peer.connect(program.port())));
   const gate = Promise.withResolvers<void>();
   held = gate.promise;
@@ -398,12 +397,7 @@ test("two hundred requests at once for one that is not stored: all but two get w
 test("the memory of the cache holds with all codings in it", async () => {
   const memory = 4_194_304;
   using folder = new Folder();
-  await using program = await runConfig(folder, {
-    listeners: [{ address: "127.0.0.1:0" }],
-    workers: 1,
-    shutdown: { drain: "20ms" },
-    routes: [{ name: "app", cache: { memory: "4MB" }, compress: true, to: origin }],
-  });
+  await using program = await serve(folder, { memory: "4MB" });
   await using client = await Peer.connect(program.port());
   let most = 0;
   for (let at = 0; at < 400; at += 1) {
@@ -420,12 +414,7 @@ test("the memory of the cache holds with all codings in it", async () => {
 
 test("what the server confirms for each request is not made anew", async () => {
   using folder = new Folder();
-  await using program = await runConfig(folder, {
-    listeners: [{ address: "127.0.0.1:0" }],
-    workers: 1,
-    shutdown: { drain: "20ms" },
-    routes: [{ name: "app", cache: true, compress: true, to: origin }],
-  });
+  await using program = await serve(folder);
   for (let at = 0; at < 6; at += 1) {
     const answer = await exchange(program.port(), request("/items?cc=no-cache", ["Accept-Encoding: br"]));
     expect([answer.field("content-encoding"), textOf(answer) === ITEMS_TEXT]).toEqual(["br", true]);
@@ -444,12 +433,7 @@ async function purge(program: SluiceProcess): Promise<void> {
 
 test("a purge and a change take the codings along", async () => {
   using folder = new Folder();
-  await using program = await runConfig(folder, {
-    listeners: [{ address: "127.0.0.1:0" }],
-    workers: 1,
-    shutdown: { drain: "20ms" },
-    routes: [{ name: "app", cache: true, compress: true, to: origin }],
-  });
+  await using program = await serve(folder);
   const ask = (method = "GET"): Promise<Message> =>
     exchange(program.port(), request("/items", ["Accept-Encoding: br"], method));
   const bytes = async (): Promise<number> => (await program.metrics()).get("sluice_cache_bytes") ?? 0;

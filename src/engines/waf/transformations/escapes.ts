@@ -24,40 +24,60 @@ for (const [letter, code] of [
 ] as const)
   CONTROL[letter.charCodeAt(0)] = code;
 
-/** `\uHHHH` (lower half, full-width forms as ASCII), `\xHH`, `\OOO`, `\n` and its like; of others the backslash goes. */
-export function jsDecode(input: string): string {
+/** What an escape stands for, a byte, and above it how many bytes it takes. */
+const decoded = (size: number, byte: number): number => size * 256 + byte;
+
+/** The input with what stands behind each backslash decoded; one at the very end stays. */
+function decodeBackslashes(input: string, escapeAt: (bytes: Buffer, at: number, length: number) => number): string {
   const first = input.indexOf("\\");
   if (first < 0) return input;
   const length = input.length;
   const bytes = laidOut(input);
   let to = first;
   for (let at = first; at < length; to += 1) {
-    const code = bytes[at]!;
-    if (code !== BACKSLASH || at + 1 === length) {
-      bytes[to] = code;
+    if (bytes[at] !== BACKSLASH || at + 1 === length) {
+      bytes[to] = bytes[at]!;
       at += 1;
-      continue;
-    }
-    const letter = bytes[at + 1]!;
-    if (letter === LOWER_U && at + 5 < length && fourHex(bytes, at + 2)) {
-      bytes[to] = narrowed(hexByte(bytes[at + 2]!, bytes[at + 3]!), hexByte(bytes[at + 4]!, bytes[at + 5]!));
-      at += 6;
-    } else if (letter === LOWER_X && at + 3 < length && isHex(bytes[at + 2]!) && isHex(bytes[at + 3]!)) {
-      bytes[to] = hexByte(bytes[at + 2]!, bytes[at + 3]!);
-      at += 4;
-    } else if (isOctal(letter)) {
-      let digits = octalDigits(bytes, at + 1, length);
-      // A third digit counts only below 400: more does not fit into a byte.
-      if (digits === 3 && letter > 0x33) digits = 2;
-      bytes[to] = octal(bytes, at + 1, digits);
-      at += 1 + digits;
     } else {
-      bytes[to] = CONTROL[letter]! === 0 ? letter : CONTROL[letter]!;
-      at += 2;
+      const found = escapeAt(bytes, at, length);
+      bytes[to] = found & 0xff;
+      at += found >>> 8;
     }
   }
   return to === length ? input : bytes.latin1Slice(0, to);
 }
+
+/** `\uHHHH` (lower half, full-width forms as ASCII), `\xHH`, `\OOO`, `\n` and its like; of others the backslash goes. */
+export const jsDecode = (input: string): string => decodeBackslashes(input, jsEscape);
+
+function jsEscape(bytes: Buffer, at: number, length: number): number {
+  const letter = bytes[at + 1]!;
+  if (letter === LOWER_U && at + 5 < length && fourHex(bytes, at + 2))
+    return decoded(6, narrowed(hexByte(bytes[at + 2]!, bytes[at + 3]!), hexByte(bytes[at + 4]!, bytes[at + 5]!)));
+  if (letter === LOWER_X && hasTwoHex(bytes, at, length)) return decoded(4, hexByte(bytes[at + 2]!, bytes[at + 3]!));
+  if (!isOctal(letter)) return control(letter);
+  const digits = octalDigits(bytes, at + 1, length);
+  // A third digit counts only below 400: more does not fit into a byte.
+  const used = digits === 3 && letter > 0x33 ? 2 : digits;
+  return decoded(1 + used, octal(bytes, at + 1, used));
+}
+
+/** The escapes of ANSI C; where one is not valid, only the backslash goes. */
+export const escapeSeqDecode = (input: string): string => decodeBackslashes(input, cEscape);
+
+function cEscape(bytes: Buffer, at: number, length: number): number {
+  const letter = bytes[at + 1]!;
+  const isX = letter === LOWER_X || letter === UPPER_X;
+  if (isX && hasTwoHex(bytes, at, length)) return decoded(4, hexByte(bytes[at + 2]!, bytes[at + 3]!));
+  if (!isOctal(letter)) return control(letter);
+  const digits = octalDigits(bytes, at + 1, length);
+  return decoded(1 + digits, octal(bytes, at + 1, digits) & 0xff);
+}
+
+const hasTwoHex = (bytes: Buffer, at: number, length: number): boolean =>
+  at + 3 < length && isHex(bytes[at + 2]!) && isHex(bytes[at + 3]!);
+
+const control = (letter: number): number => decoded(2, CONTROL[letter]! === 0 ? letter : CONTROL[letter]!);
 
 function octalDigits(bytes: Buffer, from: number, length: number): number {
   let digits = 0;
@@ -69,37 +89,6 @@ function octal(bytes: Buffer, from: number, digits: number): number {
   let value = 0;
   for (let at = from; at < from + digits; at += 1) value = value * 8 + bytes[at]! - 0x30;
   return value;
-}
-
-/** The escapes of ANSI C; where one is not valid, only the backslash goes. */
-export function escapeSeqDecode(input: string): string {
-  const first = input.indexOf("\\");
-  if (first < 0) return input;
-  const length = input.length;
-  const bytes = laidOut(input);
-  let to = first;
-  for (let at = first; at < length; to += 1) {
-    const code = bytes[at]!;
-    if (code !== BACKSLASH || at + 1 === length) {
-      bytes[to] = code;
-      at += 1;
-      continue;
-    }
-    const letter = bytes[at + 1]!;
-    const hex = letter === LOWER_X || letter === UPPER_X;
-    if (hex && at + 3 < length && isHex(bytes[at + 2]!) && isHex(bytes[at + 3]!)) {
-      bytes[to] = hexByte(bytes[at + 2]!, bytes[at + 3]!);
-      at += 4;
-    } else if (isOctal(letter)) {
-      const digits = octalDigits(bytes, at + 1, length);
-      bytes[to] = octal(bytes, at + 1, digits);
-      at += 1 + digits;
-    } else {
-      bytes[to] = CONTROL[letter]! === 0 ? letter : CONTROL[letter]!;
-      at += 2;
-    }
-  }
-  return to === length ? input : bytes.latin1Slice(0, to);
 }
 
 /**
