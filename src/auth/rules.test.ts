@@ -10,6 +10,7 @@ const ANN: Identity = {
   groups: ["staff"],
   scopes: ["read"],
   plan: "",
+  consumer: "",
   claims: { email: "Ann@Example.com", email_verified: true, roles: ["a", "b"], level: 3, admin: false },
 };
 const withEmail = (email: unknown, verified: unknown = true): Identity => ({

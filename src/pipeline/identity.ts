@@ -29,6 +29,8 @@ export interface Identity {
   readonly scopes: readonly string[];
   /** The plan of the consumer; "" for none. */
   readonly plan: string;
+  /** The name of the consumer whose credentials these are; "" for somebody who is none. */
+  readonly consumer: string;
   readonly claims: Claims;
 }
 

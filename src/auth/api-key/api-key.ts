@@ -46,7 +46,7 @@ function keysOf({ keys }: ApiKeyConfig): ReadonlyMap<string, Key> {
           });
         const known = Buffer.from(hex ?? "", "hex").latin1Slice();
         if (byDigest.has(known)) throw new RangeError("this key stands here twice");
-        const identity: Identity = { kind: "apiKey", user: name, issuer: "", groups, scopes, plan, claims };
+        const identity: Identity = { kind: "apiKey", user: name, issuer: "", groups, scopes, plan, consumer: "", claims };
         byDigest.set(known, { identity, endsAt: expires === undefined ? Number.POSITIVE_INFINITY : endOf(expires) });
       });
   });

@@ -94,7 +94,7 @@ class Basic implements Authenticator {
 
   #identityOf(user: string): Identity {
     const groups = this.#groups.get(user) ?? [];
-    return { kind: "basic", user, issuer: "", groups, scopes: [], plan: "", claims: NO_CLAIMS };
+    return { kind: "basic", user, issuer: "", groups, scopes: [], plan: "", consumer: "", claims: NO_CLAIMS };
   }
 }
 

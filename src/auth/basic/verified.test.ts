@@ -16,6 +16,7 @@ const identityOf = (user: string): Identity => ({
   groups: [],
   scopes: [],
   plan: "",
+  consumer: "",
   claims: NO_CLAIMS,
 });
 

@@ -174,6 +174,7 @@ class ForwardAuth implements Authenticator {
         groups: groups.map((group) => group.trim()).filter((group) => group !== ""),
         scopes: [],
         plan: "",
+        consumer: "",
         // The auth server vouches for what it says.
         claims: email === null ? {} : { email, email_verified: true },
       },

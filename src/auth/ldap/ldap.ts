@@ -166,7 +166,7 @@ class Directory {
     const name = names.find((one) => one.toLowerCase() === user.toLowerCase()) ?? names[0] ?? user;
     const [email] = entry === null ? [] : textsOf(entry[emailAttribute]);
     const claims = { dn, ...(email === undefined ? {} : { email, email_verified: true }) };
-    return { kind: "ldap", user: name, issuer: this.#config.url, groups, scopes: [], plan: "", claims };
+    return { kind: "ldap", user: name, issuer: this.#config.url, groups, scopes: [], plan: "", consumer: "", claims };
   }
 
   async #connect(): Promise<Client> {

@@ -83,5 +83,5 @@ function identityOf(certificate: ClientCertificate, which: MtlsConfig["user"]): 
   const user = { subject, cn, san: san[0] ?? "", fingerprint }[which];
   if (user === "") return null;
   const claims = { subject, issuer, san, cn, fingerprint, serial };
-  return { kind: "mtls", user, issuer, groups: [], scopes: [], plan: "", claims };
+  return { kind: "mtls", user, issuer, groups: [], scopes: [], plan: "", consumer: "", claims };
 }

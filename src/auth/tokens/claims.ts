@@ -87,6 +87,7 @@ export function identityOf(kind: IdentityKind, claims: JsonObject, rules: ClaimR
     groups: texts(claimAt(claims, rules.groups)),
     scopes: scopesOf(claims),
     plan: typeof plan === "string" ? plan : "",
+    consumer: "",
     claims,
   });
 }

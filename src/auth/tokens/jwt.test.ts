@@ -57,6 +57,7 @@ describe("a token", () => {
       groups: ["ops"],
       scopes: ["read", "write"],
       plan: "gold",
+      consumer: "",
       claims,
     });
   });

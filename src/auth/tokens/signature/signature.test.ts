@@ -304,6 +304,7 @@ describe("a signature", () => {
       kind: "signature",
       user: "acme",
       issuer: "",
+      consumer: "",
       groups: ["g"],
       scopes: ["s"],
       plan: "gold",

@@ -23,7 +23,7 @@ const PSS_SALT_BYTES = 64;
 /** Throws CompileError for a key that is none, or none for its algorithm. */
 export function signingKey(config: SignatureKeyConfig): SigningKey {
   const { algorithm, name, plan = "", scopes, groups } = config;
-  const identity: Identity = { kind: "signature", user: name, issuer: "", groups, scopes, plan, claims: NO_CLAIMS };
+  const identity: Identity = { kind: "signature", user: name, issuer: "", groups, scopes, plan, consumer: "", claims: NO_CLAIMS };
   return { algorithm, identity, verify: algorithm === "hmac-sha256" ? hmac(config) : publicKey(config) };
 }
 
