@@ -36,8 +36,11 @@ class Entry implements AccessEntry {
   listener = ":8443";
   fault = "";
   grpcStatus = -1;
+  operation = "";
   cache = "";
   user = "";
+  consumer = "";
+  tokens = null;
   get userAgent(): string {
     return HEAD.latin1Slice(REFERER_END);
   }

@@ -53,9 +53,10 @@ export class InProcess {
   readonly #toClient = new Sink();
   readonly #connection: H1Connection;
 
-  /** `options` are those of the one upstream, `policies` those of the route. */
-  constructor(servers: number, options: Readonly<Record<string, unknown>>, policies: object = {}) {
+  /** `options` are those of the one upstream, `policies` those of the route; `more` is beside them. */
+  constructor(servers: number, options: Readonly<Record<string, unknown>>, policies: object = {}, more: object = {}) {
     const config = configSchema.parse({
+      ...more,
       listeners: [{ address: "127.0.0.1:0" }],
       upstreams: {
         app: {
@@ -85,11 +86,23 @@ export class InProcess {
     const upstreams = new Map(
       [...plan.upstreams].map(([name, each]) => [name, new Upstream(name, each, memberships.get(name)!, environment)]),
     );
-    const { table, caches, cacheKeys, cacheBytes, endpoints, identityFields } = plan;
+    const { table, caches, coalesce, cacheKeys, cacheBytes, endpoints, identityFields, usage } = plan;
     const cache = cacheBytes === 0 ? null : new Cache(cacheBytes, new Changes(Changes.memory(), 1n), null);
     const requests = metrics.requests(["route-1"]);
     const wire = new Wire(
-      { table, upstreams, trustedProxies: null, requests, caches, cacheKeys, cache, endpoints, identityFields },
+      {
+        table,
+        upstreams,
+        trustedProxies: null,
+        requests,
+        caches,
+        coalesce,
+        cacheKeys,
+        cache,
+        endpoints,
+        identityFields,
+        usage,
+      },
       wheel,
       log,
       () => {},

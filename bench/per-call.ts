@@ -15,13 +15,13 @@ export function report(name: string, budgetNs: number, times: readonly number[],
 }
 
 /** Measures calls of `one`, whose results must not come to nothing; each reads or writes so many bytes. */
-export function bench(name: string, bytes: number, budgetNs: number, one: () => number): void {
+export function bench(name: string, bytes: number, budgetNs: number, one: () => number, perRound = PER_ROUND): void {
   const times: number[] = [];
   let check = 0;
   for (let round = 0; round <= ROUNDS; round += 1) {
     const start = Bun.nanoseconds();
-    for (let i = 0; i < PER_ROUND; i += 1) check += one();
-    if (round > 0) times.push((Bun.nanoseconds() - start) / PER_ROUND);
+    for (let i = 0; i < perRound; i += 1) check += one();
+    if (round > 0) times.push((Bun.nanoseconds() - start) / perRound);
   }
   if (check <= 0) throw new Error(`${name}: nothing was done`);
   report(name, budgetNs, times, `${bytes} bytes`);

@@ -14,14 +14,17 @@ export class Way {
   readonly #request: Buffer;
   readonly #micros: number[] = [];
 
-  /** `budget` is in microseconds over the first way of a comparison; `fields` is what each request has besides. */
-  constructor(name: string, budget: number, policies: object, fields: readonly string[]) {
+  /**
+   * `budget` is in microseconds over the first way of a comparison; `fields` is what each request has besides; `more`
+   * stands in the configuration beside the route.
+   */
+  constructor(name: string, budget: number, policies: object, fields: readonly string[], more: object = {}) {
     const hasCookie = fields.some((field) => field.startsWith("Cookie:")); // a browser sends one such field
     const usual = BROWSER_FIELDS.filter((field) => !hasCookie || !field.startsWith("Cookie:"));
     const head = ["GET /index.html HTTP/1.1", "Host: 127.0.0.1:8080", ...usual, ...fields, "", ""];
     this.name = name;
     this.budget = budget;
-    this.#worker = new InProcess(1, {}, policies);
+    this.#worker = new InProcess(1, {}, policies, more);
     this.#request = Buffer.from(head.join("\r\n"));
   }
 

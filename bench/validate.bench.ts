@@ -6,59 +6,7 @@
 import { bodyProblems, compileApi, Documents } from "../src/engines/openapi/index.ts";
 import { patternTester } from "../src/filters/validate/patterns.ts";
 import { bench, finish, report } from "./per-call.ts";
-
-const RESOURCES = 60;
-
-function specification(): unknown {
-  const paths: Record<string, unknown> = {};
-  const schemas: Record<string, unknown> = {};
-  for (let at = 0; at < RESOURCES; at += 1) {
-    const ref = { $ref: `#/components/schemas/Order${at}` };
-    const json = { "application/json": { schema: ref } };
-    const answers = { "200": { description: "one", content: json }, default: { description: "an error" } };
-    const id = { name: "id", in: "path", required: true, schema: { type: "integer", minimum: 1 } };
-    const query = [
-      { name: "limit", in: "query", schema: { type: "integer", maximum: 100 } },
-      { name: "sort", in: "query", schema: { type: "string", enum: ["name", "date"] } },
-    ];
-    paths[`/resource${at}`] = {
-      get: { parameters: query, responses: answers },
-      post: { requestBody: { required: true, content: json }, responses: answers },
-    };
-    paths[`/resource${at}/{id}`] = {
-      parameters: [id],
-      get: { parameters: query, responses: answers },
-      put: { requestBody: { content: json }, responses: answers },
-    };
-    schemas[`Order${at}`] = order(`#/components/schemas/Order${(at + 1) % RESOURCES}`);
-  }
-  return { openapi: "3.0.3", info: { title: "large", version: "1" }, paths, components: { schemas } };
-}
-
-const order = (next: string): unknown => ({
-  type: "object",
-  required: ["customer", "lines"],
-  properties: {
-    customer: { type: "string", minLength: 1, maxLength: 100 },
-    email: { type: "string", format: "email" },
-    code: { type: "string", pattern: "^[A-Z]{2}-[0-9]{4,8}$" },
-    placed: { type: "string", format: "date-time" },
-    lines: {
-      type: "array",
-      maxItems: 100,
-      items: {
-        type: "object",
-        required: ["article", "count"],
-        properties: {
-          article: { type: "string", maxLength: 50 },
-          count: { type: "integer", minimum: 1 },
-          price: { type: "number", minimum: 0, nullable: true },
-        },
-      },
-    },
-    related: { $ref: next },
-  },
-});
+import { specification } from "./specification.ts";
 
 const LINE = { article: "a-long-enough-name-of-an-article", count: 3, price: 12.5 };
 const BODY = Buffer.from(
@@ -68,7 +16,7 @@ const BODY = Buffer.from(
   }),
 );
 
-const DOCUMENT = specification();
+const DOCUMENT = specification(60);
 const load = () => compileApi(new Documents(() => DOCUMENT), "/openapi.json", null, patternTester);
 const api = load();
 const request = { query: "limit=20&sort=name", header: () => null };

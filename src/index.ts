@@ -12,8 +12,9 @@ import { compilePlan } from "./control/compile.ts";
 import { DataPlane, type Prepared } from "./control/data-plane.ts";
 import { Fleet } from "./control/fleet.ts";
 import { boundAddress, listenerNames } from "./control/listener-names.ts";
+import type { ToldOfKeys } from "./control/own-keys.ts";
 import { ServerChanges } from "./control/server-changes.ts";
-import { configProblems } from "./control/verify.ts";
+import { CONFIG_CHECKS } from "./control/verify.ts";
 import { wallClock } from "./core/clock.ts";
 import { createLog } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -27,7 +28,7 @@ export { defineConfig, definePlugin } from "./control/sluice-module.ts";
 export type { RequestHead, ResponseHead } from "./http/message.ts";
 export type { Exchange } from "./pipeline/exchange.ts";
 export type { Claims, Identity, IdentityKind } from "./pipeline/identity.ts";
-export type { Plugin, PluginResult } from "./pipeline/plugin.ts";
+export type { Plugin, PluginResult, PromptResult } from "./pipeline/plugin.ts";
 export { type Reply, reply } from "./pipeline/reply.ts";
 
 /** All proxies of a program share the name: a request that goes round among them is a loop as well. */
@@ -57,7 +58,10 @@ export async function createProxy(config: ConfigInput): Promise<Proxy> {
   return proxy;
 }
 
-const check = (input: ConfigInput): Config => checkConfig(input, { verify: configProblems }).config;
+const check = (input: ConfigInput): Config => checkConfig(input, CONFIG_CHECKS).config;
+
+/** There is one thread, which acts on changes at once, and nobody can watch. */
+const ALONE: ToldOfKeys = { heard: async () => {}, events: { publish() {} } };
 
 class EmbeddedProxy implements Proxy {
   readonly #log;
@@ -106,7 +110,11 @@ class EmbeddedProxy implements Proxy {
       cacheChanges: Changes.memory(),
       peers: null,
       ban: (ban) => this.#commons.ban(ban),
-      event() {}, // nobody can watch
+      handOver: (what) => this.#commons.tagging.take(what),
+      usageOf: async (who, subject) => this.#commons.usage.of(who, subject),
+      ownKeys: (question) => this.#commons.consumerKeys.answer(question, ALONE),
+      keys: this.#commons.ownKeys,
+      event: (event) => void (event.kind === "quota" && this.#commons.usage.notice(event)), // nobody can watch
       ask: (listener, name) => this.#certificates.answer(listener, name),
       askToken: (token) => this.#certificates.responseTo(token),
     });

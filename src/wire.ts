@@ -4,6 +4,8 @@
 //            ← connection ← codec ←                response filters ←——————————————————————————┘
 import { type Endpoints, PREFIX } from "./auth/endpoints.ts";
 import type { Cache } from "./cache/cache.ts";
+import { type CoalesceRules, Coalescer } from "./cache/coalescer.ts";
+import { Joint } from "./cache/joint.ts";
 import type { RouteCache } from "./cache/route-cache.ts";
 import type { CacheEnvironment } from "./cache/visit.ts";
 import { turnTime } from "./core/clock.ts";
@@ -11,6 +13,7 @@ import { type Fault, fault } from "./core/faults.ts";
 import type { CidrSet } from "./core/ip.ts";
 import type { TimerWheel } from "./core/timers.ts";
 import type { KeyRule } from "./engines/cache/key.ts";
+import type { UsageMeter } from "./engines/usage/meter.ts";
 import { NO_GRPC, receivedKind } from "./http/grpc.ts";
 import type { HeaderBlock } from "./http/header-block.ts";
 import { ID } from "./http/header-names.ts";
@@ -19,14 +22,16 @@ import { type AccessLog, NO_ACCESS_LOG } from "./observe/access-log.ts";
 import type { Log } from "./observe/log.ts";
 import { methodId, type RequestMetrics } from "./observe/metrics.ts";
 import { identifyClient } from "./pipeline/client.ts";
-import type { Exchange, MirrorPolicy, Route, ServeEnvironment } from "./pipeline/exchange.ts";
+import type { Exchange, Filter, MirrorPolicy, Route, ServeEnvironment } from "./pipeline/exchange.ts";
 import { isFault, type Outcome } from "./pipeline/exchange.ts";
 import { GrpcDeadline } from "./pipeline/grpc-deadline.ts";
 import { grpcReply, noteGrpcHead } from "./pipeline/grpc-reply.ts";
 import type { IdentityFields } from "./pipeline/identity-fields.ts";
+import type { InnerCall, InnerHandler, InnerRequest } from "./pipeline/inner.ts";
 import { countForwards } from "./pipeline/max-forwards.ts";
 import { isOutcome, requestProblem, responseProblem } from "./pipeline/plugin-checks.ts";
-import { type AddressList, NO_ADDRESSES } from "./pipeline/shared.ts";
+import { type AddressList, type Live, NO_ADDRESSES } from "./pipeline/shared.ts";
+import { NO_SWITCHES, type Switches } from "./pipeline/switches.ts";
 import { openTransforms } from "./pipeline/transforms.ts";
 import { namesThisProxy } from "./pipeline/via.ts";
 import type { RouteTable } from "./routing/table.ts";
@@ -35,6 +40,7 @@ import type { ExchangeHandler } from "./server/listener.ts";
 import type { Tunnel } from "./transport/tunnel.ts";
 import { Forward } from "./upstream/forward.ts";
 import type { ForwardEnvironment, ResponseWaiter } from "./upstream/forward-environment.ts";
+import { Inner } from "./upstream/inner.ts";
 import { Mirror } from "./upstream/mirror.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 import type { Upstreams } from "./upstream/upstreams.ts";
@@ -47,6 +53,8 @@ export interface WirePlan {
   readonly requests: RequestMetrics;
   /** By route; null for those without. */
   readonly caches: readonly (RouteCache | null)[];
+  /** How identical requests share answers, by route; null for those that do not. */
+  readonly coalesce: readonly (CoalesceRules | null)[];
   /** One key for each way in which these count a query. */
   readonly cacheKeys: readonly KeyRule[];
   /** What the thread has stored; null where no route has a cache. */
@@ -55,6 +63,8 @@ export interface WirePlan {
   readonly endpoints: Endpoints | null;
   /** Fields that clients may not send; null where no route has `auth`. */
   readonly identityFields: IdentityFields | null;
+  /** Counts who has used what; null where nobody wants to know. */
+  readonly usage: UsageMeter | null;
 }
 
 /** Counts the open tunnels of a listener. */
@@ -72,8 +82,11 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   watcher: RequestWatch | null = null;
   /** Addresses that are denied at run time, on all routes. */
   denied: AddressList = NO_ADDRESSES;
+  /** What operators have switched at run time. */
+  switches: Live<Switches> = { current: NO_SWITCHES };
   readonly wheel: TimerWheel;
   readonly tunnels: Set<Tunnel> = new Set();
+  readonly #coalescer = new Coalescer();
   readonly #log: Log;
   readonly #countTunnels: TunnelCounter;
 
@@ -104,7 +117,8 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     if (route.retained) x.response = new ResponseHead(); // plugins must not meet in the one that stands for none
     if (x.request.length > route.bodyMax)
       return x.downstream.fail(fault("request.body_too_large", `more than ${route.bodyMax} bytes`));
-    if (route.requestFilters.length > 0) this.#filterRequest(x, route, plan, 0);
+    const filters = this.switches.current.maintenance.size === 0 ? route.requestFilters : route.closedFilters;
+    if (filters.length > 0) this.#filterRequest(x, route, filters, plan, 0);
     else this.#act(x, route, plan);
   }
 
@@ -121,9 +135,9 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     }
   }
 
-  #filterRequest(x: Exchange, route: Route, plan: WirePlan, from: number): void {
-    for (let i = from; i < route.requestFilters.length; i += 1) {
-      const filter = route.requestFilters[i]!;
+  #filterRequest(x: Exchange, route: Route, filters: readonly Filter[], plan: WirePlan, from: number): void {
+    for (let i = from; i < filters.length; i += 1) {
+      const filter = filters[i]!;
       let outcome: ReturnType<NonNullable<typeof filter.request>>;
       try {
         outcome = filter.request!(x);
@@ -135,7 +149,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
         outcome
           .then((settled) => {
             if (x.over) return;
-            if (settled === undefined) this.#filterRequest(x, route, plan, i + 1);
+            if (settled === undefined) this.#filterRequest(x, route, filters, plan, i + 1);
             else if (isOutcome(settled)) this.#answer(x, settled);
             else this.#broken(x, filter.name, NO_OUTCOME);
           })
@@ -161,10 +175,15 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     const { cache } = plan;
     const rules = cache === null ? null : plan.caches[route.index];
     if (cache !== null && rules) cache.handle(x, upstream, rules, this);
-    else this.forward(x, upstream, this);
+    else {
+      const shared = plan.coalesce[route.index];
+      if (shared) this.#coalescer.handle(x, upstream, shared, this);
+      else this.forward(x, upstream, this);
+    }
   }
 
   forward(x: Exchange, upstream: Upstream, env: ForwardEnvironment): void {
+    if (x.keeper !== null) return Joint.keep(x, upstream, this);
     openTransforms(x);
     const { mirror } = x.route!;
     const copy = mirror === null ? null : this.#mirror(x, mirror);
@@ -177,6 +196,10 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   #mirror(x: Exchange, policy: MirrorPolicy): Mirror | null {
     const target = this.plan.upstreams.get(policy.upstream);
     return target === undefined || !policy.sampled() ? null : Mirror.start(x, target, policy.bodyMax);
+  }
+
+  send(x: Exchange, upstream: string, request: InnerRequest, handler: InnerHandler): InnerCall {
+    return Inner.send(x, this.upstream(upstream), request, handler, this);
   }
 
   upstream(name: string): Upstream | null {
@@ -267,6 +290,12 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     if (!x.over) x.downstream.fail(fault("proxy.plugin", filter));
   }
 
+  #onFault(x: Exchange, cause: Fault): void {
+    const { cache, cacheKeys } = this.plan;
+    if (cause.code === "validate.response" && cache !== null) cache.onAnswer(x, cacheKeys, true);
+    this.#tellFault(x, cause);
+  }
+
   /** The client is not told more than it needs, and the access log has the code alone. */
   #tellFault(x: Exchange, { code, detail }: Fault): void {
     if (!this.#log.enabled("debug")) return;
@@ -287,10 +316,12 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
     // The route may be one of a plan that a reload has replaced since.
     if (x.route === null) requests.record(-1, method, x.status, ms);
     else requests.recordRoute(x.route.index, x.route.name, method, x.status, ms);
+    if (x.tokens !== null) requests.countTokens(x.route!.name, x.tokens);
     if (x.limit !== "") requests.countLimited(x.route!.name, x.limit);
     if (x.route !== null && x.route.finishFilters.length > 0) this.#tellFilters(x, x.route);
+    if (this.plan.usage !== null) this.plan.usage.record(x, ms, turnTime());
     for (let held = x.held; held !== null; held = held.next) held.leave();
-    if (x.fault !== null) this.#tellFault(x, x.fault);
+    if (x.fault !== null) this.#onFault(x, x.fault);
     if (this.watcher !== null) this.watcher.finished(x, ms);
     if (this.accessLog.enabled) this.accessLog.record(accessEntry(x, ms));
   }
@@ -316,7 +347,7 @@ export class Wire implements ExchangeHandler, CacheEnvironment, ServeEnvironment
   }
   /** Between two messages of a gRPC stream there may be nothing to say for as long as in a tunnel. */
   answerSilence(x: Exchange, responseMs: number): number {
-    return x.grpc === NO_GRPC ? responseMs : Math.max(responseMs, this.tunnelIdle(x));
+    return x.grpc === NO_GRPC && x.rpc !== "stream" ? responseMs : Math.max(responseMs, this.tunnelIdle(x));
   }
   tunnelIdle(x: Exchange): number {
     const own = x.route!.tunnelIdle;

@@ -16,6 +16,7 @@ import { dirname, join, relative } from "node:path";
 import { parse, stringify } from "yaml";
 import type { ConfigInput } from "../src/config/schema.ts";
 import { FAULTS, type FaultCode, fault } from "../src/core/faults.ts";
+import { echoDescriptors } from "../src/engines/transcode/descriptors.testing.ts";
 import { BUDGETS, GLITCH_KINDS } from "../src/http/h2/glitches.ts";
 import { grpcStatusOfFault } from "../src/pipeline/grpc-status.ts";
 import { directionProblem } from "../tools/tidy/imports.ts";
@@ -27,12 +28,17 @@ const PAGES = ["{README,ARCHITECTURE,CONTRIBUTING,CHANGELOG}.md", "{docs,example
 /** What examples read from the environment. */
 const ENVIRONMENT = {
   ADMIN_TOKEN: "t",
+  ANTHROPIC_KEY: "secret",
   APP_HOST: "app.internal",
   COOKIE_SECRET: "a secret of thirty-two characters at least",
+  GA4_SECRET: "secret",
   GITHUB_SECRET: "secret",
+  HOOK_SECRET: "a secret of twenty letters",
   INTROSPECTION_SECRET: "secret",
   LDAP_PASSWORD: "secret",
+  META_TOKEN: "secret",
   OIDC_SECRET: "secret",
+  OPENAI_KEY: "secret",
   SIGNING_SECRET: "a secret of thirty-two characters at least",
   STICKY_SECRET: "sixteen characters",
   TSIG_SECRET: "c2VjcmV0",
@@ -85,6 +91,7 @@ describe("configurations", () => {
     writeFileSync(join(folder, "secrets/admin-token"), "secret\n");
     for (const { name, text } of files) writeFileSync(join(folder, name), text);
     // Files that configurations name.
+    writeFileSync(join(folder, "books.pb"), echoDescriptors(undefined, "library.Books"));
     for (const { info, text } of BLOCKS)
       if (info === "other") writeFileSync(join(folder, /^# (\w+\.\w+)\n/.exec(text)?.[1] ?? "unnamed"), text);
     problems = await loadAll(
@@ -128,13 +135,14 @@ async function loadAll(folder: string, names: readonly string[]): Promise<Record
   const program = `
     import { ConfigError, renderDiagnostic } from ${from("config/diagnostic.ts")};
     import { loadConfig } from ${from("config/load.ts")};
+    import { expandApis } from ${from("apis/expand.ts")};
     import { planProblems } from ${from("control/compile.ts")};
     import { offerSluiceModule } from ${from("control/sluice-module.ts")};
     offerSluiceModule();
     const found = {};
     for (const name of ${JSON.stringify(names)}) {
       try {
-        found[name] = (await loadConfig(name, { verify: planProblems })).diagnostics.map(renderDiagnostic);
+        found[name] = (await loadConfig(name, { expand: expandApis, verify: planProblems })).diagnostics.map(renderDiagnostic);
       } catch (error) {
         found[name] = [String(error)];
       }

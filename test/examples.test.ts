@@ -1,6 +1,7 @@
 // Every example is started as its first lines say, and asked something.
 import { afterEach, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
@@ -156,6 +157,36 @@ test("grpc: programs and browsers call the same server", async () => {
   const answer = await text(`${url}/example.Greeter/Hello`, { method: "POST", body, headers });
   expect(answer).toContain('{"text":"Hello Ann"}');
   expect(answer).toContain("grpc-status:0\r\n");
+});
+
+test("gateway: a document, keys, plans and a canary", async () => {
+  const server = await bun("gateway/server.ts", { STABLE_PORT: "0", NEXT_PORT: "0" }, "next: http");
+  const ports = { STABLE_PORT: portOf(server.after("stable: ")), NEXT_PORT: portOf(server.after("next: ")) };
+  const storage = mkdtempSync(join(tmpdir(), "gateway-"));
+  try {
+    const url = `${await run("gateway/sluice.yaml", { ...ports, STORAGE: storage })}/v1/orders`;
+    const ask = (key: string, path = "", init: RequestInit = {}): Promise<Response> =>
+      fetch(`${url}${path}`, { ...init, headers: { "x-api-key": key, "content-type": "application/json" } });
+    const order = (body: object): RequestInit => ({ method: "POST", body: JSON.stringify(body) });
+    expect((await fetch(url)).status).toBe(401);
+    const all = await ask("acme-key");
+    expect(await all.json()).toEqual([{ id: 1, product: "tea", count: 2 }]);
+    expect(all.headers.get("ratelimit-policy")).toContain('"gold-day";q=100000;w=86400');
+    expect((await ask("acme-key", "", order({ product: "ink", count: 1 }))).status).toBe(201);
+    const wrong = await ask("acme-key", "", order({ product: "ink", count: 0, colour: "red" }));
+    expect([wrong.status, wrong.headers.get("content-type")]).toEqual([400, "application/problem+json"]);
+    expect(((await wrong.json()) as { errors: unknown[] }).errors).toHaveLength(2);
+    expect((await ask("acme-key", "?limit=101")).status).toBe(400);
+    expect((await ask("acme-key", "/1", { method: "DELETE" })).status).toBe(405);
+    expect((await ask("smith-key", "", order({ product: "ink", count: 1 }))).status).toBe(403);
+    const versions = await Promise.all(["acme-key", "smith-key"].map((key) => ask(key, "/1")));
+    expect(versions.map(({ headers }) => headers.get("x-version"))).toEqual(["stable", "next"]);
+    const many = await Promise.all(Array.from({ length: 20 }, () => ask("smith-key")));
+    expect(many.filter(({ status }) => status === 429).length).toBeGreaterThan(3);
+    expect(await text(new URL("/docs", url).href)).toContain("<title>Orders</title>");
+  } finally {
+    rmSync(storage, { recursive: true });
+  }
 });
 
 test("embedded: a program with a proxy in it ends cleanly", async () => {

@@ -238,11 +238,11 @@ connectionErrors({
       "ENHANCE_YOUR_CALM",
     ],
     [
-      "a head of 300 KB",
+      "a head of 450 KB",
       (s) =>
         join(
           headers(s, OK, END_STREAM),
-          ...Array.from({ length: 20 }, (_, i) => continuation(s, [[`x-${i}`, "v".repeat(15_000)]], i < 19 ? 0 : 4)),
+          ...Array.from({ length: 30 }, (_, i) => continuation(s, [[`x-${i}`, "v".repeat(15_000)]], i < 29 ? 0 : 4)),
         ),
       "ENHANCE_YOUR_CALM",
     ],

@@ -58,7 +58,7 @@ describe("two machines with Redis", () => {
     // A quota that is asked for at both at once, and one that is used up at one.
     expect(await passed([a, b], "/quota", "u1", 300)).toBeWithin(98, 103);
     expect(await passed([a], "/small", "u1", 15)).toBe(10);
-    expect(await passed([b], "/small", "u1", 15)).toBeLessThanOrEqual(1);
+    expect(await passed([b], "/small", "u1", 15)).toBeLessThanOrEqual(2);
     expect(await passed([a], "/own", "u1", 5)).toBe(3);
     expect(await passed([b], "/own", "u1", 5)).toBe(3);
     // What a limit took of requests that another one refused is there again.
@@ -92,10 +92,10 @@ describe("two machines with Redis", () => {
     await using _again = await RedisServer.start(redis.port);
     await until(async () => (await passed([a], "/deny", "u3", 1)) === 1, "the store");
     await until(async () => (await passed([b], "/deny", "u4", 1)) === 1, "the store");
-    // What was let through meanwhile counts.
-    expect(await passed([a, b], "/small", "u2", 10)).toBe(0);
+    // What was let through meanwhile counts, but for one request of each machine.
+    expect(await passed([a, b], "/small", "u2", 10)).toBeLessThanOrEqual(2);
     expect(await passed([a], "/small", "u3", 15)).toBe(10);
-    expect(await passed([b], "/small", "u3", 15)).toBeLessThanOrEqual(1);
+    expect(await passed([b], "/small", "u3", 15)).toBeLessThanOrEqual(2);
   }, 60_000);
 
   test("a store that hangs does not hold up anybody", async () => {

@@ -26,7 +26,7 @@ beforeAll(async () => {
   backend = await RawBackend.start(async (peer) => {
     let got = await peer.request();
     for (; got.field("upgrade") !== "websocket" && got.target !== "/stream"; got = await peer.request())
-      peer.send(answer(200, got.field("x-user") ?? "-"));
+      peer.send(answer(200, got.field(got.target === "/consumer" ? "x-consumer" : "x-user") ?? "-"));
     if (got.field("upgrade") === "websocket") {
       peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
       peer.send(Buffer.from([0x82, 4, 1, 2])); // the first half of a frame
@@ -41,7 +41,7 @@ beforeAll(async () => {
   const scopes = ["openid", "email", "profile", "groups", "offline_access"];
   const base = { issuer: provider.issuer, ...CLIENT, scopes, cookieSecret: [SECRET, OLD_SECRET] };
   const second = { issuer: provider.issuer, ...SECOND_CLIENT, scopes, cookieSecret: SECRET };
-  const route = { requestHeaders: { set: { "x-user": "{user}" } }, to: backend.url };
+  const route = { requestHeaders: { set: { "x-user": "{user}", "x-consumer": "{consumer}" } }, to: backend.url };
   const hosts = {
     ...second,
     name: "hosts",
@@ -68,8 +68,9 @@ beforeAll(async () => {
         auth: { oidc: hosts },
         ...route,
       },
-      { auth: { oidc: base }, ...route },
+      { auth: { oidc: base, consumers: "optional" }, ...route },
     ],
+    consumers: { "ann-inc": { credentials: [{ oidc: { issuer: provider.issuer, subject: "ann" } }] } },
   });
 });
 afterAll(async () => {
@@ -100,6 +101,13 @@ async function askAlone(browser: MiniBrowser, host = "app.localhost", target = "
     headers: { host, cookie, connection: "close" },
   });
 }
+
+test("somebody who has signed in is the consumer with that subject", async () => {
+  const browser = await signedIn();
+  expect((await browser.open(`${APP}/consumer`)).body).toBe("ann-inc");
+  const other = await signedIn({ account: "bob" });
+  expect((await other.open(`${APP}/consumer`)).body).toBe("-");
+});
 
 /** Whose access tokens have ended by the time of the second test. */
 let due: MiniBrowser;

@@ -101,6 +101,7 @@ function permission(x: Exchange): Outcome {
       ["User", identity.user],
       ["Email", claimText(identity, "email")],
       ["Groups", identity.groups.join(",")],
+      ["Consumer", identity.consumer],
       ["Preferred-Username", claimText(identity, "preferred_username")],
     ];
     for (const [name, value] of fields) {

@@ -3,6 +3,7 @@ import { hkdfSync } from "node:crypto";
 import type { Shared } from "../pipeline/shared.ts";
 import type { StateSettings } from "../state/open-state.ts";
 import { Audit } from "./audit.ts";
+import { Consumers } from "./consumers/consumers.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { Throttle } from "./throttle.ts";
 
@@ -29,6 +30,8 @@ export interface AuthContext {
   readonly following: readonly string[];
   /** Addresses of the servers of an upstream; null where there is none of that name. */
   servers(upstream: string): readonly string[] | null;
+  /** Whose credentials are whose. */
+  readonly consumers: Consumers;
 }
 
 export function authContext(
@@ -39,6 +42,7 @@ export function authContext(
   state: StateSettings | null,
   following: readonly string[],
   servers: AuthContext["servers"] = () => null,
+  consumers: Consumers = new Consumers(undefined, shared),
 ): AuthContext {
   return {
     route,
@@ -50,6 +54,7 @@ export function authContext(
     state,
     following,
     servers,
+    consumers,
     secretFor: (use) => Buffer.from(hkdfSync("sha256", shared.secret, "", `sluice auth ${use}`, 32)),
   };
 }

@@ -11,6 +11,7 @@ const ANN: Identity = {
   scopes: ["read"],
   plan: "",
   consumer: "",
+  limits: null,
   claims: { email: "Ann@Example.com", email_verified: true, roles: ["a", "b"], level: 3, admin: false },
 };
 const withEmail = (email: unknown, verified: unknown = true): Identity => ({

@@ -28,7 +28,7 @@ export class Rules {
 }
 
 function rulesOf(config: RulesConfig): readonly Rule[] {
-  const { users, emails, domains, groups, scopes, claims } = config;
+  const { users, emails, domains, groups, consumers, plans, scopes, scopeSets, claims } = config;
   const rules: Rule[] = [];
   const add = (name: string, test: Test): void => void rules.push({ name, test });
   if (users !== undefined)
@@ -43,11 +43,23 @@ function rulesOf(config: RulesConfig): readonly Rule[] {
       "groups",
       memberOf(groups, (identity) => identity.groups),
     );
+  if (consumers !== undefined)
+    add(
+      "consumers",
+      memberOf(consumers, ({ consumer }) => [consumer]),
+    );
+  if (plans !== undefined)
+    add(
+      "plans",
+      memberOf(plans, ({ plan }) => [plan]),
+    );
   if (scopes !== undefined)
     add(
       "scopes",
       memberOf(scopes, (identity) => identity.scopes),
     );
+  if (scopeSets !== undefined)
+    add("scopeSets", (identity) => scopeSets.some((set) => set.every((scope) => identity.scopes.includes(scope))));
   for (const [name, wanted] of Object.entries(claims ?? {})) add(`claims.${name}`, claimTest(name, [wanted].flat()));
   return rules;
 }

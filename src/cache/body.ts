@@ -30,6 +30,8 @@ export interface BodySource {
   onRoom(): void;
   /** No reader is left. */
   onLeft(): void;
+  /** The same of content that is not a window: it may be wanted all the same. */
+  onUnread?(): void;
 }
 
 /** A file that has the content from its beginning on: what it has need not be kept in memory. */
@@ -322,6 +324,11 @@ export class Body {
 
   // ——— the side of the readers
 
+  /** Whether anybody follows. */
+  get isFollowed(): boolean {
+    return !this.#isAlone;
+  }
+
   follow(reader: BodyReader): void {
     this.#readers ??= new Set();
     this.#readers.add(reader);
@@ -342,6 +349,7 @@ export class Body {
     this.rest();
     if (this.#windowed && this.#isAlone) this.#left();
     else this.taken();
+    if (!this.#windowed && this.#isAlone) this.#source?.onUnread?.();
   }
 
   #left(): void {

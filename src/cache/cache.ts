@@ -32,6 +32,7 @@ import type { Lack, PeerMessage, Peers, SharedAnswer } from "./peers.ts";
 import { isUnsuitable, keyOfTarget, type Place, placeOf } from "./place.ts";
 import type { Purge } from "./purge.ts";
 import { purgeStored } from "./purging.ts";
+import { refused } from "./refusals.ts";
 import type { RouteCache } from "./route-cache.ts";
 import { pathOf, Searches } from "./searches.ts";
 import { type CacheEnvironment, type Host, Visit } from "./visit.ts";
@@ -457,11 +458,13 @@ export class Cache implements FillOwner, NeighboursOwner, EncoderOwner, HeadAnsw
   /**
    * A server has answered a request that is not GET: it may have changed something (RFC 9111 §4.4), which all workers
    * see at once, or say what has become of a stored answer. `keys` are the ways in which routes count a query.
+   * `isRefused`: the answer was not as it has to be, whoever gave it out.
    */
-  onAnswer(x: Exchange, keys: readonly KeyRule[]): void {
+  onAnswer(x: Exchange, keys: readonly KeyRule[], isRefused = false): void {
     const { request, response, scheme } = x;
-    if (request.method === "HEAD") return this.#heads.onAnswer(x);
-    for (const target of invalidated(scheme, request, response.status, response.headers)) {
+    if (request.method === "HEAD" && !isRefused) return this.#heads.onAnswer(x);
+    const changed = isRefused ? refused(x) : invalidated(scheme, request, response.status, response.headers);
+    for (const target of changed) {
       for (const key of keys) {
         const address = keyOfTarget(scheme, request.authority, target, key);
         this.#changes.change(address);

@@ -1,15 +1,12 @@
 // The exchange by which a fetch for the cache asks its server: in the name of the client that began it, but for all.
 import { turnTime } from "../core/clock.ts";
-import type { TimerWheel } from "../core/timers.ts";
 import { CLIENT_CONDITIONS, conditionFor } from "../engines/cache/validation.ts";
 import { copiedRequest } from "../http/copied-head.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
 import { type Downstream, Exchange } from "../pipeline/exchange.ts";
-import type { ForwardEnvironment } from "../upstream/forward-environment.ts";
-import type { Upstream } from "../upstream/upstream.ts";
 import type { Entry } from "./entry.ts";
-import type { CacheEnvironment, Visit } from "./visit.ts";
+import type { Visit } from "./visit.ts";
 
 /**
  * Fields by which a client may have another address or method answered than the key says; what a route's filters set
@@ -33,39 +30,12 @@ export function exchangeFor(visit: Visit, downstream: Downstream): Exchange {
   copy.scheme = x.scheme;
   copy.route = x.route;
   copy.params = x.params;
+  copy.priority = x.priority;
   copy.requestId = x.requestId;
   if (place.target !== request.target) copy.rewrittenTarget = place.target;
   const { headers } = copy.request;
   for (const name of UNKEYED) if (!visit.rules.key.headers.includes(name)) headers.removeReceived(name);
   return copy;
-}
-
-/** What a fetch tells of itself: its answer goes to the cache as it is, and filters see it when it is given out. */
-export class FillEnvironment implements ForwardEnvironment {
-  readonly #env: CacheEnvironment;
-
-  constructor(env: CacheEnvironment) {
-    this.#env = env;
-  }
-  get wheel(): TimerWheel {
-    return this.#env.wheel;
-  }
-  upstream(name: string): Upstream | null {
-    return this.#env.upstream(name);
-  }
-  respond(): boolean {
-    return true;
-  }
-  answerSilence(_x: Exchange, responseMs: number): number {
-    return responseMs;
-  }
-  // A fetch has no content, and asks for no other protocol.
-  cleanTrailers(): void {}
-  tunnelOpened(): void {}
-  tunnelClosed(): void {}
-  tunnelIdle(): number {
-    return 0;
-  }
 }
 
 /**

@@ -20,6 +20,7 @@ import { ID } from "../http/header-names.ts";
 import type { ResponseHead } from "../http/message.ts";
 import type { Downstream, Exchange, RequestSink, TunnelEnd } from "../pipeline/exchange.ts";
 import type { Reply } from "../pipeline/reply.ts";
+import { InnerEnvironment } from "../upstream/inner-environment.ts";
 import { Body, type BodySource } from "./body.ts";
 import type { Stamp } from "./changes.ts";
 import { giveCollapsed } from "./collapsed.ts";
@@ -27,7 +28,7 @@ import { deliver, send } from "./delivery.ts";
 import { Entry } from "./entry.ts";
 import type { Failure } from "./failures.ts";
 import { type ContentRoom, FillContent, isFar } from "./fill-content.ts";
-import { exchangeFor, FillEnvironment, setCondition } from "./fill-exchange.ts";
+import { exchangeFor, setCondition } from "./fill-exchange.ts";
 import type { LargeWriting } from "./large-file.ts";
 import { OF_THE_CLIENT, OF_THIS_ONE, type Why } from "./refusals.ts";
 import { renewals } from "./renewal.ts";
@@ -115,7 +116,7 @@ export class Fill implements Downstream, BodySource, Host {
   /** Asks the server. */
   start(): void {
     const { env, upstream } = this.visit;
-    env.forward(this.#x, upstream, new FillEnvironment(env));
+    env.forward(this.#x, upstream, new InnerEnvironment(env));
   }
 
   // ——— those who want the answer

@@ -58,6 +58,7 @@ function headFor(target: string): RequestHead {
 export function isUnsuitable(x: Exchange): boolean {
   const { request } = x;
   return (
+    x.uncached ||
     request.body !== "none" ||
     request.upgrade !== "" ||
     request.expectContinue ||

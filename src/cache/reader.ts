@@ -41,6 +41,8 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
   #sending = false;
   #over = false;
   #pace: Pace | null = null;
+  /** Somebody else hears of the client, and tells. */
+  readonly #isTold: boolean;
 
   constructor(
     x: Exchange,
@@ -48,8 +50,10 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
     body: Body,
     parts: readonly Part[],
     kept: { readonly chosen: Body | null } | null,
+    isTold = false,
   ) {
     this.#x = x;
+    this.#isTold = isTold;
     this.#kept = kept;
     this.#env = env;
     this.#body = body;
@@ -68,9 +72,11 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
   start(): void {
     const x = this.#x;
     if (!this.#body.done || this.#body.backing !== null) this.#body.follow(this);
-    x.sink = this;
     this.#teller = x.downstream;
-    x.downstream.readBody(this);
+    if (!this.#isTold) {
+      x.sink = this;
+      x.downstream.readBody(this);
+    }
     if (this.#over || !this.#env.respond(x, this)) return;
     this.#begin();
   }
@@ -90,7 +96,7 @@ export class Reader implements RequestSink, ServeWaiter, BodyReader {
     }
     const { downstream, response } = this.#x;
     // What filters have put before the client has to hear of it first. Most have put nothing there.
-    if (downstream !== this.#teller) downstream.readBody(this);
+    if (downstream !== this.#teller && !this.#isTold) downstream.readBody(this);
     downstream.head(response);
     this.#send();
   }

@@ -13,3 +13,7 @@ export function defaultStorageFolder(
   if (data !== undefined && isAbsolute(data)) return join(data, "sluice");
   return join(environment.HOME || homedir(), ".local", "share", "sluice");
 }
+
+/** The folder that a configuration names, or else that one. */
+export const storageFolderOf = ({ storage }: { readonly storage?: string | undefined }): string =>
+  storage ?? defaultStorageFolder();

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
-import { type AdminAnswer, AdminClientError, askAdmin } from "../control/admin-client.ts";
+import { type AdminAnswer, AdminClientError, askAdmin, followAdmin } from "../control/admin-client.ts";
 import { provideFiles } from "../providers/file-folder.ts";
 
 export interface AdminFlags {
@@ -29,7 +29,7 @@ export function withAdminFlags(command: Command): Command {
 /** Asks the proxy that the flags name, with `body` as JSON where there is one, and shows the answer; prints what went wrong and sets the exit code otherwise. */
 export async function ask(
   flags: AdminFlags,
-  method: "GET" | "POST",
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,
   show: (answer: AdminAnswer) => void,
   body?: unknown,
@@ -40,6 +40,15 @@ export async function ask(
     if (answer.status === 422) process.exitCode = EXIT_INVALID;
     if (flags.json) console.log(JSON.stringify(answer.body, null, 2));
     else show(answer);
+  } catch (error) {
+    process.exitCode = fail(error, flags.json === true);
+  }
+}
+
+/** Shows what a stream of events tells, the JSON of each, until it ends; prints what went wrong and sets the exit code. */
+export async function follow(flags: AdminFlags, path: string, show: (data: string) => void): Promise<void> {
+  try {
+    await followAdmin(await target(flags), path, show);
   } catch (error) {
     process.exitCode = fail(error, flags.json === true);
   }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { ConfigError, type Diagnostic, renderDiagnostic, showFile } from "../config/diagnostic.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
-import { configProblems } from "../control/verify.ts";
+import { CONFIG_CHECKS } from "../control/verify.ts";
 import { provideFiles } from "../providers/file-folder.ts";
 
 interface CheckOptions {
@@ -29,7 +29,7 @@ async function check(options: CheckOptions): Promise<void> {
   let diagnostics: readonly Diagnostic[];
   let consequence = "nothing can be started with this configuration";
   try {
-    loaded = await loadConfig(options.config, { verify: configProblems, provide: provideFiles });
+    loaded = await loadConfig(options.config, { ...CONFIG_CHECKS, provide: provideFiles });
     diagnostics = [...loaded.diagnostics, ...loaded.rejected];
     // A running proxy goes on without a file of a folder that is wrong; here it is what was asked about.
     if (loaded.rejected.some(({ severity }) => severity === "error")) {

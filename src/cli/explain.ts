@@ -1,5 +1,7 @@
 // `sluice explain`: which listener, route, filters and upstream would serve a request, and why not the routes before.
+
 import type { Command } from "commander";
+import { expandApis } from "../apis/expand.ts";
 import { ConfigError, renderDiagnostic } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
 import { planProblems } from "../control/compile.ts";
@@ -13,6 +15,9 @@ interface ExplainOptions {
   readonly config?: string;
   readonly header?: readonly string[];
   readonly ip?: string;
+  readonly consumer?: string;
+  readonly plan?: string;
+  readonly group?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -29,6 +34,13 @@ export function register(program: Command): void {
       (field: string, all: readonly string[] = []) => [...all, field],
     )
     .option("--ip <address>", "the client's address (default: 127.0.0.1)")
+    .option("--consumer <name>", "who asks, where that chooses an upstream")
+    .option("--plan <name>", "the plan of who asks")
+    .option(
+      "--group <name>",
+      "a group of who asks; may be given again",
+      (name: string, all: readonly string[] = []) => [...all, name],
+    )
     .option("--json", "print the result as JSON")
     .action((first: string, second: string | undefined, options: ExplainOptions) => run(first, second, options));
 }
@@ -56,6 +68,11 @@ async function explainFromFile(method: string, url: string, options: ExplainOpti
     if (colon <= 0) throw new RangeError(`"${field}" is not a field: write it like "name: value"`);
     return [field.slice(0, colon).trim(), field.slice(colon + 1).trim()];
   });
-  const { config } = await loadConfig(options.config, { verify: planProblems, provide: provideFiles });
-  return explain(config, { method, url, headers, ip: options.ip ?? null });
+  const { config } = await loadConfig(options.config, {
+    expand: expandApis,
+    verify: planProblems,
+    provide: provideFiles,
+  });
+  const { ip = null, consumer, plan, group: groups } = options;
+  return explain(config, { method, url, headers, ip, consumer, plan, groups });
 }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { ConfigError, type ConfigPath } from "../config/diagnostic.ts";
 import { checkConfig } from "../config/load.ts";
 import type { ConfigInput } from "../config/schema.ts";
-import { configProblems } from "../control/verify.ts";
+import { CONFIG_CHECKS } from "../control/verify.ts";
 import { isFree } from "./free-port.ts";
 import { FlagError, type ProxyFlags, proxyConfig } from "./proxy-config.ts";
 import { runForeground } from "./run.ts";
@@ -56,7 +56,7 @@ async function proxy(flags: ProxyFlags): Promise<void> {
 /** Throws FlagError with everything that is wrong, in terms of the flags. */
 function checkFlags(input: ConfigInput): void {
   try {
-    checkConfig(input, { verify: configProblems });
+    checkConfig(input, CONFIG_CHECKS);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const errors = error.diagnostics.filter(({ severity }) => severity === "error");

@@ -1,5 +1,7 @@
 // `sluice waf test`: one request on the firewall of a route.
+
 import { readFileSync } from "node:fs";
+import { expandApis } from "../apis/expand.ts";
 import { CompileError } from "../config/compile-error.ts";
 import { ConfigError, renderDiagnostic } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
@@ -42,7 +44,11 @@ async function tried(argument: string, flags: TestFlags): Promise<WafTrial> {
   if (ip === null) throw new RangeError(`not an IP address: ${flags.ip}`);
   const paranoia = paranoiaOf(flags.paranoia);
   if (flags.crs !== undefined) return tryAlone({ crs: flags.crs, ...paranoia }, request, ip);
-  const { config } = await loadConfig(flags.config, { verify: planProblems, provide: provideFiles });
+  const { config } = await loadConfig(flags.config, {
+    expand: expandApis,
+    verify: planProblems,
+    provide: provideFiles,
+  });
   return tryRequest(withParanoia(config, paranoia), request, ip, flags.route ?? null);
 }
 

@@ -106,6 +106,13 @@ export const SECURITY_DEFAULTS = {
 };
 
 /** What `challenge: true` stands for. */
+/** Of keys that consumers make by themselves, where nothing is said of them. */
+export const PORTAL_KEYS = {
+  max: 5, // some programs, and one to try things with
+  expiry: millis(31_536_000_000),
+  perDay: 20, // far more than people need, too few to fill anything
+  overlap: millis(604_800_000),
+};
 export const CHALLENGE_DEFAULTS = { difficulty: 16, ttl: millis(86_400_000), cookie: "sluice_work" };
 
 /** What proxies that sign people in tell servers by, and servers believe. */
@@ -113,6 +120,7 @@ export const IDENTITY_HEADERS = [
   "X-Forwarded-User",
   "X-Forwarded-Email",
   "X-Forwarded-Groups",
+  "X-Forwarded-Consumer",
   "X-Forwarded-Preferred-Username",
   "X-Forwarded-Access-Token",
   "X-Auth-Request-*",
@@ -131,8 +139,10 @@ export const POLICY_KEYS = [
   "limits",
   "rateLimit",
   "auth",
+  "quota",
   "waf",
   "validate",
+  "graphql",
   "bans",
   "bots",
   "challenge",
@@ -140,6 +150,8 @@ export const POLICY_KEYS = [
   "cookies",
   "redirect",
   "rewrite",
+  "transform",
+  "deprecation",
   "requestHeaders",
   "responseHeaders",
   "securityHeaders",
@@ -147,8 +159,15 @@ export const POLICY_KEYS = [
   "retry",
   "hedge",
   "mirror",
+  "grpc",
   "grpcWeb",
+  "transcode",
   "cache",
   "compress",
+  "inject",
+  "idempotency",
+  "coalesce",
+  "priority",
+  "maintenance",
   "use",
 ] as const;

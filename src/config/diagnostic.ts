@@ -10,6 +10,8 @@ export interface Problem {
   /** What to do about it. */
   readonly hint?: string;
   readonly path: ConfigPath;
+  /** Where it is in another file that the configuration names; its place is looked up by `path` otherwise. */
+  readonly place?: Required<Place>;
   /** Which half of `key: value` the problem is about. */
   readonly at: "key" | "value";
 }
@@ -92,7 +94,9 @@ export function warning(path: ConfigPath, message: string, hint?: string, at: "k
 
 /** Gives problems their place in the file, in the order of the text. */
 export function placed(problems: readonly Problem[], file: string, locate: Locate): Diagnostic[] {
-  const found = problems.map(({ at, ...rest }): Diagnostic => ({ ...rest, file, ...locate(rest.path, at) }));
+  const found = problems.map(
+    ({ at, place, ...rest }): Diagnostic => ({ ...rest, file, ...(place ?? locate(rest.path, at)) }),
+  );
   return found.sort((a, b) => a.line - b.line || a.column - b.column);
 }
 

@@ -1,12 +1,12 @@
 // Files that a configuration names: relative paths start from its own folder, wherever the process was started.
 import { resolve } from "node:path";
-import type { Config, ListenerConfig, PolicyConfig, UpstreamConfig } from "./schema.ts";
+import type { Config, ListenerConfig, PolicyConfig, RouteConfig, UpstreamConfig } from "./schema.ts";
 import type { AuthEntry } from "./schema-auth.ts";
 import type { ClientAuth } from "./schema-tls.ts";
 
 /** The same configuration with absolute paths of certificates, keys, storage and folders of files. */
 export function withAbsolutePaths(config: Config, folder: string): Config {
-  const { admin, storage } = config;
+  const { admin, storage, usage } = config;
   const at = (path: string): string => resolve(folder, path);
   return {
     ...config,
@@ -18,9 +18,12 @@ export function withAbsolutePaths(config: Config, folder: string): Config {
     routes: config.routes.map((route) => ({
       ...route,
       ...(route.files === undefined ? {} : { files: { ...route.files, root: at(route.files.root) } }),
+      ...openapiPaths(route, at),
+      ...taggingPaths(route, at),
       ...policyPaths(route, at),
     })),
     ...(storage === undefined ? {} : { storage: at(storage) }),
+    ...(typeof usage === "object" && usage.path !== undefined ? { usage: { ...usage, path: at(usage.path) } } : {}),
     admin: admin === false || admin.state === undefined ? admin : { ...admin, state: at(admin.state) },
   };
 }
@@ -30,13 +33,41 @@ type At = (path: string) => string;
 const policyPaths = (
   policies: PolicyConfig,
   at: At,
-): Pick<PolicyConfig, "access" | "auth" | "cache" | "validate" | "waf"> => ({
+): Pick<PolicyConfig, "access" | "auth" | "cache" | "graphql" | "maintenance" | "transcode" | "validate" | "waf"> => ({
   ...authPaths(policies, at),
   ...cachePaths(policies, at),
   ...accessPaths(policies, at),
   ...wafPaths(policies, at),
   ...validatePaths(policies, at),
+  ...transcodePaths(policies, at),
+  ...graphqlPaths(policies, at),
+  ...maintenancePaths(policies, at),
 });
+
+function openapiPaths({ openapi }: Pick<RouteConfig, "openapi">, at: At): Pick<RouteConfig, "openapi"> {
+  if (openapi === undefined) return {};
+  const operations = Object.entries(openapi.operations).map(([id, each]) => [
+    id,
+    { ...each, ...policyPaths(each, at) },
+  ]);
+  return { openapi: { ...openapi, document: at(openapi.document), operations: Object.fromEntries(operations) } };
+}
+
+function taggingPaths({ tagging }: Pick<RouteConfig, "tagging">, at: At): Pick<RouteConfig, "tagging"> {
+  if (tagging === undefined) return {};
+  const { geo } = tagging;
+  const destinations = Object.entries(tagging.destinations).map(([name, each]) => [
+    name,
+    "file" in each ? { ...each, file: { path: at(each.file.path) } } : each,
+  ]);
+  return {
+    tagging: {
+      ...tagging,
+      ...(geo === undefined ? {} : { geo: at(geo) }),
+      destinations: Object.fromEntries(destinations),
+    },
+  };
+}
 
 function authPaths({ auth }: Pick<PolicyConfig, "auth">, at: At): Pick<PolicyConfig, "auth"> {
   if (auth === undefined || auth === false) return {};
@@ -82,6 +113,32 @@ function validatePaths({ validate }: Pick<PolicyConfig, "validate">, at: At): Pi
       ...(typeof body?.jsonSchema === "string" ? { body: { ...body, jsonSchema: at(body.jsonSchema) } } : {}),
     },
   };
+}
+
+function maintenancePaths(
+  { maintenance }: Pick<PolicyConfig, "maintenance">,
+  at: At,
+): Pick<PolicyConfig, "maintenance"> {
+  if (!maintenance || maintenance.page === undefined) return {};
+  return { maintenance: { ...maintenance, page: at(maintenance.page) } };
+}
+
+function graphqlPaths({ graphql }: Pick<PolicyConfig, "graphql">, at: At): Pick<PolicyConfig, "graphql"> {
+  if (graphql === undefined || graphql === false) return {};
+  const { schema, persisted } = graphql;
+  const files = persisted?.files;
+  return {
+    graphql: {
+      ...graphql,
+      ...(schema === undefined ? {} : { schema: at(schema) }),
+      ...(files === undefined ? {} : { persisted: { ...persisted!, files: [files].flat().map(at) } }),
+    },
+  };
+}
+
+function transcodePaths({ transcode }: Pick<PolicyConfig, "transcode">, at: At): Pick<PolicyConfig, "transcode"> {
+  if (transcode === undefined || transcode === false) return {};
+  return { transcode: { ...transcode, descriptors: at(transcode.descriptors) } };
 }
 
 function cachePaths({ cache }: Pick<PolicyConfig, "cache">, at: At): Pick<PolicyConfig, "cache"> {

@@ -54,6 +54,14 @@ const CASES: readonly (readonly [first: MatchConfig | null, second: MatchConfig 
   [{ clientCert: { subject: "CN=a" } }, { clientCert: { subject: "CN=a" }, path: "/a" }, true],
   [{ clientCert: { subject: "CN=a" } }, { clientCert: { subject: "CN=b" } }, false],
   [{ clientCert: { subject: "CN=a" } }, { clientCert: true }, false],
+  [{ version: { from: "path", is: "1", aliases: {} } }, { path: "/a" }, false],
+  [{ version: { from: "path", is: "1", aliases: {} } }, { version: { from: "path", is: "2", aliases: {} } }, false],
+  [
+    { version: { from: "path", is: "1", aliases: {} } },
+    { version: { from: "path", is: "1", aliases: {} }, path: "/a" },
+    true,
+  ],
+  [{ path: "/a" }, { version: { from: "path", is: "1", aliases: {} }, path: "/a" }, true],
 ];
 for (const [first, second, covered] of CASES) {
   test(`${JSON.stringify(first)} ${covered ? "takes" : "does not take"} all of ${JSON.stringify(second)}`, () => {

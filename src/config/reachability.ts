@@ -114,6 +114,7 @@ function covers(
   if (!widerThanPaths.every((wider) => wider.some((path) => paths.has(path)))) return false;
   if (!within(wide.method, narrow.method) || !within(wide.clientIp, narrow.clientIp)) return false;
   if (!coversCertificate(wide.clientCert, narrow.clientCert)) return false;
+  if (wide.version !== undefined && !isDeepStrictEqual(wide.version, narrow.version)) return false;
   return (["header", "query", "cookie"] as const).every((key) =>
     Object.entries(wide[key] ?? {}).every(([name, wanted]) => {
       const got = narrow[key]?.[name];

@@ -1,6 +1,15 @@
 // Who may of those that are known: `allow` and `require`, which every kind of `auth` can have.
 import { z } from "zod";
 
+/** What an entry of `auth` says of consumers. */
+export const consumersMode = z
+  .enum(["required", "optional"])
+  .optional()
+  .describe("Finds the consumer whose credentials these are. `required`: 403 for those who are none.");
+
+export const takesConsumers = (what: string) =>
+  z.boolean().default(false).describe(`Takes the ${what} of \`consumers\` as well, those of the admin API included.`);
+
 const text = z.string().min(1);
 const claimValue = z.union([text, z.number(), z.boolean()]);
 
@@ -15,7 +24,10 @@ const members = {
     .optional()
     .describe("Domains of verified addresses; `*.example.com` for all below."),
   groups: z.array(text).optional().describe("Groups."),
+  consumers: z.array(text).optional().describe("Names of consumers."),
+  plans: z.array(text).optional().describe("Plans of consumers."),
   scopes: z.array(text).optional().describe("Scopes."),
+  scopeSets: z.array(z.array(text)).optional().describe("Sets of scopes: all of one of them are needed."),
   claims: z
     .record(text, z.union([claimValue, z.array(claimValue)]))
     .optional()
@@ -23,7 +35,8 @@ const members = {
 };
 
 const notEmpty = (rule: object): boolean => Object.keys(rule).length > 0;
-const EMPTY = "it holds no rule: name users, emails, domains, groups, scopes or claims, or leave it out";
+const EMPTY =
+  "it holds no rule: name users, emails, domains, groups, consumers, plans, scopes or claims, or leave it out";
 
 /** One of the rules is enough; an empty list lets nobody in. */
 export const allowSchema = z

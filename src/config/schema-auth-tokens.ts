@@ -1,6 +1,7 @@
 // What programs bring along to say who they are: `jwt`, `introspection`, `signature`.
 import { z } from "zod";
 import { byteCount, millis } from "../core/units.ts";
+import { takesConsumers } from "./schema-auth-rules.ts";
 import { duration, oneOrMany, size } from "./schema-values.ts";
 
 const text = z.string().min(1);
@@ -92,7 +93,7 @@ export const introspectionSchema = z.strictObject({
   ...tokenFields,
 });
 
-const SIGNATURE_ALGORITHMS = [
+export const SIGNATURE_ALGORITHMS = [
   "hmac-sha256",
   "ed25519",
   "ecdsa-p256-sha256",
@@ -114,7 +115,8 @@ const signatureKeySchema = z.strictObject({
 });
 
 export const signatureSchema = z.strictObject({
-  keys: z.array(signatureKeySchema).min(1).describe("Who signs with what."),
+  keys: z.array(signatureKeySchema).default([]).describe("Who signs with what."),
+  consumers: takesConsumers("keys for signatures"),
   components: z
     .array(text)
     .min(1)

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { millis } from "../core/units.ts";
 import { oidcSchema } from "./schema-auth-oidc.ts";
-import { allowSchema, requireSchema } from "./schema-auth-rules.ts";
+import { allowSchema, consumersMode, requireSchema, takesConsumers } from "./schema-auth-rules.ts";
 import { introspectionSchema, jwtSchema, signatureSchema } from "./schema-auth-tokens.ts";
 import { duration, oneOrMany } from "./schema-values.ts";
 
@@ -23,6 +23,7 @@ const basicSchema = z.strictObject({
     .record(z.string().min(1), z.array(z.string().min(1)).min(1))
     .default({})
     .describe("Names of users by group."),
+  consumers: takesConsumers("names and passwords"),
   realm: z.string().default("Restricted").describe("What browsers show when they ask for a password."),
   cache: cacheTime(REMEMBERED),
   keep: z.boolean().default(false).describe("Lets servers see the password; otherwise `Authorization` is taken away."),
@@ -33,7 +34,9 @@ const apiKeySchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Name of the field that holds it; `x-api-key` where no place is named."),
+    .describe(
+      "Name of the field that holds it; `x-api-key` where no place is named. In `authorization` it is a bearer token.",
+    ),
   query: z.string().min(1).optional().describe("Name of the query parameter that holds it; it is not forwarded."),
   cookie: z.string().min(1).optional().describe("Name of the cookie that holds it."),
   keys: z
@@ -54,6 +57,7 @@ const apiKeySchema = z.strictObject({
     )
     .default([])
     .describe("The keys; of an owner there may be several."),
+  consumers: takesConsumers("keys"),
   keep: z.boolean().default(false).describe("Lets servers see the key; otherwise it is taken out of the request."),
 });
 
@@ -97,6 +101,7 @@ const mtlsSchema = z.strictObject({
   sans: names.describe("Alternative names, as in `DNS:a.example` or `URI:spiffe://…`; one has to be there."),
   issuers: names.describe("Names of the CAs that may have issued them, written as in `subjects`."),
   fingerprints: names.describe("SHA-256 of the certificates, in hexadecimal."),
+  consumers: takesConsumers("certificates"),
   user: z
     .enum(["subject", "cn", "san", "fingerprint"])
     .default("subject")
@@ -149,6 +154,7 @@ const entrySchema = z.strictObject({
   forward: forwardSchema.optional().describe("Another server that is asked about each request."),
   oidc: oidcSchema.optional().describe("Single sign-on with a provider (OpenID Connect), for browsers."),
   ldap: ldapSchema.optional().describe("Names and passwords that a directory knows (LDAP)."),
+  consumers: consumersMode,
   allow: allowSchema.optional(),
   require: requireSchema.optional(),
 });

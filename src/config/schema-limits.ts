@@ -24,7 +24,7 @@ const rateLimitItem = z.strictObject({
   key: oneOrMany(z.string())
     .default("ip")
     .describe(
-      "What is counted by: `ip` (IPv6: its /64), `user` or `apiKey` (who `auth` says it is), `header:NAME`, `cookie:NAME`, `route`; a list for all at once.",
+      "What is counted by: `ip` (IPv6: its /64), `user`, `consumer` or `apiKey` (who `auth` says it is), `header:NAME`, `cookie:NAME`, `route`; a list for all at once.",
     ),
   cost: z.int().min(1).max(100_000).default(1).describe("How many requests one of this route counts for."),
   clients: z

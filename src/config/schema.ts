@@ -5,16 +5,30 @@ import { CODINGS } from "../http/content-codings.ts";
 import { COMPRESS_DEFAULTS, IDENTITY_HEADERS } from "./defaults.ts";
 import { bansSchema, botsSchema, challengeSchema } from "./schema-abuse.ts";
 import { accessSchema } from "./schema-access.ts";
+import { aggregateSchema } from "./schema-aggregate.ts";
 import { authSchema } from "./schema-auth.ts";
 import { cookiesSchema, corsSchema, securityHeadersSchema } from "./schema-browsers.ts";
 import { cacheSchema } from "./schema-cache.ts";
+import { consumersSchema } from "./schema-consumers.ts";
 import { filesSchema } from "./schema-files.ts";
+import { graphqlSchema } from "./schema-graphql.ts";
+import { injectSchema } from "./schema-inject.ts";
 import { rateLimitSchema } from "./schema-limits.ts";
 import { listenerSchema } from "./schema-listeners.ts";
+import { llmSchema } from "./schema-llm.ts";
+import { logSchema } from "./schema-log.ts";
+import { type ApiSource, extensionFields, openapiSchemaOf, operationFields } from "./schema-openapi.ts";
+import { plansSchema, quotaSchema, usageSchema } from "./schema-plans.ts";
+import { type PortalSource, portalSchema } from "./schema-portal.ts";
+import { taggingSchema } from "./schema-tagging.ts";
 import { clientCertMatch } from "./schema-tls.ts";
+import { identityMatch, overloadSchema, splitBy, trafficPolicies } from "./schema-traffic.ts";
+import { grpcSchema, transcodeSchema } from "./schema-transcode.ts";
+import { transformSchema } from "./schema-transform.ts";
 import { routeHedge, routeRetry, upstreamSchema } from "./schema-upstreams.ts";
 import { validateSchema } from "./schema-validate.ts";
 import { dataRate, duration, fieldMap, oneOrMany, share, size } from "./schema-values.ts";
+import { deprecationSchema, versionMatch } from "./schema-version.ts";
 import { wafSchema } from "./schema-waf.ts";
 
 const matchSchema = z.strictObject({
@@ -35,6 +49,7 @@ const matchSchema = z.strictObject({
     .describe("Cookies: a value, `~regex`, or `true` for any."),
   clientIp: oneOrMany(z.string()).optional().describe("Addresses or networks (CIDR) of the client."),
   clientCert: clientCertMatch.optional(),
+  version: versionMatch.optional(),
 });
 
 const redirectSchema = z.strictObject({
@@ -138,6 +153,10 @@ const policies = {
     .union([z.literal(false), authSchema])
     .optional()
     .describe("Who may: how it is found out who asks; 401 for nobody known, 403 for others. A list for any of them."),
+  quota: z
+    .union([z.boolean(), quotaSchema])
+    .optional()
+    .describe("Holds those who ask to their plan; 429 beyond it. `true` for the plans of `plans`, by consumer."),
   waf: z
     .union([z.literal(false), wafSchema])
     .optional()
@@ -146,6 +165,10 @@ const policies = {
     .union([z.literal(false), validateSchema])
     .optional()
     .describe("Holds requests and answers against an OpenAPI document, or bodies against a JSON Schema."),
+  graphql: z
+    .union([z.literal(false), graphqlSchema])
+    .optional()
+    .describe("What requests to a GraphQL service may ask for: depth, cost, operations, documents that are known."),
   redirect: z
     .union([z.literal(false), redirectSchema])
     .optional()
@@ -154,6 +177,14 @@ const policies = {
     .union([z.literal(false), rewriteSchema])
     .optional()
     .describe("Changes the target before it is forwarded."),
+  transform: z
+    .union([z.literal(false), transformSchema])
+    .optional()
+    .describe("Changes bodies: JSON members, XML to JSON and back, whole new answers, and statuses."),
+  deprecation: z
+    .union([z.literal(false), deprecationSchema])
+    .optional()
+    .describe("Tells clients that this is to end: Deprecation, Sunset and Link; and, if wanted, that it has: 410."),
   requestHeaders: z
     .union([z.literal(false), headerEditSchema])
     .optional()
@@ -217,6 +248,14 @@ const policies = {
     .boolean()
     .optional()
     .describe("Translates calls of browsers (gRPC-Web, binary or text) to gRPC, and the answers back."),
+  grpc: z
+    .union([z.literal(false), grpcSchema])
+    .optional()
+    .describe("Which gRPC methods may be called, and how long their messages may be."),
+  transcode: z
+    .union([z.literal(false), transcodeSchema])
+    .optional()
+    .describe("Requests with JSON become gRPC for servers, and their answers JSON."),
   cache: z
     .union([z.boolean(), cacheSchema])
     .optional()
@@ -225,6 +264,11 @@ const policies = {
     .union([z.boolean(), compressSchema])
     .optional()
     .describe("Compresses answers for clients that accept it; `true` for the defaults."),
+  inject: z
+    .union([z.literal(false), injectSchema])
+    .optional()
+    .describe("Puts scripts into the heads of pages."),
+  ...trafficPolicies,
   use: z
     .union([z.literal(false), z.array(plugin)])
     .optional()
@@ -246,6 +290,7 @@ const weightedSchema = z.strictObject({
         .record(z.string(), z.union([z.string(), z.literal(true)]))
         .optional()
         .describe("Cookies, as in a route's `match`."),
+      ...identityMatch,
     })
     .optional()
     .describe("Requests like these go here whatever the weights say (a canary for testers)."),
@@ -255,7 +300,9 @@ const splitSchema = z.strictObject({
   cookie: z
     .string()
     .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "a cookie's name has no spaces, quotes or separators")
+    .optional()
     .describe("Name of the cookie that keeps a client at the upstream it was given."),
+  by: splitBy,
   ttl: duration.optional().describe("How long it is kept; without it, until the browser ends."),
   secret: z
     .string()
@@ -270,42 +317,43 @@ const respondSchema = z.strictObject({
   headers: fieldMap.default({}).describe("The answer's fields; may use placeholders."),
 });
 
+const toSchema = z
+  .union([z.string(), z.array(z.string()).min(1), z.array(weightedSchema).min(1)])
+  .optional()
+  .describe("An upstream's name, a URL, a list of URLs, or a weighted list of upstreams.");
+
+const { use: _use, validate: _validate, ...operationPolicies } = policies;
+const operationSchema = z.strictObject({ ...operationFields, to: toSchema, ...operationPolicies });
+/** What documents may say of operations themselves; the configuration decides which of these keys they may use. */
+export const extensionSchema = z.strictObject({
+  ...extensionFields,
+  limits: policies.limits,
+  rateLimit: policies.rateLimit,
+  timeouts: policies.timeouts,
+  retry: policies.retry,
+  cache: policies.cache,
+  compress: policies.compress,
+  cors: policies.cors,
+  deprecation: policies.deprecation,
+});
+
 const routeSchema = z.strictObject({
   name: z.string().optional().describe("For logs, metrics and `explain`; `route-N` when absent."),
   match: matchSchema
     .optional()
     .describe("Which requests; all keys must match, a list means any of. Absent: every request."),
   ...policies,
-  to: z
-    .union([z.string(), z.array(z.string()).min(1), z.array(weightedSchema).min(1)])
+  openapi: openapiSchemaOf(operationSchema)
     .optional()
-    .describe("An upstream's name, a URL, a list of URLs, or a weighted list of upstreams."),
+    .describe("Makes routes of an OpenAPI document, one for each operation; the other keys hold for all of them."),
+  to: toSchema,
   split: splitSchema.optional().describe("Keeps clients at the upstream that a weighted `to` gave them."),
   respond: respondSchema.optional().describe("Answers at once, in place of `to`."),
   files: filesSchema.optional().describe("Serves a folder of files, in place of `to`."),
-});
-
-const logSchema = z.strictObject({
-  access: z
-    .union([
-      z.literal(false),
-      z.strictObject({
-        path: z.string().default("stdout").describe("`stdout`, `stderr` or a file."),
-        format: z.enum(["json", "combined", "common", "off"]).default("json").describe("How a line looks."),
-        sample: z
-          .string()
-          .regex(/^\d+(\.\d+)?%$/, "write a share like 10%")
-          .meta({ title: "share" })
-          .default("100%")
-          .describe("Share of the requests that are logged."),
-      }),
-    ])
-    .default(false)
-    .describe("One line for each request; off by default."),
-  level: z
-    .enum(["debug", "info", "warn", "error"])
-    .default("info")
-    .describe("The least severe messages that the program writes about itself."),
+  aggregate: aggregateSchema.optional().describe("Makes one answer of several requests to servers, in place of `to`."),
+  tagging: taggingSchema.optional().describe("Takes events of pages and passes them on, in place of `to`."),
+  llm: llmSchema.optional().describe("Asks providers of language models, in place of `to`."),
+  portal: portalSchema.optional().describe("A portal for consumers: APIs to read and try, their own keys, and usage."),
 });
 
 export const configSchema = z.strictObject({
@@ -319,12 +367,22 @@ export const configSchema = z.strictObject({
     .array(z.string().regex(/^[A-Za-z0-9-]{1,100}\*?$/, "write a name like X-Forwarded-User, or X-Auth-Request-*"))
     .default(IDENTITY_HEADERS)
     .describe(
-      "Fields by which servers may be told who asks: where any route has `auth`, clients cannot send them, on no route and in no spelling. Those that routes make of `{user}` and `{claim.NAME}` need not be named. `*` at the end for all that begin so.",
+      "Fields by which servers may be told who asks: where any route has `auth`, clients cannot send them, on no route and in no spelling. Those that routes make of `{user}`, `{consumer}` and `{claim.NAME}` need not be named. `*` at the end for all that begin so.",
     ),
   upstreams: z.record(z.string(), upstreamSchema).default({}).describe("Groups of servers, by name."),
+  consumers: consumersSchema,
   defaults: policySchema
     .prefault({})
     .describe("Policies for every route; a route's own key replaces one, `false` turns it off."),
+  plans: plansSchema
+    .default({})
+    .describe("What consumers may do, by the name of their plan: over all routes that have `quota`."),
+  usage: z
+    .union([z.boolean(), usageSchema])
+    .optional()
+    .describe(
+      "Counts what consumers use, by route and status, and tells when quotas run out. On where there are `plans` or a `quota`; `false` turns it off.",
+    ),
   routes: z.array(routeSchema).default([]).describe("Tried from top to bottom; the first that matches wins."),
   providers: z
     .strictObject({
@@ -379,6 +437,9 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("How names of servers become addresses."),
+  overload: overloadSchema
+    .prefault({})
+    .describe("When workers refuse what is least important, on routes with `priority`."),
   shutdown: z
     .strictObject({
       drain: duration
@@ -410,9 +471,12 @@ export const configSchema = z.strictObject({
 /** The configuration as users may write it. */
 export type ConfigInput = z.input<typeof configSchema>;
 /** The configuration once checked: defaults filled in, units as numbers. */
-export type Config = z.output<typeof configSchema>;
+export type Config = Omit<z.output<typeof configSchema>, "routes"> & { routes: RouteConfig[] };
 export type ListenerConfig = Config["listeners"][number];
 export type UpstreamConfig = Config["upstreams"][string];
-export type RouteConfig = Config["routes"][number];
+/** `source` is what a route that was made of a document comes from, and `portalSource` one of a portal. */
+export type RouteConfig = z.output<typeof routeSchema> & { source?: ApiSource; portalSource?: PortalSource };
+export type OpenapiConfig = NonNullable<RouteConfig["openapi"]>;
+export type OperationConfig = OpenapiConfig["operations"][string];
 export type MatchConfig = NonNullable<RouteConfig["match"]>;
 export type PolicyConfig = Config["defaults"];

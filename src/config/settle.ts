@@ -22,8 +22,21 @@ import { validate } from "./validate.ts";
 export interface CheckOptions {
   /** What `${NAME}` reads. Default: the environment of the process. */
   readonly environment?: Environment;
+  /** Makes routes of the documents that routes name. Without it these are left as they are. */
+  readonly expand?: (config: Config) => Expansion;
   /** What else may be wrong with a configuration that is fine otherwise; its problems get their places in the file. */
   readonly verify?: (config: Config) => readonly Problem[];
+}
+
+/** A configuration whose routes were made of documents where it names some. */
+export interface Expansion {
+  readonly config: Config;
+  /** What is wrong with the documents. */
+  readonly problems: readonly Problem[];
+  /** Problems of the expanded configuration as problems of the one that was written. */
+  origins(problems: readonly Problem[]): readonly Problem[];
+  /** Absolute paths of the documents. */
+  readonly files: readonly string[];
 }
 
 /** The main configuration as it was read. */
@@ -50,13 +63,13 @@ export interface Settled {
 
 /** Merges and checks. Throws ConfigError when the main configuration cannot be used with what is left of the fragments. */
 export function settle(main: Main, provided: Provided, options: CheckOptions): Settled {
-  const { environment = process.env, verify } = options;
+  const { environment = process.env } = options;
   const rejected = [...provided.rejected];
   const told = new Set(rejected.map(renderDiagnostic));
   let parts = provided.fragments.map((fragment) => partOf(fragment, environment));
   // Every round takes at least one version of a fragment away.
   for (;;) {
-    const { merged, config, found } = examine(main, provided, parts, verify);
+    const { merged, config, files, found } = examine(main, provided, parts, options);
     const guilty = new Set(found.flatMap(({ part, problem }) => (part !== null && isError(problem) ? [part] : [])));
     if (guilty.size === 0) {
       const diagnostics = placedAll(found, main, merged);
@@ -69,7 +82,8 @@ export function settle(main: Main, provided: Provided, options: CheckOptions): S
         rejected,
         files: [
           ...main.files,
-          ...[main.expanded, ...parts.map(({ expanded }) => expanded)].flatMap(({ files }) => files),
+          ...[main.expanded, ...parts.map(({ expanded }) => expanded)].flatMap((each) => each.files),
+          ...files,
         ],
       };
     }
@@ -105,10 +119,13 @@ interface Examined {
   readonly merged: Merged;
   /** Null when it has not the right shape. */
   readonly config: Config | null;
+  /** Documents that routes were made of. */
+  readonly files: readonly string[];
   readonly found: readonly Found[];
 }
 
-function examine(main: Main, provided: Provided, parts: readonly Part[], verify: CheckOptions["verify"]): Examined {
+function examine(main: Main, provided: Provided, parts: readonly Part[], options: CheckOptions): Examined {
+  const { verify, expand: expandRoutes } = options;
   const merged = mergeFragments(main.expanded.value, parts);
   const unfilled = parts.flatMap((part) => part.expanded.problems.map((problem): Found => ({ part, problem })));
   const own = provided.problems.map((problem): Found => ({ part: null, problem }));
@@ -122,13 +139,18 @@ function examine(main: Main, provided: Provided, parts: readonly Part[], verify:
   const shape = checkShape(merged.value);
   if (!("config" in shape)) {
     take(shape.problems);
-    return { merged, config: null, found };
+    return { merged, config: null, files: [], found };
   }
-  const config = withAbsolutePaths(shape.config, main.file === "" ? process.cwd() : dirname(main.file));
-  take(validate(config, merged.mayBeEmpty));
-  if (verify !== undefined && !found.some(({ problem }) => isError(problem))) take(verify(config));
-  return { merged, config, found };
+  const written = withAbsolutePaths(shape.config, main.file === "" ? process.cwd() : dirname(main.file));
+  const expansion = expandRoutes?.(written) ?? UNEXPANDED;
+  const config = expansion.config ?? written;
+  take(expansion.problems);
+  take(expansion.origins(validate(config, merged.mayBeEmpty)));
+  if (verify !== undefined && !found.some(({ problem }) => isError(problem))) take(expansion.origins(verify(config)));
+  return { merged, config, files: expansion.files, found };
 }
+
+const UNEXPANDED = { config: null, problems: [], files: [], origins: (problems: readonly Problem[]) => problems };
 
 /** Everything at its place: the main configuration first, then the fragments in their order. */
 function placedAll(found: readonly Found[], main: Main, merged: Merged): Diagnostic[] {

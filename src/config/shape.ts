@@ -17,6 +17,14 @@ export function checkShape(input: unknown): { config: Config } | { problems: Pro
   return { problems: result.error.issues.flatMap((issue) => describe(issue, [], input)) };
 }
 
+/** What is wrong with policies that stand elsewhere than in a route, as if they were those of one. */
+export function partProblems(issues: readonly Issue[], input: unknown): Problem[] {
+  const whole = { routes: [input] };
+  return issues
+    .flatMap((issue) => describe(issue, ["routes", 0], whole))
+    .map((one) => ({ ...one, path: one.path.slice(2) }));
+}
+
 function describe(issue: Issue, base: ConfigPath, input: unknown): Problem[] {
   const path = [...base, ...(issue.path as (string | number)[])];
   const found = valueAt(input, path);

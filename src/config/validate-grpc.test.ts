@@ -30,6 +30,12 @@ const CASES: readonly (readonly [name: string, route: object, app: object, want:
     { servers: ["https://app"], http2: false },
     [`routes[0].grpcWeb: warning: "app" ${HTTP_1}set upstreams.app.http2: only`],
   ],
+  [
+    "JSON as well",
+    { grpcWeb: false, transcode: { descriptors: "a.pb" }, to: "app" },
+    { servers: ["127.0.0.1:3001"] },
+    [`routes[0].transcode: warning: "app" ${HTTP_1}set upstreams.app.http2: only`],
+  ],
   ["a URL of HTTP/2", { to: ["h2c://127.0.0.1:3001"] }, { servers: ["127.0.0.1:1"] }, ["unused"]],
   [
     "a URL",

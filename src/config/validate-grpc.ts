@@ -1,19 +1,25 @@
-// Routes that translate gRPC-Web: there must be a server to translate for, and one that speaks HTTP/2.
+// Routes that translate gRPC-Web or JSON to gRPC: there must be a server to translate for, and one that speaks HTTP/2.
 import { looksLikeUrl, serverTerms } from "./address.ts";
 import { type ConfigPath, type Problem, warning } from "./diagnostic.ts";
 import type { Config, RouteConfig, UpstreamConfig } from "./schema.ts";
 
-/** Warnings about `grpcWeb` where a route says so itself; a default may stand there for other routes. */
+/** Warnings about `grpcWeb` and `transcode` where a route says so itself; a default may be there for other routes. */
 export function checkGrpcWeb(config: Config): Problem[] {
-  return config.routes.flatMap((route, at) =>
-    route.grpcWeb === true ? checkRoute(config, route, ["routes", at, "grpcWeb"]) : [],
-  );
+  return config.routes.flatMap((route, at) => [
+    ...(route.grpcWeb === true ? checkRoute(config, route, "grpcWeb", ["routes", at, "grpcWeb"]) : []),
+    ...(route.transcode ? checkRoute(config, route, "transcode", ["routes", at, "transcode"]) : []),
+  ]);
 }
 
-function checkRoute(config: Config, { to }: RouteConfig, path: ConfigPath): Problem[] {
+function checkRoute(config: Config, { to }: RouteConfig, key: string, path: ConfigPath): Problem[] {
   if (to === undefined)
     return [
-      warning(path, "`grpcWeb` changes nothing: this route asks no server", "remove it, or give the route `to`", "key"),
+      warning(
+        path,
+        `\`${key}\` changes nothing: this route asks no server`,
+        "remove it, or give the route `to`",
+        "key",
+      ),
     ];
   const targets = typeof to === "string" ? [to] : to.map((each) => (typeof each === "string" ? each : each.upstream));
   return targets.flatMap((target): Problem[] => {

@@ -60,7 +60,7 @@ function paramsOf(route: RouteConfig): RouteParams {
   return { always, sometimes: all.filter((name) => !always.includes(name)) };
 }
 
-const ACTIONS = ["to", "respond", "files"] as const;
+const ACTIONS = ["to", "respond", "files", "aggregate", "llm", "tagging", "portal"] as const;
 
 function checkAction(config: Config, route: RouteConfig, path: ConfigPath): Problem[] {
   const [action, second] = ACTIONS.filter((key) => route[key] !== undefined);
@@ -75,10 +75,25 @@ function checkAction(config: Config, route: RouteConfig, path: ConfigPath): Prob
     ];
   }
   const redirects = (route.redirect ?? config.defaults.redirect ?? false) !== false;
+  if (route.openapi !== undefined && action !== undefined && action !== "to")
+    return [
+      problem(
+        [...path, action],
+        `a route with \`openapi\` has \`to\` or mocks, and no \`${action}\``,
+        undefined,
+        "key",
+      ),
+    ];
   if (action === undefined) {
-    return redirects
+    return redirects || route.openapi !== undefined || route.source !== undefined
       ? []
-      : [problem(path, "this route does nothing", "give it `to`, `respond`, `files` or `redirect`")];
+      : [
+          problem(
+            path,
+            "this route does nothing",
+            "give it `to`, `respond`, `files`, `aggregate`, `llm`, `tagging`, `portal` or `redirect`",
+          ),
+        ];
   }
   const unused = redirects
     ? [
@@ -92,7 +107,7 @@ function checkAction(config: Config, route: RouteConfig, path: ConfigPath): Prob
         ),
       ]
     : [];
-  return [...unused, ...checkTargets(config, route, [...path, "to"])];
+  return [...unused, ...checkTargets(config, route, [...path, "to"]), ...checkCalls(config, route, path)];
 }
 
 function checkTargets(config: Config, route: RouteConfig, path: ConfigPath): Problem[] {
@@ -109,6 +124,16 @@ function checkTargets(config: Config, route: RouteConfig, path: ConfigPath): Pro
   });
   const noWeight = to.every((target) => typeof target !== "string" && target.weight === 0);
   return noWeight ? [...found, problem(path, "all weights are 0, so no upstream gets a request")] : found;
+}
+
+function checkCalls(config: Config, { aggregate, llm }: RouteConfig, path: ConfigPath): Problem[] {
+  const providers = (llm?.targets ?? []).flatMap(({ to }, at) =>
+    checkTarget(config, to, [...path, "llm", "targets", at, "to"]),
+  );
+  const calls = Object.entries(aggregate?.calls ?? {}).flatMap(([name, { to }]) =>
+    checkTarget(config, to, [...path, "aggregate", "calls", name, "to"]),
+  );
+  return [...providers, ...calls];
 }
 
 /** An upstream's name or a URL. */

@@ -212,6 +212,14 @@ const CASES: readonly (readonly [name: string, yaml: string, want: readonly stri
       'sluice.yaml:5:14: warning: no route uses the upstream "shadow"',
     ],
   ],
+  [
+    "calls of an aggregate",
+    'listeners: [{ address: ":80" }]\nroutes:\n  - aggregate:\n      calls:\n        one: { to: app, path: /a }\n        two: { to: apps, path: /b }\n        three: { to: "http://a/b", path: /c }\nupstreams: { app: { servers: ["10.0.0.1:80"] } }\n',
+    [
+      'sluice.yaml:6:20: error: there is no upstream named "apps"\n  hint: did you mean "app"?',
+      'sluice.yaml:7:22: error: "http://a/b": a server\'s address has no path\n  hint: put a path in front of requests with rewrite: { addPrefix: /path }',
+    ],
+  ],
   // Whom nobody uses.
   [
     "an upstream that nobody uses",

@@ -131,7 +131,9 @@ function checkRanges({ upstreams }: Config, name: string): Problem[] {
 
 function unusedUpstreams(config: Config): Problem[] {
   const used = new Set<string | undefined>();
-  for (const { to, mirror } of config.routes) {
+  for (const { to, mirror, llm, aggregate } of config.routes) {
+    for (const call of Object.values(aggregate?.calls ?? {})) used.add(call.to);
+    for (const target of llm?.targets ?? []) used.add(target.to);
     if (typeof to === "string") used.add(to);
     else for (const target of to ?? []) if (typeof target !== "string") used.add(target.upstream);
     if (typeof mirror === "object") used.add(mirror.to);

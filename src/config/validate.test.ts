@@ -159,7 +159,9 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
   [
     "no action",
     top({ routes: [{}] }),
-    ["routes[0]: error: this route does nothing\n  hint: give it `to`, `respond`, `files` or `redirect`"],
+    [
+      "routes[0]: error: this route does nothing\n  hint: give it `to`, `respond`, `files`, `aggregate`, `llm`, `tagging`, `portal` or `redirect`",
+    ],
   ],
   [
     "two actions",
@@ -173,7 +175,9 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
   [
     "a redirect that is turned off is no action",
     top({ defaults: { redirect: { to: "/" } }, routes: [{ redirect: false }] }),
-    ["routes[0]: error: this route does nothing\n  hint: give it `to`, `respond`, `files` or `redirect`"],
+    [
+      "routes[0]: error: this route does nothing\n  hint: give it `to`, `respond`, `files`, `aggregate`, `llm`, `tagging`, `portal` or `redirect`",
+    ],
   ],
   [
     "an action behind a redirect",
@@ -455,14 +459,14 @@ const CASES: readonly (readonly [name: string, input: unknown, want: readonly st
     "an unknown placeholder",
     top({ routes: [{ match: { path: "/:id" }, redirect: { to: "/{whatever}" } }] }),
     [
-      "routes[0].redirect.to: error: unknown placeholder {whatever}\n  hint: known are host, path, query, uri, method, scheme, ip, requestId, route, upstream, server, user, and the path parameters id",
+      "routes[0].redirect.to: error: unknown placeholder {whatever}\n  hint: known are host, path, query, uri, method, scheme, ip, requestId, route, upstream, server, user, consumer, and the path parameters id",
     ],
   ],
   [
     "a parameter of another route",
     top({ routes: [{ match: { path: "/:number" }, ...OK }, { redirect: { to: "/{number}" } }] }),
     [
-      "routes[1].redirect.to: error: unknown placeholder {number}\n  hint: known are host, path, query, uri, method, scheme, ip, requestId, route, upstream, server, user",
+      "routes[1].redirect.to: error: unknown placeholder {number}\n  hint: known are host, path, query, uri, method, scheme, ip, requestId, route, upstream, server, user, consumer",
     ],
   ],
   [

@@ -10,6 +10,7 @@ import { checkCompress } from "./validate-compress.ts";
 import { checkFiles } from "./validate-files.ts";
 import { checkGrpcWeb } from "./validate-grpc.ts";
 import { checkHealth } from "./validate-health.ts";
+import { checkPlans } from "./validate-plans.ts";
 import { checkRoutes, checkServerText } from "./validate-routes.ts";
 import { checkTargets } from "./validate-targets.ts";
 import { checkTls } from "./validate-tls.ts";
@@ -31,6 +32,7 @@ export function validate(config: Config, mayBeEmpty: ReadonlySet<string> = new S
     ...checkFiles(config),
     ...checkGrpcWeb(config),
     ...checkCompress(config),
+    ...checkPlans(config),
     ...checkTls(config),
     ...checkResolver(config),
     ...checkLog(config),

@@ -77,7 +77,7 @@ async function lift({ backend, log, params: [id = ""] }: AdminCall): Promise<Res
 }
 
 /** Resolves when all workers act on it and it outlives this process; or after a while, when one of these cannot be. */
-async function settled(backend: AdminBackend): Promise<void> {
+export async function settled(backend: AdminBackend): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, KEPT_MS);
   await Promise.all([backend.heard(), Promise.race([backend.commons.kept(), promise])]);

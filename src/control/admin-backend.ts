@@ -61,6 +61,10 @@ export interface ExplainQuery {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Address of the client; null when it was not said. */
   readonly ip: string | null;
+  /** Who would ask, where that chooses an upstream. */
+  readonly consumer?: string | undefined;
+  readonly plan?: string | undefined;
+  readonly groups?: readonly string[] | undefined;
 }
 
 /** What became of a purge. */
@@ -89,7 +93,10 @@ export interface AdminBackend {
   /** Has stored answers forgotten by all workers, and on the machines that it shares state with. */
   purge(purge: Purge): Promise<Purged>;
   /** Who is banned, denied at run time, to be looked at and changed; and whom limits refuse. */
-  readonly commons: Pick<Commons, "denials" | "bans" | "lift" | "forgive" | "kept" | "refusedClients">;
+  readonly commons: Pick<
+    Commons,
+    "denials" | "bans" | "switches" | "consumers" | "lift" | "forgive" | "kept" | "refusedClients" | "usage" | "tagging"
+  >;
   /** What happens, for those who watch. */
   readonly events: EventHub;
   /** The last requests that the firewall refused, or would have. */

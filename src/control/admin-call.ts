@@ -15,7 +15,7 @@ export interface AdminCall {
 }
 
 export interface Endpoint {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   /** Answers without the token as well: probes have none. */
   readonly open?: boolean;

@@ -4,10 +4,14 @@ import { ACCESS_ENDPOINTS } from "./admin-access.ts";
 import { json, problem, readBody, text } from "./admin-answers.ts";
 import { CACHE_ENDPOINTS } from "./admin-cache.ts";
 import type { AdminCall, Endpoint } from "./admin-call.ts";
+import { CONSUMER_ENDPOINTS } from "./admin-consumers.ts";
 import { LIMIT_ENDPOINTS } from "./admin-limits.ts";
 import { statusPage } from "./admin-page.ts";
 import { redact } from "./admin-redact.ts";
 import { SERVER_ENDPOINTS } from "./admin-servers.ts";
+import { TAGGING_ENDPOINTS } from "./admin-tagging.ts";
+import { TRAFFIC_ENDPOINTS } from "./admin-traffic.ts";
+import { USAGE_ENDPOINTS } from "./admin-usage.ts";
 import { WAF_ENDPOINTS } from "./admin-waf.ts";
 
 const explainBody = z.strictObject({
@@ -15,14 +19,22 @@ const explainBody = z.strictObject({
   url: z.string().min(1),
   headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).default({}),
   ip: z.string().optional(),
+  consumer: z.string().optional(),
+  plan: z.string().optional(),
+  groups: z.array(z.string()).optional(),
 });
 
 export const ENDPOINTS: readonly Endpoint[] = [
   {
     method: "GET",
     path: "/",
-    handle: ({ backend }) =>
-      text(statusPage(backend.status(), backend.ready(), backend.upstreams()), "text/html; charset=utf-8"),
+    handle: async ({ backend }) => {
+      const events = await backend.commons.tagging.state();
+      return text(
+        statusPage(backend.status(), backend.ready(), backend.upstreams(), events),
+        "text/html; charset=utf-8",
+      );
+    },
   },
   { method: "GET", path: "/healthz", open: true, handle: () => text("ok\n", "text/plain; charset=utf-8") },
   { method: "GET", path: "/readyz", open: true, handle: readyz },
@@ -40,6 +52,10 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...ACCESS_ENDPOINTS,
   ...WAF_ENDPOINTS,
   ...LIMIT_ENDPOINTS,
+  ...CONSUMER_ENDPOINTS,
+  ...USAGE_ENDPOINTS,
+  ...TRAFFIC_ENDPOINTS,
+  ...TAGGING_ENDPOINTS,
   { method: "POST", path: "/api/config/reload", handle: reload },
   { method: "POST", path: "/api/explain", handle: explain },
   { method: "POST", path: "/api/drain", handle: drain },
@@ -69,12 +85,12 @@ async function reload({ backend, log }: AdminCall): Promise<Response> {
 async function explain({ request, backend }: AdminCall): Promise<Response> {
   const query = await readBody(request, explainBody, 400, "The body is not a query.");
   if (query instanceof Response) return query;
-  const { method, url, ip = null, headers } = query.value;
+  const { method, url, ip = null, headers, consumer, plan, groups } = query.value;
   const pairs = Object.entries(headers).flatMap(([name, values]) =>
     [values].flat().map((value) => [name, value] as const),
   );
   try {
-    return json(backend.explain({ method, url, ip, headers: pairs }));
+    return json(backend.explain({ method, url, ip, headers: pairs, consumer, plan, groups }));
   } catch (error) {
     if (error instanceof RangeError) return problem(400, error.message);
     throw error;

@@ -1,4 +1,5 @@
 // The page at `/` of the admin listener: what the proxy is doing, for people.
+import type { RouteState } from "../tagging/messages.ts";
 import type { ProxyStatus, Readiness } from "./admin-backend.ts";
 import type { ServerStatus, UpstreamStatus } from "./upstream-report.ts";
 
@@ -17,7 +18,12 @@ const SERVER_COLUMNS = ["Upstream", "Server", "Used", "Health", "State", "Weight
 const SERVERS_MAX = 500;
 
 /** The page as HTML, without scripts. */
-export function statusPage(status: ProxyStatus, readiness: Readiness, upstreams: readonly UpstreamStatus[]): string {
+export function statusPage(
+  status: ProxyStatus,
+  readiness: Readiness,
+  upstreams: readonly UpstreamStatus[],
+  events: readonly RouteState[],
+): string {
   const facts = [
     row(["Version", status.version]),
     row(["Process", status.pid]),
@@ -39,7 +45,7 @@ ${reasons.length === 0 ? "" : `<ul>${reasons.join("")}</ul>\n`}<table>${facts.jo
 <h2>Listeners</h2><table>${row(["Configured", "Listening on"], "th")}${listeners.join("")}</table>
 <h2>Workers</h2><table>${row(["Worker", "State", "Connections", "Restarts"], "th")}${workers.join("")}</table>
 <h2>Servers</h2><table>${row(SERVER_COLUMNS, "th")}${servers.slice(0, SERVERS_MAX).join("")}</table>
-${more > 0 ? `<p>and ${more} more</p>\n` : ""}${queues(upstreams)}
+${more > 0 ? `<p>and ${more} more</p>\n` : ""}${queues(upstreams)}${eventsTable(events)}
 <p>${LINKS.map((link) => `<a href="${link}">${link}</a>`).join(" · ")}</p></body></html>
 `;
 }
@@ -48,6 +54,19 @@ function serverRow(upstream: string, server: ServerStatus): string {
   const { id, health, ejectedFor, failing, mode, weight, backup, inFlight, usable } = server;
   const why = ejectedFor > 0 ? "left out" : failing ? "cannot be connected to" : health;
   return row([upstream, id, usable ? "yes" : "no", why, mode, `${weight}${backup ? ", backup" : ""}`, inFlight]);
+}
+
+/** Events of pages, by route and destination. */
+function eventsTable(routes: readonly RouteState[]): string {
+  if (routes.length === 0) return "";
+  const rows = routes.flatMap(({ route, received, dropped, destinations }) => [
+    row([route, `${received} received, ${dropped} dropped`, "", "", "", "", ""]),
+    ...destinations.map(({ name, sent, waiting, ageMs, retried, dead, trouble }) =>
+      row([name, sent, waiting, `${Math.round(ageMs / 1000)} s`, retried, dead, trouble]),
+    ),
+  ]);
+  const columns = ["Destination", "Done", "Waiting", "Oldest", "Retried", "Dead", "Trouble"];
+  return `<h2>Events of pages</h2><table>${row(columns, "th")}${rows.join("")}</table>\n`;
 }
 
 /** The upstreams where something holds requests up. */

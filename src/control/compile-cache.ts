@@ -17,7 +17,12 @@ export const cacheSettings = (policy: NonNullable<Policies["cache"]>): CacheConf
   policy === true ? CACHE_DEFAULTS : policy;
 
 /** Throws CompileError for values that cannot work. `compress` is that of the same route. */
-export function compileCache(config: CacheConfig, route: string, compress: Policies["compress"]): RouteCache {
+export function compileCache(
+  config: CacheConfig,
+  route: string,
+  compress: Policies["compress"],
+  storePrivate = false,
+): RouteCache {
   const key = compileKey(config.key);
   const policy: CachePolicy = {
     ...DEFAULT_POLICY,
@@ -30,6 +35,7 @@ export function compileCache(config: CacheConfig, route: string, compress: Polic
     setCookie: config.setCookie,
     cookieRequests: config.cookieRequests,
     requestDirectives: config.requestDirectives,
+    storePrivate,
     keyedHeaders: key.headers,
   };
   const { tags = "" } = config;

@@ -1,33 +1,51 @@
 // From a checked configuration to the plan that workers run: the route table, and for each route only what it uses.
 import { join } from "node:path";
+import { type AggregatePlan, compileAggregate } from "../aggregate/plan.ts";
+import { Run } from "../aggregate/run.ts";
+import { compileApiAction, compileFirst } from "../apis/action.ts";
+import { compilePortal } from "../apis/portal/action.ts";
 import { checkEndpoint } from "../auth/check-endpoint.ts";
+import { Consumers } from "../auth/consumers/consumers.ts";
 import { Endpoints } from "../auth/endpoints.ts";
+import { CoalesceRules } from "../cache/coalescer.ts";
 import type { RouteCache } from "../cache/route-cache.ts";
 import { looksLikeUrl } from "../config/address.ts";
 import { CompileError, within } from "../config/compile-error.ts";
 import { POLICY_KEYS, UPSTREAM_DEFAULTS } from "../config/defaults.ts";
 import { type Problem, problem, showPath } from "../config/diagnostic.ts";
+import { thresholdsOf } from "../config/plan-defaults.ts";
 import type { Config, ListenerConfig, PolicyConfig, RouteConfig, UpstreamConfig } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
 import type { KeyRule } from "../engines/cache/key.ts";
+import type { UsageMeter } from "../engines/usage/meter.ts";
 import { FileServer } from "../files/file-server.ts";
 import { Site } from "../files/site.ts";
 import type { Policies } from "../filters/definition.ts";
 import { compileFilters } from "../filters/index.ts";
+import { usageEndpoint } from "../filters/rate-limit/usage-endpoint.ts";
 import { compileRedirect } from "../filters/redirect/filter.ts";
-import type { Action, Route } from "../pipeline/exchange.ts";
+import type { Gateway } from "../llm/gateway.ts";
+import { Visit } from "../llm/visit.ts";
+import type { Action, Filter, Route } from "../pipeline/exchange.ts";
 import type { IdentityFields } from "../pipeline/identity-fields.ts";
 import { hedgePolicy, NO_RETRY, RetryPolicy } from "../pipeline/retry-policy.ts";
 import { type Shared, UNSHARED } from "../pipeline/shared.ts";
+import { readSwitches, SWITCHES } from "../pipeline/switches.ts";
 import { compileConditions } from "../routing/conditions.ts";
 import { paramNames } from "../routing/pattern.ts";
 import { compileRoutes, type RouteSource, type RouteTable } from "../routing/table.ts";
+import { versionFields } from "../routing/version.ts";
 import type { StateSettings } from "../state/open-state.ts";
 import { Sticky } from "../upstream/sticky.ts";
 import { cacheSettings, compileCache, DiskChoice } from "./compile-cache.ts";
+import { compileGateway } from "./compile-llm.ts";
+import { compileTagging, shownPaths, type TaggingParts, taggingCache, withTaggingLimits } from "./compile-tagging.ts";
+import { compileUsage } from "./compile-usage.ts";
+import { compileIdentityMatch } from "./identity-match.ts";
 import { identityFieldsOf } from "./identity-names.ts";
 import { compileRespond } from "./respond.ts";
 import { compileSplit, type Target } from "./split.ts";
+import { checkSplit, splitNames } from "./split-checks.ts";
 
 export interface Plan {
   readonly table: RouteTable<Route>;
@@ -40,6 +58,8 @@ export interface Plan {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   /** By route; null for those without. */
   readonly caches: readonly (RouteCache | null)[];
+  /** How identical requests share answers, by route; null for those that do not. */
+  readonly coalesce: readonly (CoalesceRules | null)[];
   /** One key for each way in which these count a query. */
   readonly cacheKeys: readonly KeyRule[];
   /** Bytes for stored answers, over all workers; 0 where no route has a cache. */
@@ -50,6 +70,8 @@ export interface Plan {
   readonly endpoints: Endpoints | null;
   /** What clients may not send; null where no route has `auth`. */
   readonly identityFields: IdentityFields | null;
+  /** Counts what is used in this thread; null where nobody wants to know. */
+  readonly usage: UsageMeter | null;
 }
 
 /** For plans that are only looked at, in which no cookie is ever made or believed. */
@@ -75,17 +97,21 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET, shar
   const sources: RouteSource<Route>[] = [];
   const targets: (readonly Target[])[] = [];
   const caches: (RouteCache | null)[] = [];
+  const coalesce: (CoalesceRules | null)[] = [];
   const disk = new DiskChoice();
+  const filters = (): readonly Filter[] => sources.flatMap(({ value }) => value.requestFilters);
   const endpoints = new Endpoints();
   const problems = new Map<string, Problem>();
   for (const to of config.listeners.flatMap(streamTargets)) if (!upstreams.has(to)) anonymous([to], upstreams);
+  const consumers = compileConsumers(config, shared, problems);
   config.routes.forEach((route, index) => {
     try {
       const to = readTargets(route, upstreams);
-      const value = compileRoute(config, route, index, to, upstreams, secret, shared, endpoints);
+      const value = compileRoute(config, route, index, to, upstreams, secret, shared, endpoints, consumers, filters);
       sources.push({ name: value.name, match: route.match, value });
       targets.push(to);
       caches.push(readCache(config, route, value.name, disk));
+      coalesce.push(readCoalesce(config, route, value.name, shared));
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const path = blamed(route, index, error.path);
@@ -104,8 +130,28 @@ export function compilePlan(config: Config, secret: Uint8Array = NO_SECRET, shar
   const table = compileRoutes(sources);
   if (routes.some(({ requestFilters }) => requestFilters.some(({ name }) => name === "auth")))
     endpoints.add("check", checkEndpoint(table));
-  const compiled = { table, routes, sources, targets, upstreams, caches, cacheKeys, cacheBytes, cacheDisk };
-  return { ...compiled, endpoints: endpoints.empty ? null : endpoints, identityFields: identityFieldsOf(config) };
+  const usage = usageEndpoint(routes, shared);
+  if (usage !== null) endpoints.add("usage", usage);
+  const compiled = { table, routes, sources, targets, upstreams, caches, coalesce, cacheKeys, cacheBytes, cacheDisk };
+  const names = routes.map(({ name }) => name);
+  return {
+    ...compiled,
+    endpoints: endpoints.empty ? null : endpoints,
+    identityFields: identityFieldsOf(config),
+    usage: compileUsage(config, shared, names),
+  };
+}
+
+/** Those of the configuration, and behind them those of the admin API; without them where something is wrong. */
+function compileConsumers({ consumers }: Config, shared: Shared, problems: Map<string, Problem>): Consumers {
+  try {
+    return new Consumers(consumers, shared);
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    const path = ["consumers", ...error.path];
+    problems.set(showPath(path), problem(path, error.message));
+    return new Consumers(undefined, shared);
+  }
 }
 
 /** Where machines, or one after a restart, find what they share; null where the configuration names no such place. */
@@ -137,20 +183,47 @@ function keysByQuery(caches: readonly (RouteCache | null)[]): readonly KeyRule[]
 
 /** The cache of a route. A default means those that ask servers; a route that has it for nothing is told. */
 function cacheOf(config: Config, route: RouteConfig): ReturnType<typeof cacheSettings> | null {
+  if (route.tagging !== undefined) return taggingCache(route, config.defaults);
   const { cache } = mergePolicies(config.defaults, route);
   return cache === undefined || route.to === undefined ? null : cacheSettings(cache);
 }
 
 function readCache(config: Config, route: RouteConfig, name: string, disk: DiskChoice): RouteCache | null {
-  if (route.to === undefined && route.cache !== undefined && route.cache !== false)
+  const isStorable = route.to !== undefined || route.tagging !== undefined;
+  if (!isStorable && route.cache !== undefined && route.cache !== false)
     throw new CompileError("there is nothing to store: this route asks no server", ["cache"]);
   const settings = cacheOf(config, route);
   if (settings === null) return null;
   const { compress } = mergePolicies(config.defaults, route);
   return within("cache", () => {
     disk.take(settings.disk);
-    return compileCache(settings, name, compress);
+    // Nothing of a visitor goes along with what is asked of vendors and stored.
+    return compileCache(keyedByVersion(settings, route), name, compress, route.tagging !== undefined);
   });
+}
+
+/** A default means those that ask servers and have no cache, which does so by itself. */
+function readCoalesce(config: Config, route: RouteConfig, name: string, shared: Shared): CoalesceRules | null {
+  const { coalesce, cache } = mergePolicies(config.defaults, route);
+  if (coalesce === undefined) return null;
+  const isOwn = route.coalesce !== undefined;
+  if (isOwn && route.to === undefined)
+    throw new CompileError("there is nothing to share: this route asks no server", ["coalesce"]);
+  if (isOwn && cache !== undefined) throw new CompileError("the cache of the route does that already", ["coalesce"]);
+  if (route.to === undefined || cache !== undefined) return null;
+  return new CoalesceRules(coalesce, (requests) => {
+    for (let times = 0; times < requests; times += 1) shared.count("sluice_coalesced_total", [name]);
+  });
+}
+
+/** The fields by which a request is for a route or not, where that is a matter of versions. */
+const fieldsOfVersion = ({ match }: RouteConfig): readonly string[] =>
+  match?.version === undefined ? [] : versionFields(match.version);
+
+/** Versions have the same addresses: what is stored of one must not be given out for another. */
+function keyedByVersion(settings: ReturnType<typeof cacheSettings>, route: RouteConfig): typeof settings {
+  const headers = [...new Set([...settings.key.headers, ...fieldsOfVersion(route)])];
+  return { ...settings, key: { ...settings.key, headers } };
 }
 
 /** What only compiling the routes finds, as `loadConfig` and `checkConfig` want it for `verify`. */
@@ -212,31 +285,61 @@ function compileRoute(
   secret: Uint8Array,
   shared: Shared,
   endpoints: Endpoints,
+  consumers: Consumers,
+  allFilters: () => readonly Filter[],
 ): Route {
   const name = route.name ?? `route-${index + 1}`;
-  const policies = mergePolicies(config.defaults, route);
+  const policies = withTaggingLimits(mergePolicies(config.defaults, route), route);
   const { paths } = within("match", () => compileConditions(route.match));
   const params = [...new Set((paths ?? []).flatMap(paramNames))];
   // A route's own limits are its own; those of `defaults` are one for all routes that have them from there.
-  const scopeOf = (key: keyof PolicyConfig): string => (route[key] === undefined ? "defaults" : `route ${name}`);
+  // Routes that were made of one document have together what is said for all of them.
+  const { source } = route;
+  const scopeOf = (key: keyof PolicyConfig): string => {
+    if (route[key] === undefined) return "defaults";
+    return source === undefined || source.own.includes(key) ? `route ${name}` : `api ${source.api}`;
+  };
   const filters = compileFilters(policies, {
     route: name,
+    api: source?.api ?? name,
     params,
+    versionFields: fieldsOfVersion(route),
     scopeOf,
     shared,
+    overload: config.overload,
+    plans: config.plans,
+    thresholds: thresholdsOf(config),
     endpoints,
     state: stateOf(config),
     servers: (upstream) => serversOf(upstreams.get(upstream)),
+    scriptPath: shownPaths(config.routes),
+    consumers,
   });
+  checkSplit(route, policies.auth !== undefined);
   const sticky = compileSticky(route, name, secret);
+  const first = compileFirst(source, route.to !== undefined);
+  const aggregate = readAggregate(route, name, params, upstreams);
+  const names = {
+    upstream: (text: string) => upstreamName(text, upstreams),
+    server: (of: string) => serversOf(upstreams.get(of))?.[0],
+  };
+  const gateway = compileGateway(config, route, name, policies, names, shared);
+  const tagging = compileTagging(route, name, paths ?? [], upstreams, shared);
+  const inner = [...(aggregate?.calls ?? []), ...(gateway?.targets ?? [])];
+  const before = [first, tagging?.filter ?? null].filter((filter) => filter?.response !== undefined) as Filter[];
+  const asked = [...targets, ...(tagging?.upstreams ?? []), ...inner.map(({ upstream }) => ({ name: upstream }))];
   return Object.freeze({
     name,
     index,
-    requestFilters: filters.request,
-    responseFilters: filters.response,
+    requestFilters: requestOrder(first, filters.request, tagging),
+    closedFilters: requestOrder(first, filters.closed, tagging),
+    responseFilters: before.length === 0 ? filters.response : [...before, ...filters.response],
     finishFilters: filters.finish,
-    action: compileAction(route, policies, params, targets, sticky),
-    upstreams: [...new Set(targets.map((target) => target.name))],
+    action:
+      route.portal === undefined
+        ? compileAction(route, name, policies, params, targets, sticky, aggregate, gateway, tagging, shared)
+        : compilePortal(route, name, shared, allFilters),
+    upstreams: [...new Set(asked.map((target) => target.name))],
     bodyMax: policies.limits?.body ?? Number.POSITIVE_INFINITY,
     responseTimeout: policies.timeouts?.response ?? 0,
     connectTimeout: policies.timeouts?.connect ?? 0,
@@ -246,31 +349,57 @@ function compileRoute(
     mirror: compileMirror(policies, upstreams),
     rate: policies.limits?.rate ?? 0,
     retained: policies.use !== undefined && policies.use.length > 0,
+    discreet: tagging !== null,
   });
 }
 
-const ACTIONS = ["to", "respond", "files"] as const;
+/** What is passed on to vendors is looked at last, as it will be forwarded. */
+function requestOrder(
+  fallback: Filter | null,
+  filters: readonly Filter[],
+  tagging: TaggingParts | null,
+): readonly Filter[] {
+  if (fallback === null && tagging === null) return filters;
+  return [fallback, ...filters, tagging?.filter ?? null].filter((filter) => filter !== null);
+}
+
+const ACTIONS = ["to", "respond", "files", "aggregate", "llm", "tagging", "portal"] as const;
 
 function compileAction(
   route: RouteConfig,
+  name: string,
   policies: Policies,
   params: readonly string[],
   targets: readonly Target[],
   sticky: Sticky | null,
+  aggregate: AggregatePlan | null,
+  gateway: Gateway | null,
+  tagging: TaggingParts | null,
+  shared: Shared,
 ): Action {
   const { to, respond, files } = route;
   const [first, second] = ACTIONS.filter((key) => route[key] !== undefined);
   if (second !== undefined)
     throw new CompileError(`a route has one action, not \`${first}\` and \`${second}\``, [second]);
-  if (to !== undefined) return { kind: "forward", pick: compileSplit(targets, sticky) };
+  if (to !== undefined) {
+    const switches = shared.live(SWITCHES, readSwitches);
+    const by = route.split?.by ?? null;
+    return { kind: "forward", pick: compileSplit({ ...splitNames(route, name), targets, sticky, by, switches }) };
+  }
   if (respond !== undefined) return { kind: "reply", reply: within("respond", () => compileRespond(respond, params)) };
   if (files !== undefined) {
     const server = within("files", () => new FileServer(new Site(files)));
     return { kind: "serve", serve: (x, env) => server.serve(x, env) };
   }
+  if (gateway !== null) return { kind: "serve", serve: (x, env) => Visit.start(x, env, gateway) };
+  if (aggregate !== null) return { kind: "serve", serve: (x, env) => Run.start(x, env, aggregate, shared) };
+  if (tagging !== null) return tagging.action;
   const { redirect } = policies;
+  if (route.source !== undefined && redirect === undefined) return compileApiAction(route.source);
   if (redirect === undefined)
-    throw new CompileError("this route does nothing: give it `to`, `respond`, `files` or `redirect`");
+    throw new CompileError(
+      "this route does nothing: give it `to`, `respond`, `files`, `aggregate`, `llm`, `tagging`, `portal` or `redirect`",
+    );
   // The filter has answered before the action is asked; it is the action as well so that every route has one.
   return { kind: "reply", reply: within("redirect", () => compileRedirect(redirect, params)) };
 }
@@ -285,6 +414,18 @@ function compileTries(route: PolicyConfig, defaults: PolicyConfig): Pick<Route, 
   };
 }
 
+/** The calls of a route that makes one answer of several; null for any other. */
+function readAggregate(
+  { aggregate }: RouteConfig,
+  route: string,
+  params: readonly string[],
+  upstreams: Map<string, UpstreamConfig>,
+): AggregatePlan | null {
+  if (aggregate === undefined) return null;
+  const upstream = (text: string): string => upstreamName(text, upstreams);
+  return within("aggregate", () => compileAggregate(aggregate, { route, params, upstream }));
+}
+
 /** The upstreams of a route's `to`, in its order. */
 function readTargets(route: RouteConfig, upstreams: Map<string, UpstreamConfig>): readonly Target[] {
   const { to } = route;
@@ -292,12 +433,13 @@ function readTargets(route: RouteConfig, upstreams: Map<string, UpstreamConfig>)
 }
 
 function targetsOf(to: NonNullable<RouteConfig["to"]>, upstreams: Map<string, UpstreamConfig>): Target[] {
-  if (typeof to === "string") return [{ name: upstreamName(to, upstreams), weight: 1, conditions: null }];
+  const alone = (name: string): Target[] => [{ name, weight: 1, conditions: null, identity: null }];
+  if (typeof to === "string") return alone(upstreamName(to, upstreams));
   const urls = to.filter((target) => typeof target === "string");
   if (urls.length > 0) {
     const wrong = urls.findIndex((url) => !looksLikeUrl(url));
     if (wrong >= 0) throw new CompileError(`"${urls[wrong]}" is not a URL`, [wrong]);
-    return [{ name: anonymous(urls, upstreams), weight: 1, conditions: null }];
+    return alone(anonymous(urls, upstreams));
   }
   const targets = to.flatMap((target, at) =>
     typeof target === "string" ? [] : [within(at, () => readWeighted(target, upstreams))],
@@ -311,18 +453,20 @@ type WeightedConfig = Exclude<Exclude<NonNullable<RouteConfig["to"]>, string>[nu
 
 function readWeighted(target: WeightedConfig, upstreams: Map<string, UpstreamConfig>): Target {
   const { match, weight } = target;
-  const conditions = match === undefined ? null : within("match", () => compileConditions(match).others);
-  if (conditions?.length === 0) throw new CompileError("it needs a `header` or a `cookie`", ["match"]);
-  return { name: within("upstream", () => upstreamName(target.upstream, upstreams)), weight, conditions };
+  const { header, cookie, ...who } = match ?? {};
+  const others = within("match", () => compileConditions({ header, cookie }).others);
+  const identity = within("match", () => compileIdentityMatch(who));
+  if (match !== undefined && others.length === 0 && identity === null)
+    throw new CompileError("it asks for nothing: give it a `header`, a `cookie`, or who it is for", ["match"]);
+  const conditions = others.length === 0 ? null : others;
+  return { name: within("upstream", () => upstreamName(target.upstream, upstreams)), weight, conditions, identity };
 }
 
 /** What keeps the clients of a route at the upstream that they were given; null for nothing. */
 function compileSticky(route: RouteConfig, name: string, secret: Uint8Array): Sticky | null {
-  const { split, to } = route;
-  if (split === undefined) return null;
-  if (!Array.isArray(to) || typeof to[0] === "string")
-    throw new CompileError("there is nothing to split: `to` is not a weighted list", ["split"]);
-  return new Sticky(`route:${name}`, { ...split, sameSite: "lax" }, secret, wallClock);
+  const { cookie, ttl, secret: own } = route.split ?? {};
+  if (cookie === undefined) return null;
+  return new Sticky(`route:${name}`, { cookie, ttl, secret: own, sameSite: "lax" }, secret, wallClock);
 }
 
 function compileMirror({ mirror }: Policies, upstreams: Map<string, UpstreamConfig>): Route["mirror"] {

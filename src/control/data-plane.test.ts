@@ -9,6 +9,8 @@ import { checkConfig } from "../config/load.ts";
 import type { Config, ConfigInput } from "../config/schema.ts";
 import { createLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { NO_KEYS } from "../pipeline/key-book.ts";
+import { NO_KEY_ANSWER } from "../pipeline/own-keys.ts";
 import { Board } from "../upstream/board.ts";
 import { DataPlane } from "./data-plane.ts";
 import { ListenError } from "./listen-error.ts";
@@ -31,7 +33,11 @@ async function using(use: (plane: DataPlane, port: number) => Promise<void>): Pr
     cacheChanges: Changes.memory(),
     peers: null,
     ban() {},
+    handOver() {},
+    keys: NO_KEYS,
     event() {},
+    usageOf: async () => [],
+    ownKeys: async () => NO_KEY_ANSWER,
     ask: async () => ({ certificate: null, refusedMs: 1 }),
     askToken: async () => null,
   });

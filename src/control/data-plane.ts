@@ -107,6 +107,7 @@ export class DataPlane {
       options.metrics.tunnels(listener).add(change),
     );
     this.#wire.denied = this.#commons.denied;
+    this.#wire.switches = this.#commons.switches;
     this.#streams = streamsOf(
       (name) => this.#upstreams.get(name) ?? null,
       options.metrics,
@@ -278,9 +279,9 @@ export class DataPlane {
     const before = this.#upstreams;
     this.#upstreams = upstreams;
     this.#prepared = null;
-    const { table, routes, caches, cacheKeys, endpoints, identityFields } = plan;
+    const { table, routes, caches, coalesce, cacheKeys, endpoints, identityFields, usage } = plan;
     const wirePlan: WirePlan = {
-      ...{ table, caches, cacheKeys, endpoints, identityFields },
+      ...{ table, caches, coalesce, cacheKeys, endpoints, identityFields, usage },
       upstreams,
       trustedProxies: config.trustedProxies.length === 0 ? null : new CidrSet(config.trustedProxies),
       requests: this.#options.metrics.requests(routes.map((route) => route.name)),

@@ -56,6 +56,8 @@ class Client {
 export class EventHub {
   readonly #clients = new Set<Client>();
   readonly #watched: (isWatched: boolean) => void;
+  /** Gets what events of pages are to be told to while somebody wants to see these; null when nobody does. */
+  pagesWatched: (tell: ((event: ProxyEvent) => void) | null) => void = () => {};
   #heartbeat: ReturnType<typeof setInterval> | null = null;
 
   /** `watched` is told when the first one comes who wants to see requests, and when the last one has gone. */
@@ -65,17 +67,27 @@ export class EventHub {
 
   /** Whether somebody wants to see what is served. */
   get isWatched(): boolean {
-    return [...this.#clients].some(({ kinds }) => kinds === null || kinds.has("request"));
+    return this.#isWanted("request");
+  }
+
+  #isWanted(kind: EventKind): boolean {
+    return [...this.#clients].some(({ kinds }) => kinds === null || kinds.has(kind));
+  }
+
+  /** Somebody comes or goes: those who are asked for what is wanted hear of it. */
+  #change(make: () => void): void {
+    const [requests, pages] = [this.isWatched, this.#isWanted("tagging")];
+    make();
+    if (this.isWatched !== requests) this.#watched(!requests);
+    if (this.#isWanted("tagging") !== pages) this.pagesWatched(pages ? null : (event) => this.publish(event));
   }
 
   /** What one more is to be sent, of all kinds without `kinds`; null when there are too many already. */
   connect(kinds: ReadonlySet<EventKind> | null): ReadableStream<Uint8Array> | null {
     if (this.#clients.size >= CLIENTS_MAX) return null;
-    const before = this.isWatched;
     const client = new Client(kinds, (gone) => this.#remove(gone));
-    this.#clients.add(client);
+    this.#change(() => this.#clients.add(client));
     this.#heartbeat ??= setInterval(() => this.#send(HEARTBEAT, null), HEARTBEAT_MS).unref();
-    if (!before && this.isWatched) this.#watched(true);
     return client.stream;
   }
 
@@ -100,10 +112,9 @@ export class EventHub {
   }
 
   #remove(client: Client): void {
-    const before = this.isWatched;
-    if (!this.#clients.delete(client)) return;
+    if (!this.#clients.has(client)) return;
+    this.#change(() => this.#clients.delete(client));
     client.end();
-    if (before && !this.isWatched) this.#watched(false);
     if (this.#clients.size > 0 || this.#heartbeat === null) return;
     clearInterval(this.#heartbeat);
     this.#heartbeat = null;

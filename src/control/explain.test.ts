@@ -32,6 +32,12 @@ const CASES: readonly (readonly [
     ["upstream   app (66.67%): 127.0.0.1:1", "upstream   canary (33.33%): 127.0.0.1:2, 127.0.0.1:3"],
   ],
   [
+    "all that a request of one client leads to",
+    config({ aggregate: { calls: { a: { to: "app", path: "/" }, b: { to: "canary", path: "/" } } } }),
+    [],
+    ["upstream   app: 127.0.0.1:1", "upstream   canary: 127.0.0.1:2, 127.0.0.1:3"],
+  ],
+  [
     "the target that the request matches",
     split,
     [["cookie", "tester=1"]],

@@ -9,11 +9,14 @@ import { HeaderBlock } from "../http/header-block.ts";
 import { RequestHead } from "../http/message.ts";
 import type { Route } from "../pipeline/exchange.ts";
 import { redirectToHttps } from "../pipeline/https-redirect.ts";
+import { NO_SWITCHES, type Switches } from "../pipeline/switches.ts";
 import { explainMatch, type RouteVerdict } from "../routing/explain.ts";
 import { SniTable } from "../server/sni-router.ts";
 import type { ExplainQuery } from "./admin-backend.ts";
 import { compilePlan } from "./compile.ts";
+import { askedFor, identityOf, NOBODY_KEPT } from "./explain-consumers.ts";
 import { possibleTargets } from "./split.ts";
+import { splitNames } from "./split-checks.ts";
 
 export interface Explanation {
   readonly request: {
@@ -38,6 +41,8 @@ export interface Explanation {
     readonly requestFilters: readonly string[];
     readonly responseFilters: readonly string[];
     readonly action: "forward" | "reply" | "serve";
+    /** How `auth` asks for consumers: `apiKey optional`, `jwt required`. */
+    readonly consumers: readonly string[];
     /** The key's address, where a stored answer may be given; null where none is looked for. */
     readonly cacheKey: string | null;
     /** Those that this request may go to, with what share (0 to 1) where no cookie of the split says more. */
@@ -56,7 +61,12 @@ type Scheme = "http" | "https";
 const DEFAULT_IP = "127.0.0.1";
 
 /** Follows a request through a configuration. Throws RangeError when its URL, address or a field is not one. */
-export function explain(config: Config, query: ExplainQuery): Explanation {
+export function explain(
+  config: Config,
+  query: ExplainQuery,
+  switches: Switches = NO_SWITCHES,
+  kept = NOBODY_KEPT,
+): Explanation {
   const { head, scheme } = headOf(query);
   const ip = query.ip === null ? DEFAULT_IP : canonicalIp(query.ip);
   if (ip === null) throw new RangeError(`not an IP address: ${query.ip}`);
@@ -69,6 +79,12 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
   const routes = head.path === null || ahead !== null ? [] : explainMatch(plan.sources, subject);
   const hit = routes.at(-1)?.matched === true ? plan.routes[routes.length - 1]! : null;
   const { action } = hit ?? { action: null };
+  const splitOf = ({ name, index }: Route): Parameters<typeof possibleTargets>[0] => ({
+    ...splitNames(config.routes[index]!, name),
+    targets: plan.targets[index]!,
+    by: config.routes[index]?.split?.by ?? null,
+    switches: { current: switches },
+  });
   return {
     request: {
       method: head.method,
@@ -89,19 +105,27 @@ export function explain(config: Config, query: ExplainQuery): Explanation {
             route: hit.name,
             requestFilters: hit.requestFilters.map((filter) => filter.name),
             responseFilters: hit.responseFilters.map((filter) => filter.name),
-            action: action.kind,
+            // Of actions that answer by themselves, a portal has neither files nor servers.
+            action: config.routes[hit.index]!.portal === undefined ? action.kind : "reply",
+            consumers: askedFor(config, hit.name),
             cacheKey: cacheKeyOf(plan.caches[hit.index]!, head, scheme ?? "http"),
-            upstreams: possibleTargets(plan.targets[hit.index]!, subject).map(({ name, share }) => ({
-              name,
-              share,
-              servers: (plan.upstreams.get(name)?.servers ?? []).map((server) =>
-                typeof server === "string" ? server : server.url,
-              ),
-            })),
+            upstreams: targetsOf(hit, possibleTargets(splitOf(hit), subject, identityOf(query, config, kept))).map(
+              ({ name, share }) => ({
+                name,
+                share,
+                servers: (plan.upstreams.get(name)?.servers ?? []).map((server) =>
+                  typeof server === "string" ? server : server.url,
+                ),
+              }),
+            ),
           },
     refused: listeners.length === 0 ? "no listener speaks HTTP" : ahead === null ? refusalOf(head, hit) : null,
   };
 }
+
+/** An action that makes requests of its own may ask all of its upstreams for one of the client's. */
+const targetsOf = ({ action, upstreams }: Route, targets: ReturnType<typeof possibleTargets>): typeof targets =>
+  action.kind === "serve" ? upstreams.map((name) => ({ name, share: 1 })) : targets;
 
 function cacheKeyOf(rules: RouteCache | null, head: RequestHead, scheme: Scheme): string | null {
   if (rules === null || (head.method !== "GET" && head.method !== "HEAD")) return null;
@@ -189,6 +213,7 @@ export function explanationText(explanation: Explanation): string {
     );
     if (match.action === "reply") lines.push("action     answered by Sluice");
     if (match.action === "serve") lines.push("action     served from files");
+    if (match.consumers.length > 0) lines.push(`consumers  ${match.consumers.join(", ")}`);
     if (match.cacheKey !== null) lines.push(`cache      ${match.cacheKey}`);
     for (const { name, share, servers } of match.upstreams)
       lines.push(`upstream   ${name}${share < 1 ? ` (${percent(share)})` : ""}: ${servers.join(", ")}`);

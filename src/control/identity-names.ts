@@ -7,6 +7,8 @@ import { IdentityFields } from "../pipeline/identity-fields.ts";
 
 /** How clients say who they are: what routes read cannot be taken away before they do. */
 const CREDENTIALS = new Set(["authorization", "proxy-authorization", "cookie", "host"]);
+/** Placeholders that say who asks. */
+const FROM_IDENTITY = new Set(["user", "consumer", "claim"]);
 
 /**
  * What is taken out of every request: the fields of `identityHeaders`, and those that a route makes of what is known
@@ -23,13 +25,14 @@ export function identityFieldsOf({ defaults, routes, identityHeaders }: Config):
   return new IdentityFields([...names].filter((name) => !CREDENTIALS.has(name) && !read.has(name)));
 }
 
-function fieldsFromIdentity({ requestHeaders }: PolicyConfig): string[] {
-  if (requestHeaders === undefined || requestHeaders === false) return [];
-  return [...Object.entries(requestHeaders.set), ...Object.entries(requestHeaders.add)]
+function fieldsFromIdentity({ requestHeaders, transform }: PolicyConfig): string[] {
+  const edits =
+    requestHeaders === undefined || requestHeaders === false ? [] : [requestHeaders.set, requestHeaders.add];
+  const made = transform === undefined || transform === false ? {} : (transform.request?.headers ?? {});
+  return [...edits, made]
+    .flatMap((fields) => Object.entries(fields))
     .filter(([, template]) =>
-      templatePieces(template).some(
-        (piece) => piece.kind === "placeholder" && (piece.name === "user" || piece.name === "claim"),
-      ),
+      templatePieces(template).some((piece) => piece.kind === "placeholder" && FROM_IDENTITY.has(piece.name)),
     )
     .map(([name]) => name);
 }

@@ -5,7 +5,7 @@ import { checkConfig, type Loaded, loadConfig, withProvided } from "../config/lo
 import type { Config, ConfigInput } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
 import type { Providers } from "../providers/providers.ts";
-import { configProblems } from "./verify.ts";
+import { CONFIG_CHECKS } from "./verify.ts";
 import { changedSince } from "./watch.ts";
 import type { ConfigSource } from "./worker-messages.ts";
 
@@ -34,12 +34,12 @@ export interface LoadedConfig {
 /** Throws ConfigError when it cannot be used. `provide` is asked for what its `providers` have. */
 export async function loadForWorkers(origin: ConfigOrigin, provide?: Provide): Promise<LoadedConfig> {
   if ("input" in origin) {
-    const { config, diagnostics } = checkConfig(origin.input, { verify: configProblems });
+    const { config, diagnostics } = checkConfig(origin.input, CONFIG_CHECKS);
     const nothing = { path: "", files: [], fragments: [], rejected: [], loaded: null };
     return { config, source: { kind: "config", config }, readAt: wallClock(), diagnostics, ...nothing };
   }
   const readAt = wallClock();
-  const options = { verify: configProblems, ...(provide === undefined ? {} : { provide }) };
+  const options = { ...CONFIG_CHECKS, ...(provide === undefined ? {} : { provide }) };
   return forWorkers(await loadConfig(origin.file, options), readAt);
 }
 
@@ -54,7 +54,7 @@ export async function refreshForWorkers(
 ): Promise<LoadedConfig> {
   if (loaded === null || (source.kind === "file" && changedSince(source.files, source.readAt)))
     return loadForWorkers(origin, providers.read);
-  return forWorkers(withProvided(loaded, providers.provided, { verify: configProblems }), readAt);
+  return forWorkers(withProvided(loaded, providers.provided, CONFIG_CHECKS), readAt);
 }
 
 function forWorkers(loaded: Loaded, readAt: number): LoadedConfig {

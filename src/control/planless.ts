@@ -11,9 +11,11 @@ export function planless(metrics: Metrics): WirePlan {
     trustedProxies: null,
     requests: metrics.requests([]),
     caches: [],
+    coalesce: [],
     cacheKeys: [],
     cache: null,
     endpoints: null,
     identityFields: null,
+    usage: null,
   };
 }

@@ -34,8 +34,9 @@ export class Questions<About extends readonly unknown[], Answer> {
     for (const question of [...this.#open.keys()]) this.answered(question, this.#none);
   }
 
-  answered(question: number, answer: Answer): void {
+  /** False where nobody waits for it any more. */
+  answered(question: number, answer: Answer): boolean {
     this.#open.get(question)?.(answer);
-    this.#open.delete(question);
+    return this.#open.delete(question);
   }
 }

@@ -35,6 +35,7 @@ export class RequestWatcher {
       ms: Math.round(ms * 100) / 100,
       upstream: x.upstream,
       fault: x.fault?.code ?? "",
+      consumer: x.identity?.consumer ?? "",
     });
   }
 }

@@ -45,6 +45,8 @@ export function sharedFilesOf({ listeners, defaults, routes }: Config): NamedFil
     for (const [at, { basic }] of (auth === undefined || auth === false ? [] : [auth].flat()).entries())
       if (basic?.usersFile !== undefined)
         add("users", basic.usersFile, [...path, "auth", ...(Array.isArray(auth) ? [at] : []), "basic", "usersFile"]);
+  for (const [at, { tagging }] of routes.entries())
+    if (tagging?.geo !== undefined) add("database", tagging.geo, ["routes", at, "tagging", "geo"]);
   for (const [{ waf }, path] of policies)
     if (waf && waf.geo !== undefined) add("database", waf.geo, [...path, "waf", "geo"]);
   for (const [{ access }, path] of policies) {

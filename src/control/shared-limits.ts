@@ -18,8 +18,10 @@ const ASK_EVERY_MS = 5;
 const ASKS_MAX = 512;
 /** How long the store may take to answer. */
 const ANSWER_MS = 500;
-/** Hands that nobody uses are given back, quotas written, and the store looked for again, this often. */
+/** Hands that nobody uses are given back, and the store looked for again, this often. */
 const LOOK_EVERY_MS = 1000;
+/** Quotas are written this often: what a client may get beyond one where the process is killed. */
+const KEEP_EVERY_MS = 50;
 /** Others may have given back something of a quota. */
 const QUOTA_RETRY_MS = 1000;
 const DAY_MS = 86_400_000;
@@ -45,6 +47,8 @@ interface Table {
 interface Hand {
   readonly key: string;
   readonly tag: number;
+  readonly most: number;
+  readonly step: number;
   seen: number;
 }
 interface Question {
@@ -64,6 +68,8 @@ export class SharedLimits {
   #quotas = new Map<SharedArrayBuffer, TableFile>();
   #asking: NodeJS.Timeout | null = null;
   #looking: NodeJS.Timeout | null = null;
+  #keeping: NodeJS.Timeout | null = null;
+  #isWriting = false;
   #isBusy = false;
   #isAway = false;
   #working: Promise<void> = Promise.resolve();
@@ -88,6 +94,8 @@ export class SharedLimits {
     await this.#look();
     this.#looking ??= setInterval(() => void this.#look(), LOOK_EVERY_MS);
     this.#looking.unref();
+    this.#keeping ??= setInterval(() => void this.#keepNow(), KEEP_EVERY_MS);
+    this.#keeping.unref();
   }
 
   #takeTables(memories: Memories): void {
@@ -122,8 +130,16 @@ export class SharedLimits {
     this.#isAway = false;
     this.#serve();
     for (const [memory, file] of this.#quotas) await this.#restored(memory, file);
-    await this.#keep();
     this.#returnIdle();
+  }
+
+  /** Between two looks; what cannot be written now is tried with the next one. */
+  async #keepNow(): Promise<void> {
+    if (this.#isWriting || this.#quotas.size === 0 || this.#isAway) return;
+    this.#isWriting = true;
+    this.#working = this.#working.then(() => this.#keep()).catch((error: Error) => this.#troubled(error));
+    await this.#working;
+    this.#isWriting = false;
   }
 
   #open(settings: StateSettings): Promise<SharedState> {
@@ -171,7 +187,9 @@ export class SharedLimits {
     if (questions.length === 0) return;
     this.#isBusy = true;
     try {
-      const asks = questions.map(({ table, wanted, key }) => askOf(table, key, wanted.cost, wanted.more, -wanted.owed));
+      const asks = questions.map(({ table, wanted, key }) =>
+        askOf(table, { ...wanted, key }, wanted.cost, wanted.more, -wanted.owed),
+      );
       const grants = await this.#take(asks);
       for (const [at, question] of questions.entries()) this.#granted(question, grants[at]!);
     } catch (error) {
@@ -189,15 +207,16 @@ export class SharedLimits {
   }
 
   #granted({ table, wanted, key }: Question, { granted, level }: Grant): void {
-    const { kind, step, cost } = table.settings;
-    const most = mostOf(table.settings);
+    const { kind, cost } = table.settings;
+    const { step } = wanted;
+    const most = mostOf(kind, wanted);
     const isRate = kind === "rate";
     const left = Math.max(0, Math.floor(isRate ? (most - level) / step : most - level));
     const waitMs = isRate ? (level + (cost - most) * step) / 1000 : QUOTA_RETRY_MS;
     const until = granted > 0 ? null : refusedUntil(monotonic(), waitMs);
     if (!table.leases.grant(wanted, granted, left, isRate ? level / 1000 : 0, until)) {
-      if (granted > 0) this.#giveBack([askOf(table, key, 0, 0, granted)]);
-    } else if (granted > 0) table.hands.set(wanted.slot, { key, tag: wanted.tag, seen: -1 });
+      if (granted > 0) this.#giveBack([askOf(table, { ...wanted, key }, 0, 0, granted)]);
+    } else if (granted > 0) table.hands.set(wanted.slot, { key, tag: wanted.tag, most: wanted.most, step, seen: -1 });
   }
 
   /** Hands that have not changed since the last look. */
@@ -209,7 +228,7 @@ export class SharedLimits {
         if (now === hand.seen || now === 0) {
           table.hands.delete(slot);
           const count = table.leases.reclaim(slot, hand.tag);
-          if (count > 0) back.push(askOf(table, hand.key, 0, 0, count));
+          if (count > 0) back.push(askOf(table, hand, 0, 0, count));
         } else hand.seen = now;
       }
     }
@@ -231,8 +250,14 @@ export class SharedLimits {
   async #keep(): Promise<void> {
     for (const [memory, file] of this.#quotas) {
       const parts: Part[] = [];
-      QuotaTable.changes(memory, (offset, bytes) => parts.push({ offset, bytes: Uint8Array.from(bytes) }));
-      if (parts.length > 0) await file.write(parts);
+      QuotaTable.changes(memory, (offset, bytes) => parts.push({ offset, bytes }));
+      if (parts.length === 0) continue;
+      try {
+        await file.write(joined(parts));
+      } catch (error) {
+        QuotaTable.mark(memory);
+        throw error;
+      }
     }
   }
 
@@ -247,9 +272,10 @@ export class SharedLimits {
   }
 
   async stop(): Promise<void> {
-    for (const timer of [this.#asking, this.#looking]) if (timer !== null) clearInterval(timer);
+    for (const timer of [this.#asking, this.#looking, this.#keeping]) if (timer !== null) clearInterval(timer);
     this.#asking = null;
     this.#looking = null;
+    this.#keeping = null;
     await this.#working;
     if (this.#state !== null && !this.#isAway) await this.#leave().catch((error: Error) => this.#troubled(error));
     for (const { leases } of this.#tables.values()) leases.isServed = false;
@@ -267,12 +293,24 @@ export class SharedLimits {
     await this.#keep();
     const back: Ask[] = [];
     for (const table of this.#tables.values())
-      for (const [slot, { key, tag }] of table.hands) {
-        const count = table.leases.reclaim(slot, tag);
-        if (count > 0) back.push(askOf(table, key, 0, 0, count));
+      for (const [slot, hand] of table.hands) {
+        const count = table.leases.reclaim(slot, hand.tag);
+        if (count > 0) back.push(askOf(table, hand, 0, 0, count));
       }
     if (back.length > 0) await this.#take(back);
   }
+}
+
+/** Copies of the parts, those that lie one behind the other in one piece. */
+function joined(parts: readonly Part[]): Part[] {
+  const found: { offset: number; pieces: Uint8Array[]; end: number }[] = [];
+  for (const { offset, bytes } of parts) {
+    const last = found.at(-1);
+    if (last?.end === offset) last.pieces.push(bytes);
+    else found.push({ offset, pieces: [bytes], end: offset });
+    found.at(-1)!.end += bytes.length;
+  }
+  return found.map(({ offset, pieces }) => ({ offset, bytes: Buffer.concat(pieces) }));
 }
 
 const digest = (name: string): string => createHash("sha256").update(name).digest("hex").slice(0, 24);
@@ -280,17 +318,24 @@ const hexOf = (seed: SharedArrayBuffer): string => Buffer.from(seed).toString("h
 
 /** The machines meet a few dozen times a second: a burst shorter than that would go to waste. */
 const BURST_MS = 50;
-const mostOf = ({ kind, step, most }: LeaseSettings): number =>
+const mostOf = (kind: LeaseSettings["kind"], { step, most }: Pick<LeaseSettings, "step" | "most">): number =>
   kind === "rate" ? Math.max(most, Math.ceil((BURST_MS * 1000) / step)) : most;
 
 /** A day or month counts for itself. */
 const keyOf = ({ name, settings: { kind } }: Table, key: string): string =>
   kind === "rate" ? `${name}:${key}` : `${name}:${periodOf(kind, wallClock())[0]}:${key}`;
 
-function askOf({ settings }: Table, key: string, cost: number, more: number, give: number): Ask {
-  const most = mostOf(settings);
-  if (settings.kind === "rate")
-    return { key, kind: "rate", step: settings.step, most: most * settings.step, cost, more, give };
-  const [, endsMs] = periodOf(settings.kind, wallClock());
+/** What is asked of one key, whose limit is its own or the table's. */
+function askOf(
+  { settings: { kind } }: Table,
+  own: Pick<Hand, "key" | "most" | "step">,
+  cost: number,
+  more: number,
+  give: number,
+): Ask {
+  const { key, step } = own;
+  const most = mostOf(kind, own);
+  if (kind === "rate") return { key, kind: "rate", step, most: most * step, cost, more, give };
+  const [, endsMs] = periodOf(kind, wallClock());
   return { key, kind: "quota", step: endsMs - wallClock() + DAY_MS, most, cost, more, give };
 }

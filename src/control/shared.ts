@@ -4,6 +4,8 @@ import { monotonic, turnTime, wallClock } from "../core/clock.ts";
 import { IpMap } from "../core/ip-map.ts";
 import { InFlight } from "../engines/rate-limit/in-flight.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
+import type { KeyBook } from "../pipeline/key-book.ts";
+import type { KeyAnswer, KeyQuestion } from "../pipeline/own-keys.ts";
 import {
   type AddressList,
   type Ban,
@@ -149,7 +151,10 @@ class LiveMemory<T> implements Live<T> {
 export const seedOf = (secret: Uint8Array): bigint => Buffer.from(secret).readBigUInt64LE();
 
 /** How filters of a thread are heard. */
-export type Tellers = Pick<Shared, "count" | "tell" | "event" | "lines" | "ban" | "namesOf" | "addressesOf">;
+export type Tellers = Pick<
+  Shared,
+  "count" | "tell" | "event" | "lines" | "ban" | "handOver" | "keys" | "namesOf" | "addressesOf" | "usageOf" | "ownKeys"
+>;
 
 /** One thread's side for one plan. */
 export class ThreadShared implements Shared {
@@ -216,8 +221,14 @@ export class ThreadShared implements Shared {
     this.files.add(path);
     return this.#tellers.lines(path);
   }
+  handOver(what: object): void {
+    this.#tellers.handOver(what);
+  }
   ban(ban: Ban): void {
     this.#tellers.ban(ban);
+  }
+  get keys(): KeyBook {
+    return this.#tellers.keys;
   }
   /** The supervisor changes what lies in shared memory (SharedMemories). */
   onBans(): void {}
@@ -226,6 +237,12 @@ export class ThreadShared implements Shared {
   }
   addressesOf(name: string, family: 4 | 6): Promise<readonly string[] | null> {
     return this.#tellers.addressesOf(name, family);
+  }
+  usageOf(kind: "user" | "consumer", subject: string): Promise<readonly object[]> {
+    return this.#tellers.usageOf(kind, subject);
+  }
+  ownKeys(question: KeyQuestion): Promise<KeyAnswer> {
+    return this.#tellers.ownKeys(question);
   }
   onTick(tick: Tick): void {
     this.#ticks.push(tick);

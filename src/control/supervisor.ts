@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Purge } from "../cache/purge.ts";
 import type { CertificateReport } from "../certificates/report.ts";
+import { storageFolderOf } from "../certificates/storage-folder.ts";
 import { ConfigError, type Diagnostic } from "../config/diagnostic.ts";
 import type { Config } from "../config/schema.ts";
 import { wallClock } from "../core/clock.ts";
@@ -48,8 +49,7 @@ export interface SupervisorOptions {
 
 /** What workers get beyond the drain time before they are ended. */
 const DRAIN_GRACE_MS = 2000;
-/** How long answers of the admin API may take to leave at the very end. */
-const ADMIN_CLOSE_MS = 1000;
+const ADMIN_CLOSE_MS = 1000; // for answers of the admin API to leave at the very end
 /** How long a worker that does not hear may hold up an answer of the admin API. */
 const HEARD_MS = 2000;
 
@@ -102,6 +102,7 @@ export class Supervisor implements AdminBackend {
   #state: "starting" | "ready" | "draining" = "starting";
   #unwatch: () => void = () => {};
   #reloading: Promise<unknown> = Promise.resolve();
+  readonly #limitsAlone = (): void => this.#page.cell("sluice_limit_outages_total", []).add(1);
 
   constructor(options: SupervisorOptions, loaded: LoadedConfig, log: AdjustableLog, providers: Providers) {
     this.#options = options;
@@ -122,9 +123,8 @@ export class Supervisor implements AdminBackend {
       upstreamSeries(this.upstreams(), (name) => isWatched(this.#loaded.config, this.#fleet, name)),
     );
     this.#disk = new CacheDisk(log);
-    this.#store.onRender(() => this.#disk.series());
+    this.#store.onRender(() => [...this.#disk.series(), ...this.commons.tagging.series()]);
     const restarts = this.#page.cell("sluice_worker_restarts_total", []);
-    const via = `sluice-${randomBytes(4).toString("hex")}`;
     const board = Board.memory(1);
     this.#fleet = new Fleet(
       {
@@ -140,7 +140,7 @@ export class Supervisor implements AdminBackend {
       loaded.config,
     );
     const setMemory = (name: string, memory: SharedArrayBuffer): void => this.#crew.setMemory(name, memory);
-    this.commons = new Commons(log, setMemory, () => this.#page.cell("sluice_limit_outages_total", []).add(1));
+    this.commons = new Commons(log, setMemory, this.#limitsAlone, storageFolderOf);
     this.#certificates = new Certificates({
       log,
       now: wallClock,
@@ -154,7 +154,7 @@ export class Supervisor implements AdminBackend {
     });
     this.#crew = new Crew(
       {
-        via,
+        via: `sluice-${randomBytes(4).toString("hex")}`,
         level,
         log: this.#log,
         store: this.#store,
@@ -169,7 +169,9 @@ export class Supervisor implements AdminBackend {
         }),
         answers: {
           certificateFor: (listener, name) => this.#certificates.answer(listener, name),
-          ban: (ban) => this.commons.ban(ban),
+          handOver: (what) => this.commons.tagging.take(what),
+          ...this.commons.answers,
+          ownKeys: (question) => this.commons.consumerKeys.answer(question, this),
           event: (event) => this.#happened(event),
           responseTo: (token) => this.#certificates.responseTo(token),
         },
@@ -202,6 +204,7 @@ export class Supervisor implements AdminBackend {
 
   async start(): Promise<void> {
     const { config } = this.#loaded;
+    this.events.pagesWatched = (tell) => this.commons.tagging.watch(tell);
     try {
       const commons = this.commons.prepare(config, this.#wantedWorkers(config));
       this.#fleet.prepare(config, compilePlan(config, undefined, commons.shared).upstreams).commit();
@@ -225,6 +228,7 @@ export class Supervisor implements AdminBackend {
 
   /** Told to those who watch; blocks of the firewall are kept for those who ask why. */
   #happened(event: ProxyEvent): void {
+    if (event.kind === "quota" && !this.commons.usage.notice(event)) return; // another thread has told it
     if (event.kind === "waf") this.wafBlocks.add(event);
     this.events.publish(event);
   }
@@ -487,7 +491,7 @@ export class Supervisor implements AdminBackend {
   }
 
   explain(query: ExplainQuery): unknown {
-    return explain(this.#loaded.config, query);
+    return explain(this.#loaded.config, query, this.commons.switches.switches, this.commons.consumers.said);
   }
 
   restartWorker(id: number): boolean {

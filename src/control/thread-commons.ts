@@ -5,7 +5,9 @@ import { LineFiles } from "../observe/line-files.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
-import type { AddressList, Ban } from "../pipeline/shared.ts";
+import type { KeyBook } from "../pipeline/key-book.ts";
+import type { AddressList, Ban, Live, Shared } from "../pipeline/shared.ts";
+import { readSwitches, SWITCHES, type Switches } from "../pipeline/switches.ts";
 import type { Board } from "../upstream/board.ts";
 import { DENIED, LiveMemories, type Memories, SharedClock, type Tellers, ThreadShared } from "./shared.ts";
 
@@ -16,13 +18,21 @@ export interface ThreadCommonsOptions {
   readonly secret: Uint8Array;
   /** Tells the whole proxy of a ban. */
   ban(ban: Ban): void;
+  /** Hands events of pages over to the thread that keeps them. */
+  handOver(what: object): void;
+  /** Keys of requests, which the whole proxy has. */
+  readonly keys: KeyBook;
   /** Tells those who watch the whole proxy. */
   event(event: ProxyEvent): void;
+  usageOf: Shared["usageOf"];
+  ownKeys: Shared["ownKeys"];
 }
 
 export class ThreadCommons {
   /** Addresses that are denied at run time. */
   readonly denied: AddressList;
+  /** What operators have switched at run time. */
+  readonly switches: Live<Switches>;
   readonly #secret: Uint8Array;
   readonly #thread: number;
   readonly #clock: SharedClock;
@@ -34,11 +44,13 @@ export class ThreadCommons {
   /** That of the plan in use. */
   #shared: ThreadShared | null = null;
 
-  constructor({ log, metrics, board, secret, ban, event }: ThreadCommonsOptions, thread: number) {
+  constructor(options: ThreadCommonsOptions, thread: number) {
+    const { log, metrics, board, secret, ban, handOver, keys, event, usageOf, ownKeys } = options;
     this.#secret = secret;
     this.#thread = thread;
     this.#clock = new SharedClock(board);
     this.denied = this.#lives.addresses(DENIED);
+    this.switches = this.#lives.live(SWITCHES, readSwitches);
     this.#files = new LineFiles(log);
     this.#tellers = {
       count: (name, labels) => metrics.shared(name, labels).add(1),
@@ -46,6 +58,10 @@ export class ThreadCommons {
       event,
       lines: (path) => this.#files.open(path),
       ban,
+      handOver,
+      usageOf,
+      ownKeys,
+      keys,
       namesOf: async (ip) => recordsOf(await this.#names.names(ip)),
       addressesOf: async (name, family) =>
         recordsOf(await this.#names.addresses(name, family))?.map(({ address }) => address) ?? null,

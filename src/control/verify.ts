@@ -1,6 +1,7 @@
 // Everything that only trying finds wrong with a configuration: its routes compiled, its certificates read.
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { expandApis } from "../apis/expand.ts";
 import { leafNames } from "../certificates/client-trust.ts";
 import { certificatePairs, coverageProblems } from "../certificates/coverage.ts";
 import { FileCertificates } from "../certificates/file-certificates.ts";
@@ -17,6 +18,9 @@ import { checkClientTrust } from "../transport/tls-context.ts";
 import { NO_OFFER, readTlsFile, tlsClientFor } from "../upstream/upstream-tls.ts";
 import { planProblems } from "./compile.ts";
 import { readSharedFile, sharedFilesOf } from "./shared-files.ts";
+
+/** How configurations are loaded that are to be run. */
+export const CONFIG_CHECKS = { expand: expandApis, verify: configProblems } as const;
 
 /** For `verify` of `loadConfig` and `checkConfig`. */
 export function configProblems(config: Config): readonly Problem[] {

@@ -7,10 +7,13 @@ import type { NameAnswer } from "../certificates/contexts.ts";
 import type { CertificateUpdate } from "../certificates/served.ts";
 import type { MetricsSource } from "../observe/metrics-store.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
+import type { Claimed } from "../pipeline/key-book.ts";
+import type { KeyAnswer, KeyQuestion } from "../pipeline/own-keys.ts";
 import type { Ban } from "../pipeline/shared.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import type { DiskAccess } from "./cache-disk.ts";
+import type { KeyMessage } from "./keys.ts";
 import { Questions } from "./questions.ts";
 import type {
   CacheState,
@@ -34,10 +37,17 @@ interface Waiter {
 export interface Answers {
   /** A filter has banned somebody. */
   ban(ban: Ban): void;
+  handOver(what: object): void;
+  /** A worker says something of a key; null where there is nothing to answer. */
+  key(worker: number, message: KeyMessage): Promise<Claimed> | null;
   /** Something has happened that those who watch are told of. */
   event(event: ProxyEvent): void;
   /** For a name that a client of a listener asks for. */
   certificateFor(listener: string, name: string): Promise<NameAnswer>;
+  /** What somebody has used in the last days. */
+  usageOf(who: "user" | "consumer", subject: string): Promise<readonly object[]>;
+  /** What becomes of a consumer's wish about his own keys. */
+  ownKeys(question: KeyQuestion): Promise<KeyAnswer>;
   /** For an authority's question that the worker does not know of. */
   responseTo(token: string): Promise<string | null>;
 }
@@ -121,15 +131,29 @@ export class WorkerHandle {
       case "to-peer":
         return this.#answers.relay(this, message.to, message.message);
       case "purged":
-        return this.#purges.answered(message.question, message.count);
+        return void this.#purges.answered(message.question, message.count);
       case "ban":
         return this.#answers.ban(message.ban);
+      case "hand-over":
+        return this.#answers.handOver(message.what);
       case "event":
         return this.#answers.event(message.event);
       case "want-certificate":
         return void this.#answer(message.question, message.listener, message.name);
       case "want-token":
         return void this.#respond(message.question, message.token);
+      case "key":
+        return void this.#answers
+          .key(this.id, message.message)
+          ?.then((claimed) => this.#tell({ kind: "claimed", question: message.question, claimed }));
+      case "want-usage":
+        return void this.#answers
+          .usageOf(message.who, message.subject)
+          .then((usage) => this.#tell({ kind: "usage", question: message.question, usage }));
+      case "own-keys":
+        return void this.#answers
+          .ownKeys(message.about)
+          .then((answer) => this.#tell({ kind: "own-keys-answer", question: message.question, answer }));
       case "pong":
         return this.#pings.shift()?.();
       case "failed":

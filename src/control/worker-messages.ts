@@ -9,11 +9,14 @@ import type { Config } from "../config/schema.ts";
 import type { LogLevel } from "../observe/log.ts";
 import type { MetricsMessage } from "../observe/metrics-page.ts";
 import type { ProxyEvent } from "../pipeline/events.ts";
+import type { Claimed } from "../pipeline/key-book.ts";
+import type { KeyAnswer, KeyQuestion } from "../pipeline/own-keys.ts";
 import type { Ban } from "../pipeline/shared.ts";
 import type { ChallengeAnswer } from "../server/challenge-answers.ts";
 import type { BoardMemory } from "../upstream/board.ts";
 import type { UpstreamMembership } from "../upstream/member.ts";
 import type { DiskAccess } from "./cache-disk.ts";
+import type { KeyMessage } from "./keys.ts";
 import type { Memories } from "./shared.ts";
 
 /** A configuration with plugins holds functions, which cannot be sent: the worker loads the same file itself. */
@@ -74,6 +77,12 @@ export type ToWorker =
   | { readonly kind: "certificate"; readonly question: number; readonly answer: NameAnswer }
   /** What was asked for with `want-token`; null when nobody knows of it. */
   | { readonly kind: "token"; readonly question: number; readonly response: string | null }
+  /** What has become of a key that was asked for with `key`. */
+  | { readonly kind: "claimed"; readonly question: number; readonly claimed: Claimed }
+  /** What was asked for with `want-usage`. */
+  | { readonly kind: "usage"; readonly question: number; readonly usage: readonly object[] }
+  /** What was asked for with `own-keys`. */
+  | { readonly kind: "own-keys-answer"; readonly question: number; readonly answer: KeyAnswer }
   /** What threads look things up in is another one now. */
   | { readonly kind: "memory"; readonly name: string; readonly memory: SharedArrayBuffer }
   /** The servers of one upstream have changed. */
@@ -131,6 +140,8 @@ export type FromWorker =
   | { readonly kind: "drained" }
   /** Somebody is banned because of what came from him. */
   | { readonly kind: "ban"; readonly ban: Ban }
+  /** Events of pages (tagging/messages.ts). */
+  | { readonly kind: "hand-over"; readonly what: object }
   /** For those who watch. */
   | { readonly kind: "event"; readonly event: ProxyEvent }
   /** A client wants a certificate that the worker has not. */
@@ -142,6 +153,17 @@ export type FromWorker =
     }
   /** An authority asks for what another machine may have begun. */
   | { readonly kind: "want-token"; readonly question: number; readonly token: string }
+  /** About a key of a request; `question` is 0 where there is nothing to answer. */
+  | { readonly kind: "key"; readonly question: number; readonly message: KeyMessage }
+  /** Somebody wants to know what he has used. */
+  | {
+      readonly kind: "want-usage";
+      readonly question: number;
+      readonly who: "user" | "consumer";
+      readonly subject: string;
+    }
+  /** A consumer wants something about his own keys. */
+  | { readonly kind: "own-keys"; readonly question: number; readonly about: KeyQuestion }
   /** For another worker, about what is stored. */
   | { readonly kind: "to-peer"; readonly to: number; readonly message: PeerMessage }
   | { readonly kind: "purged"; readonly question: number; readonly count: number }

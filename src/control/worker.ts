@@ -5,11 +5,13 @@ import type { Config } from "../config/schema.ts";
 import { createLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { startThreadMetrics } from "../observe/thread-metrics.ts";
+import { type KeyAnswer, type KeyQuestion, NO_KEY_ANSWER } from "../pipeline/own-keys.ts";
 import { setViaPseudonym } from "../pipeline/via.ts";
 import { Board } from "../upstream/board.ts";
 import { DataPlane, type Prepared } from "./data-plane.ts";
 import { Questions } from "./questions.ts";
 import { offerSluiceModule } from "./sluice-module.ts";
+import { WorkerKeys } from "./worker-keys.ts";
 import type { ConfigSource, FromWorker, ToWorker, WorkerData } from "./worker-messages.ts";
 
 const STATE_EVERY_MS = 500;
@@ -32,6 +34,14 @@ const questions = new Questions<[listener: string, name: string], NameAnswer>(
 const tokens = new Questions<[token: string], string | null>(null, (question, token) =>
   post({ kind: "want-token", question, token }),
 );
+const keys = new WorkerKeys((question, message) => post({ kind: "key", question, message }));
+const usage = new Questions<[who: "user" | "consumer", subject: string], readonly object[]>(
+  [],
+  (question, who, subject) => post({ kind: "want-usage", question, who, subject }),
+);
+const ownKeys = new Questions<[about: KeyQuestion], KeyAnswer>(NO_KEY_ANSWER, (question, about) =>
+  post({ kind: "own-keys", question, about }),
+);
 const plane = new DataPlane({
   log,
   metrics,
@@ -42,9 +52,13 @@ const plane = new DataPlane({
   cacheChanges,
   peers: { memory: cacheDirectory, worker: id, send: (to, message) => post({ kind: "to-peer", to, message }) },
   ban: (ban) => post({ kind: "ban", ban }),
+  handOver: (what) => post({ kind: "hand-over", what }),
+  keys,
   event: (event) => post({ kind: "event", event }),
   ask: questions.ask,
   askToken: tokens.ask,
+  usageOf: usage.ask,
+  ownKeys: ownKeys.ask,
 });
 let prepared: Prepared | null = null;
 
@@ -61,7 +75,8 @@ async function configOf(source: ConfigSource): Promise<Config> {
   // Loaded only where it is needed: the schema and the parsers behind it are most of a thread's memory.
   const { loadConfig } = await import("../config/load.ts");
   const provide = () => ({ fragments: source.fragments, problems: [], rejected: [] });
-  return (await loadConfig(source.path, { provide })).config;
+  const { expandApis } = await import("../apis/expand.ts");
+  return (await loadConfig(source.path, { provide, expand: expandApis })).config;
 }
 
 async function prepare({ source, ports, knowledge }: Extract<ToWorker, { kind: "prepare" }>): Promise<void> {
@@ -83,9 +98,15 @@ async function receive(message: ToWorker): Promise<void> {
     case "certificates":
       return plane.setCertificates(message.update);
     case "certificate":
-      return questions.answered(message.question, message.answer);
+      return void questions.answered(message.question, message.answer);
     case "token":
-      return tokens.answered(message.question, message.response);
+      return void tokens.answered(message.question, message.response);
+    case "claimed":
+      return keys.claimed(message.question, message.claimed);
+    case "usage":
+      return void usage.answered(message.question, message.usage);
+    case "own-keys-answer":
+      return void ownKeys.answered(message.question, message.answer);
     case "memory":
       return plane.setMemory(message.name, message.memory);
     case "members":

@@ -1,6 +1,8 @@
 // Every way in which a request can fail: one row each. Answers, logs, metrics, documentation and the retry loop read
 // it.
 import type { FaultSpec } from "./fault-spec.ts";
+import { GATEWAY_FAULTS } from "./gateway-faults.ts";
+import { LLM_FAULTS } from "./llm-faults.ts";
 import { UPSTREAM_FAULTS } from "./upstream-faults.ts";
 
 export const FAULTS = {
@@ -315,6 +317,13 @@ export const FAULTS = {
     proxyStatus: "http_request_denied",
     title: "The body is of a kind that is not taken here.",
   },
+  "mock.type": {
+    status: 406,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "There is no answer of a kind that is wanted.",
+  },
   "validate.response": {
     status: 502,
     side: "upstream",
@@ -322,12 +331,27 @@ export const FAULTS = {
     proxyStatus: "http_protocol_error",
     title: "The server gave an answer that is not as described.",
   },
+  ...GATEWAY_FAULTS,
   "limit.rate": {
     status: 429,
     side: "proxy",
     retry: "never",
     proxyStatus: "http_request_denied",
     title: "Too many requests: slow down.",
+  },
+  "limit.tokens": {
+    status: 429,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "The quota of tokens is used up.",
+  },
+  "limit.plan": {
+    status: 403,
+    side: "proxy",
+    retry: "never",
+    proxyStatus: "http_request_denied",
+    title: "There is no plan that lets you use this.",
   },
   "limit.quota": {
     status: 429,
@@ -385,6 +409,7 @@ export const FAULTS = {
     proxyStatus: "connection_terminated",
     title: "The proxy is shutting down.",
   },
+  ...LLM_FAULTS,
   ...UPSTREAM_FAULTS,
 } as const satisfies Record<string, FaultSpec>;
 

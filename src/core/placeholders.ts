@@ -15,6 +15,7 @@ export const PLACEHOLDERS: readonly string[] = [
   "upstream",
   "server",
   "user",
+  "consumer",
 ];
 
 /** Placeholders that take a name behind a dot: `{claim.NAME}`; of clientCert there are only CLIENT_CERT_PARTS. */

@@ -97,7 +97,7 @@ const isClosed = (fd: number): boolean => {
   }
 };
 
-const ENV = { wheel: new TimerWheel(), answer() {}, respond: () => true } as ServeEnvironment;
+const ENV = { wheel: new TimerWheel(), answer() {}, respond: () => true } as unknown as ServeEnvironment;
 
 function start(client: Client, file: OpenedFile, parts: readonly Part[], slowMs?: number, env = ENV): Exchange {
   const x = exchangeOf();

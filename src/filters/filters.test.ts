@@ -32,7 +32,8 @@ const show = (outcome: Outcome | undefined): string => {
   return isFault(outcome) ? outcome.code : `${outcome.status} ${outcome.headers.get("location")}`;
 };
 
-test("no policies, no filters", () => expect(compile({})).toEqual({ request: [], response: [], finish: [] }));
+test("no policies, no filters", () =>
+  expect(compile({})).toEqual({ request: [], closed: [expect.anything()], response: [], finish: [] }));
 
 test("filters run in the fixed order, whatever the order of the keys", () => {
   const { request, response } = compile({
@@ -296,4 +297,9 @@ for (const [securityHeaders, scheme, want] of HSTS)
   });
 
 test("security headers that are off", () =>
-  expect(compile({ securityHeaders: ALL_OFF })).toEqual({ request: [], response: [], finish: [] }));
+  expect(compile({ securityHeaders: ALL_OFF })).toEqual({
+    request: [],
+    closed: [expect.anything()],
+    response: [],
+    finish: [],
+  }));

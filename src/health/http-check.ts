@@ -4,10 +4,10 @@ import { BodyReader, type BodySink } from "../http/h1/body-reader.ts";
 import { ResponseReader } from "../http/h1/response-reader.ts";
 import { FAILED, NEED_MORE } from "../http/h1/section-reader.ts";
 import { isFieldName, isFieldValue } from "../http/header-block.ts";
+import { StatusRanges } from "../http/status-ranges.ts";
 import { parseBodyMatch } from "./body-match.ts";
 import { Judge, type Wanted } from "./judge.ts";
 import type { Conversation } from "./probe.ts";
-import { StatusRanges } from "./status-ranges.ts";
 
 export interface HttpCheckOptions {
   readonly method: string;

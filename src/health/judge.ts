@@ -1,7 +1,8 @@
 // What becomes of the answer to a check: its status must be one of the good ones, and its body have the text in it.
+
+import type { StatusRanges } from "../http/status-ranges.ts";
 import type { BodyMatch } from "./body-match.ts";
 import type { Verdict } from "./probe.ts";
-import type { StatusRanges } from "./status-ranges.ts";
 
 /** As the configuration promises. A health page that is longer says nothing more about health. */
 const BODY_BYTES_MAX = 65_536;

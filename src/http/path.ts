@@ -125,6 +125,13 @@ export function hasDotSegment(path: string): boolean {
   return path.split("/").some((segment) => segment === "." || segment === "..");
 }
 
+/** The path with exactly one slash at its start: `//name/path` is a host and a path to many servers. */
+export function withOneSlash(path: string): string {
+  let at = 0;
+  while (path.charCodeAt(at) === SLASH) at += 1;
+  return at === 1 ? path : `/${path.slice(at)}`;
+}
+
 /**
  * Text of one byte for each character (as field values are), percent-encoded for one segment, query name or query
  * value: only unreserved characters stay.

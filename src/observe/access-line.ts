@@ -34,10 +34,26 @@ export interface AccessEntry {
   readonly fault: string;
   /** The `grpc-status` of a gRPC call; -1 without one. */
   readonly grpcStatus: number;
+  /** The name of a GraphQL operation; "" without one. */
+  readonly operation: string;
   /** What the cache did with the request; "" without one. */
   readonly cache: string;
   /** Who asked, as far as that is known; "" for nobody. UTF-16, unlike what comes off the wire. */
   readonly user: string;
+  /** Null for what was not asked of a language model. */
+  readonly tokens: TokenEntry | null;
+  /** The name of the consumer, which is ASCII; "" for nobody who is one. */
+  readonly consumer: string;
+}
+
+/** What a language model has read and written (pipeline/tokens.ts). The names come from the configuration. */
+interface TokenEntry {
+  readonly provider: string;
+  readonly model: string;
+  readonly input: number;
+  readonly cached: number;
+  readonly output: number;
+  readonly estimated: boolean;
 }
 
 /** A finished connection or session of layer 4. */
@@ -67,6 +83,8 @@ export type LineFormat = "json" | "combined" | "common";
  */
 export const LINE_BYTES_MAX = 4096;
 const TARGET_MAX = 1792;
+/** What a language model took needs this much of the target's room. */
+const TOKENS_MAX = 384;
 const AGENT_MAX = 384;
 const HOST_MAX = 255; // RFC 1035 §2.3.4
 const WORD_MAX = 64; // methods, request ids, addresses
@@ -104,8 +122,16 @@ const KEY = {
   referer: Buffer.from(',"referer":"'),
   fault: Buffer.from(',"fault":"'),
   grpcStatus: Buffer.from(',"grpcStatus":'),
+  operation: Buffer.from(',"operation":"'),
   cache: Buffer.from(',"cache":"'),
   user: Buffer.from(',"user":"'),
+  provider: Buffer.from(',"provider":"'),
+  model: Buffer.from(',"model":"'),
+  inputTokens: Buffer.from(',"inputTokens":'),
+  cachedTokens: Buffer.from(',"cachedTokens":'),
+  outputTokens: Buffer.from(',"outputTokens":'),
+  tokensEstimated: Buffer.from(',"tokensEstimated":true'),
+  consumer: Buffer.from(',"consumer":"'),
 } as const;
 const CLF_IDENTITY = Buffer.from(" - - [");
 const CLF_BEFORE_USER = Buffer.from(" - ");
@@ -211,7 +237,8 @@ export class LineWriter {
     at = this.#text(out, put(out, at, KEY.method), x.method, WORD_MAX);
     at = this.#text(out, put(out, at, KEY.scheme), x.scheme, WORD_MAX);
     if (x.host !== "") at = this.#text(out, put(out, at, KEY.host), x.host, HOST_MAX);
-    at = this.#text(out, put(out, at, KEY.target), x.target, TARGET_MAX);
+    const targetMax = x.tokens === null ? TARGET_MAX : TARGET_MAX - TOKENS_MAX;
+    at = this.#text(out, put(out, at, KEY.target), x.target, targetMax);
     at = put(out, put(out, at, KEY.version), versionText(x.version));
     at = putUint(out, put(out, at, KEY.status), x.status);
     at = putUint(out, put(out, at, KEY.bytesIn), x.bytesIn);
@@ -228,12 +255,24 @@ export class LineWriter {
     const referer = x.referer;
     if (referer !== "") at = quote(out, this.#text(out, put(out, at, KEY.referer), referer, AGENT_MAX));
     at = this.#named(out, at, KEY.fault, x.fault);
+    if (x.operation !== "") at = quote(out, this.#text(out, put(out, at, KEY.operation), x.operation, WORD_MAX));
     at = this.#named(out, at, KEY.cache, x.cache);
     if (x.user !== "") at = quote(out, this.#text(out, put(out, at, KEY.user), bytesOf(x.user), WORD_MAX));
+    if (x.consumer !== "") at = quote(out, this.#text(out, put(out, at, KEY.consumer), x.consumer, NAME_MAX));
     if (x.grpcStatus >= 0) at = putUint(out, put(out, at, KEY.grpcStatus), x.grpcStatus);
+    if (x.tokens !== null) at = this.#tokens(out, at, x.tokens);
     out[at] = 0x7d;
     out[at + 1] = 0x0a;
     return at + 2;
+  }
+
+  #tokens(out: Buffer, start: number, tokens: TokenEntry): number {
+    let at = this.#named(out, start, KEY.provider, tokens.provider);
+    at = this.#named(out, at, KEY.model, tokens.model);
+    at = putUint(out, put(out, at, KEY.inputTokens), tokens.input);
+    if (tokens.cached > 0) at = putUint(out, put(out, at, KEY.cachedTokens), tokens.cached);
+    at = putUint(out, put(out, at, KEY.outputTokens), tokens.output);
+    return tokens.estimated ? put(out, at, KEY.tokensEstimated) : at;
   }
 
   #clf(out: Buffer, start: number, x: AccessEntry): number {

@@ -13,6 +13,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const NOW = Date.UTC(2026, 1, 3, 4, 5, 6, 78);
 const ENTRY: AccessEntry = {
   user: "",
+  tokens: null,
+  consumer: "",
   method: "GET",
   target: "/a?b=1",
   version: 11,
@@ -33,6 +35,7 @@ const ENTRY: AccessEntry = {
   listener: ":8080",
   fault: "",
   grpcStatus: -1,
+  operation: "",
   cache: "",
 };
 
@@ -59,6 +62,39 @@ test("the three formats", () => {
 });
 
 test("what the cache did is shown", () => expect(JSON.parse(line("json", { cache: "hit" })).cache).toBe("hit"));
+
+test("what a language model took is shown, and no line is longer for it", () => {
+  const tokens = { provider: "openai", model: "gpt", input: 20, cached: 5, output: 7, estimated: true };
+  const { provider, model, inputTokens, cachedTokens, outputTokens, tokensEstimated } = JSON.parse(
+    line("json", { tokens }),
+  );
+  expect([provider, model, inputTokens, cachedTokens, outputTokens, tokensEstimated]).toEqual([
+    "openai",
+    "gpt",
+    20,
+    5,
+    7,
+    true,
+  ]);
+  expect(line("json", { tokens: { ...tokens, cached: 0, estimated: false } })).toEndWith(
+    '"inputTokens":20,"outputTokens":7}\n',
+  );
+  const long = "\x01".repeat(5000);
+  const most = Number.MAX_SAFE_INTEGER;
+  const names = {
+    route: long,
+    upstream: long,
+    server: long,
+    listener: long,
+    consumer: long,
+    user: long,
+    operation: long,
+  };
+  const texts = { method: long, target: long, host: long, requestId: long, userAgent: long, referer: long, ip: long };
+  const counts = { bytesIn: most, bytesOut: most, durationMs: most, upstreamMs: most, grpcStatus: 99_999 };
+  const largest = { provider: long, model: long, input: most, cached: most, output: most, estimated: true };
+  line("json", { ...names, ...texts, ...counts, scheme: "https", fault: "upstream.response_timeout", tokens: largest });
+});
 
 test("a gRPC call shows its status", () => {
   for (const grpcStatus of [0, 14]) expect(JSON.parse(line("json", { grpcStatus })).grpcStatus).toBe(grpcStatus);

@@ -53,10 +53,112 @@ export const METRICS = {
     labels: ["route"],
     help: "Reports of browsers about a content security policy.",
   },
+  sluice_idempotency_total: {
+    type: "counter",
+    labels: ["route", "result"],
+    help: "Requests with a key: `first`, `replayed`, `busy`, `reused` (another request with the same key), `lost` (its answer was too long to be kept), `missing`, `malformed` or `unknown` (the keys could not be looked up).",
+  },
+  sluice_coalesced_total: {
+    type: "counter",
+    labels: ["route"],
+    help: "Requests that got the answer to another one that was under way.",
+  },
+  sluice_shed_total: {
+    type: "counter",
+    labels: ["route", "level"],
+    help: "Requests refused because their worker had more to do than it could, by their level: `high`, `normal` or `low`.",
+  },
+  sluice_deprecated_requests_total: {
+    type: "counter",
+    labels: ["route", "result"],
+    help: "Requests for what is deprecated: `served`, or refused as its time is over (`gone`).",
+  },
   sluice_validation_failures_total: {
     type: "counter",
     labels: ["route", "message", "result"],
     help: "Messages (`request` or `response`) that are not as `validate` has them: `refused` or only `logged`.",
+  },
+  sluice_aggregate_failures_total: {
+    type: "counter",
+    labels: ["route", "call", "result"],
+    help: "Calls of `aggregate` that have failed, and with them the answer (`failed`), or a `default` took their place.",
+  },
+  sluice_graphql_requests_total: {
+    type: "counter",
+    labels: ["route", "type", "result"],
+    help: "Requests that `graphql` has looked at, by the type of the operation and what became of them: `passed`, or why not.",
+  },
+  sluice_llm_tokens_total: {
+    type: "counter",
+    labels: ["route", "provider", "model", "kind"],
+    help: "Tokens of language models: `input` (of which `cached`) and `output` (of which `reasoning`).",
+  },
+  sluice_llm_cost_total: {
+    type: "counter",
+    labels: ["route", "provider", "model"],
+    help: "What they cost by the configured `prices`.",
+  },
+  sluice_llm_first_byte_seconds: {
+    type: "histogram",
+    labels: ["route", "provider"],
+    help: "Time from a request to the first piece of what a language model answers.",
+  },
+  sluice_llm_failures_total: {
+    type: "counter",
+    labels: ["route", "provider", "kind"],
+    help: "Requests that a provider of language models has not answered: `connect`, `timeout`, `429` or `5xx`.",
+  },
+  sluice_llm_redactions_total: {
+    type: "counter",
+    labels: ["route", "where", "kind"],
+    help: "Marks put in place of something, in a `prompt` or an `answer`, by what it was.",
+  },
+  sluice_tagging_received_total: { type: "counter", labels: ["route"], help: "Events of pages that were taken." },
+  sluice_tagging_blocked_total: {
+    type: "counter",
+    labels: ["route", "why"],
+    help: "Events of pages that were not taken: of a `bot`, not to be read (`invalid`), of another `origin`, or without `consent`.",
+  },
+  sluice_tagging_dropped_total: {
+    type: "counter",
+    labels: ["route"],
+    help: "Events that were dropped as there was no room for them.",
+  },
+  sluice_tagging_unwanted_total: {
+    type: "counter",
+    labels: ["route", "destination", "why"],
+    help: "Events that a destination did not get: by `consent`, `filter`, `sample`, or their `age`.",
+  },
+  sluice_tagging_sent_total: {
+    type: "counter",
+    labels: ["route", "destination"],
+    help: "Events that are done with, those that a destination is not to get included.",
+  },
+  sluice_tagging_retried_total: {
+    type: "counter",
+    labels: ["route", "destination"],
+    help: "Events that have to be sent once more.",
+  },
+  sluice_tagging_dead_total: {
+    type: "counter",
+    labels: ["route", "destination"],
+    help: "Events that a destination will never take; they are kept to be looked at.",
+  },
+  sluice_tagging_waiting: {
+    type: "gauge",
+    labels: ["route", "destination"],
+    help: "Events that a destination has still to get.",
+  },
+  sluice_tagging_queue_age_seconds: {
+    type: "gauge",
+    labels: ["route", "destination"],
+    help: "Since when the oldest of them waits.",
+  },
+  sluice_tagging_queue_bytes: { type: "gauge", labels: ["route"], help: "What the events take that wait." },
+  sluice_tagging_vendor_seconds: {
+    type: "gauge",
+    labels: ["route", "destination"],
+    help: "How long a destination took for the last batch.",
   },
   sluice_waf_matches_total: {
     type: "counter",

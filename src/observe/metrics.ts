@@ -31,6 +31,27 @@ export interface CodedCount {
   readonly bytesOut: number;
 }
 
+/** What a language model has read and written, as an exchange notes it (pipeline/tokens.ts). */
+export interface TokenCount {
+  readonly provider: string;
+  readonly model: string;
+  readonly input: number;
+  readonly cached: number;
+  readonly output: number;
+  readonly reasoning: number;
+  readonly cost: number;
+  readonly firstMs: number;
+}
+
+interface TokenSlots {
+  readonly input: number;
+  readonly cached: number;
+  readonly output: number;
+  readonly reasoning: number;
+  readonly cost: number;
+  readonly first: Histogram;
+}
+
 /** The counts of requests by route; made anew for every plan, over the same numbers where names stay the same. */
 type CodedSlots = readonly [answers: number, bytesIn: number, bytesOut: number];
 
@@ -49,6 +70,9 @@ export class RequestMetrics {
   readonly #cacheSlots = new Map<string, Map<string, number>>();
   /** By result and coding: slots of the answers, and of the bytes in and out. */
   readonly #codedSlots = new Map<string, Map<string, CodedSlots>>();
+
+  /** By route, provider and model, with a space between them: none of their names has one. */
+  readonly #tokenSlots = new Map<string, TokenSlots>();
 
   constructor(page: MetricsPage, routes: readonly string[]) {
     this.#page = page;
@@ -145,6 +169,34 @@ export class RequestMetrics {
     this.#page.add(slots[0], 1);
     this.#page.add(slots[1], bytesIn);
     this.#page.add(slots[2], bytesOut);
+  }
+
+  /** Counts what a language model has read and written. */
+  countTokens(route: string, tokens: TokenCount): void {
+    const key = `${route} ${tokens.provider} ${tokens.model}`;
+    const slots = this.#tokenSlots.get(key) ?? this.#resolveTokens(key, route, tokens.provider, tokens.model);
+    const page = this.#page;
+    page.add(slots.input, tokens.input);
+    page.add(slots.output, tokens.output);
+    if (tokens.cached > 0) page.add(slots.cached, tokens.cached);
+    if (tokens.reasoning > 0) page.add(slots.reasoning, tokens.reasoning);
+    if (tokens.cost > 0) page.add(slots.cost, tokens.cost);
+    if (tokens.firstMs > 0) slots.first.observe(tokens.firstMs / 1000);
+  }
+
+  #resolveTokens(key: string, route: string, provider: string, model: string): TokenSlots {
+    const page = this.#page;
+    const slot = (kind: string): number => page.slot("sluice_llm_tokens_total", [route, provider, model, kind]);
+    const slots: TokenSlots = {
+      input: slot("input"),
+      cached: slot("cached"),
+      output: slot("output"),
+      reasoning: slot("reasoning"),
+      cost: page.slot("sluice_llm_cost_total", [route, provider, model]),
+      first: page.histogram("sluice_llm_first_byte_seconds", [route, provider]),
+    };
+    this.#tokenSlots.set(key, slots);
+    return slots;
   }
 
   #resolve(key: number, route: number, method: number, code: number): number {
@@ -286,6 +338,15 @@ export class Metrics {
       | "sluice_bans_total"
       | "sluice_waf_matches_total"
       | "sluice_validation_failures_total"
+      | "sluice_deprecated_requests_total"
+      | "sluice_graphql_requests_total"
+      | "sluice_aggregate_failures_total"
+      | "sluice_idempotency_total"
+      | "sluice_coalesced_total"
+      | "sluice_shed_total"
+      | "sluice_llm_failures_total"
+      | "sluice_llm_redactions_total"
+      | "sluice_tagging_blocked_total"
       | "sluice_auth_total",
     labels: readonly string[],
   ): Cell {

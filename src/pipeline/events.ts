@@ -48,8 +48,24 @@ export interface WafRecord {
   readonly matches: readonly WafMatch[];
 }
 
+/** So much of a quota is used that somebody wants to know. */
+export interface QuotaNotice {
+  /** Whose it is: a consumer's name, else a user's, else an address. */
+  readonly consumer: string;
+  readonly plan: string;
+  /** The limit as clients are told of it: `gold-day`. */
+  readonly limit: string;
+  readonly unit: "requests" | "tokens";
+  readonly period: "minute" | "hour" | "day" | "month";
+  readonly used: number;
+  readonly of: number;
+  /** The threshold in percent. */
+  readonly share: number;
+}
+
 export type ProxyEvent =
   | ({ readonly kind: "waf" } & WafRecord)
+  | ({ readonly kind: "quota" } & QuotaNotice)
   | {
       readonly kind: "ban";
       readonly route: string;
@@ -71,6 +87,8 @@ export type ProxyEvent =
       readonly ms: number;
       readonly upstream: string;
       readonly fault: string;
+      /** The name of the consumer; "" for nobody who is one. */
+      readonly consumer: string;
     }
   | {
       readonly kind: "health";
@@ -79,6 +97,25 @@ export type ProxyEvent =
       readonly up: boolean;
       readonly reason: string;
     }
+  | {
+      readonly kind: "consumer";
+      readonly consumer: string;
+      readonly change: ConsumerChange;
+      /** The id of the credential that it is about; "" for none. */
+      readonly credential: string;
+    }
+  /** An event of a page, as it is written down (engines/tagging/event.ts). */
+  | { readonly kind: "tagging"; readonly route: string; readonly event: object }
   | { readonly kind: "reload"; readonly ok: boolean; readonly problems: readonly string[] };
 
-export const EVENT_KINDS = ["waf", "ban", "request", "health", "reload"] as const;
+/** What an operator, or a consumer himself, has done. */
+export type ConsumerChange =
+  | "created"
+  | "changed"
+  | "removed"
+  | "credential-added"
+  | "credential-changed"
+  | "credential-rotated"
+  | "credential-revoked";
+
+export const EVENT_KINDS = ["waf", "quota", "ban", "request", "health", "consumer", "tagging", "reload"] as const;

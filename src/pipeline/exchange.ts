@@ -10,9 +10,12 @@ import type { HeaderBlock } from "../http/header-block.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ClientInfo } from "./client-info.ts";
 import type { Identity } from "./identity.ts";
+import type { InnerCall, InnerHandler, InnerRequest } from "./inner.ts";
+import type { AnswerKeeper } from "./keeper.ts";
 import { type Reply, reply } from "./reply.ts";
 import type { HedgePolicy, RetryPolicy } from "./retry-policy.ts";
 import type { Held } from "./shared.ts";
+import type { Tokens } from "./tokens.ts";
 
 /** The server of an upstream that a request went to. */
 export interface ServerRef {
@@ -131,6 +134,17 @@ export interface EndableTunnel {
   endEarly(status: number): void;
 }
 
+/** The plan that a request is held to, for those who learn later what it costs. */
+export interface PlanInUse {
+  /** Name of the plan. */
+  readonly plan: string;
+  /**
+   * Takes tokens of a language model from the quotas of the plan before they are used; what they were in the end
+   * (`x.tokens`) is settled with the end of the exchange. A fault where they are not there; null where they are.
+   */
+  reserveTokens(x: Exchange, count: number): Fault | null;
+}
+
 export class Exchange {
   readonly request: RequestHead;
   /** The answer's head, once there is one. */
@@ -169,6 +183,10 @@ export class Exchange {
   over = false;
   /** The target to forward in place of the client's; "" when nothing rewrote it. */
   rewrittenTarget = "";
+  /** The method to forward in place of the client's; "" when nothing changed it. */
+  rewrittenMethod = "";
+  /** The server is asked in gRPC, though the client speaks plain HTTP: for one message, or a stream of them. */
+  rpc: "" | "unary" | "stream" = "";
   /** Values of Set-Cookie fields that the answer gets beside the server's own. */
   setCookies: string[] | null = null;
   /** A copy of the request that follows its body; null without one. */
@@ -197,6 +215,8 @@ export class Exchange {
   cacheResult: CacheResult = "";
   /** The Cache-Status member that its answer gets in the response phase; "" for none. */
   cacheStatus = "";
+  /** A filter has found that it is for the server alone: neither is its answer stored, nor is it given a stored one. */
+  uncached = false;
   /** Who has signed in, or whose key it is; null for nobody, and before `auth` has looked. */
   identity: Identity | null = null;
   /** Who has found that out and has something to add to the answer; null for nobody. */
@@ -205,6 +225,24 @@ export class Exchange {
   limit = "";
   /** What clients are told of their limits (the RateLimit field); "" for nothing. */
   limits = "";
+  /** What a language model has read and written for it, once that is known; null without one. */
+  tokens: Tokens | null = null;
+  /** The plan that it is held to; null without one. */
+  plan: PlanInUse | null = null;
+  /** What it took from the quotas of its plan: requests by their cost, and tokens that were reserved. */
+  cost = 0;
+  reservedTokens = 0;
+  /** What clients are told of their plan, and which of its limits were exceeded all the same; "" for nothing. */
+  planLeft = "";
+  planExceeded = "";
+  /** What it asks for (GraphQL), weighed by its route: what a quota may charge for it; 0 where nothing is weighed. */
+  points = 0;
+  /** The name that the client has given to what it asks for (GraphQL), in letters, digits and `_`; "" for none. */
+  operation = "";
+  /** Who keeps its answer for those who ask again with the same key; null for nobody. */
+  keeper: AnswerKeeper | null = null;
+  /** How important it is: 0 is high, 1 normal, 2 low; -1 where the route says nothing of it. */
+  priority = -1;
   /** What it holds until it has ended. */
   held: Held | null = null;
   /** Fields that an error answer of Sluice's own gets; null for none. */
@@ -299,6 +337,11 @@ export interface ServeEnvironment {
    * The answer's head is in `x.response`: runs the route's response filters. False: they wait, and `waiter` is told.
    */
   respond(x: Exchange, waiter: ServeWaiter): boolean;
+  /**
+   * Sends a request of our own to the upstream of that name, on behalf of an exchange that is not over, whose end it
+   * does not outlive. Throws RangeError for a target or field that no message may carry.
+   */
+  send(x: Exchange, upstream: string, request: InnerRequest, handler: InnerHandler): InnerCall;
 }
 
 export interface ServeWaiter {
@@ -320,6 +363,8 @@ export interface Route {
   /** Place in the configuration, from 0. */
   readonly index: number;
   readonly requestFilters: readonly Filter[];
+  /** In their place while anything is switched to maintenance at run time. */
+  readonly closedFilters: readonly Filter[];
   readonly responseFilters: readonly Filter[];
   /** Those that look at exchanges that have ended. */
   readonly finishFilters: readonly Filter[];
@@ -343,4 +388,6 @@ export interface Route {
   readonly rate: number;
   /** Plugins may keep the exchange beyond its end: its parts must not be used again. */
   readonly retained: boolean;
+  /** Queries, browsers and pages that led here are not logged: there is in them what people do. */
+  readonly discreet: boolean;
 }

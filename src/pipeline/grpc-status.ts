@@ -35,6 +35,7 @@ const BY_HTTP: Readonly<Record<number, number>> = {
  * reached a server, or clients send it again.
  */
 const BY_CODE: Partial<Readonly<Record<FaultCode, number>>> = {
+  "version.sunset": S.unimplemented,
   "upstream.deadline": S.deadlineExceeded,
   "upstream.response_timeout": S.deadlineExceeded,
   "upstream.bad_response": S.internal,

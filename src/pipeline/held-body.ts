@@ -1,6 +1,9 @@
 // The whole body of a request for a filter that decides by it, before anybody forwards it.
+
+import type { BodyLook } from "./body-transform.ts";
 import type { Exchange } from "./exchange.ts";
-import { type BodyLook, lookAhead } from "./transforms.ts";
+import { Gathered } from "./gathered.ts";
+import { lookAhead } from "./transforms.ts";
 
 /**
  * Reads the body of a request ahead; whoever forwards the request gets it all the same. Null when it is longer than
@@ -16,8 +19,8 @@ class WholeBody implements BodyLook {
   readonly #x: Exchange;
   readonly #max: number;
   readonly #resolve: (body: Buffer | null) => void;
-  readonly #pieces: Buffer[] = [];
-  #length = 0;
+  readonly #bytes = new Gathered();
+  #isTooLong = false;
 
   constructor(x: Exchange, max: number, resolve: (body: Buffer | null) => void) {
     this.#x = x;
@@ -26,14 +29,12 @@ class WholeBody implements BodyLook {
   }
 
   piece(bytes: Buffer, from: number, to: number): boolean {
-    this.#length += to - from;
-    if (this.#length > this.#max) return false;
-    this.#pieces.push(Buffer.from(bytes.subarray(from, to)));
-    return true;
+    this.#isTooLong ||= this.#bytes.length + to - from > this.#max;
+    if (!this.#isTooLong) this.#bytes.add(bytes, from, to);
+    return !this.#isTooLong;
   }
 
   seen(): void {
-    const isWhole = this.#length <= this.#max && !this.#x.over;
-    this.#resolve(isWhole ? Buffer.concat(this.#pieces) : null);
+    this.#resolve(this.#isTooLong || this.#x.over ? null : this.#bytes.whole);
   }
 }

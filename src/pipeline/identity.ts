@@ -1,6 +1,8 @@
 // Who has signed in, or whose key it is: one shape, whatever way it was found out. Limits, logs, templates and plugins
 // read it; a route's `auth` writes it.
 
+import type { PlanLimits } from "../core/plan-limits.ts";
+
 /** The ways in which a request can say who it is. */
 export type IdentityKind =
   | "basic"
@@ -31,6 +33,8 @@ export interface Identity {
   readonly plan: string;
   /** The name of the consumer whose credentials these are; "" for somebody who is none. */
   readonly consumer: string;
+  /** What this consumer may do in place of what its plan says; null where it has nothing of its own. */
+  readonly limits: PlanLimits | null;
   readonly claims: Claims;
 }
 

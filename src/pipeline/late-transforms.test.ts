@@ -3,10 +3,11 @@ import { describe, expect, test } from "bun:test";
 import { fault } from "../core/faults.ts";
 import type { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
+import type { LateOutput, LateTransform } from "./body-transform.ts";
 import { exchangeOf } from "./exchange.fixture.ts";
 import type { DirectOutput, Downstream, Exchange, RequestSink } from "./exchange.ts";
 import { reply } from "./reply.ts";
-import { expectTransform, type LateOutput, type LateTransform, openTransforms, transformLater } from "./transforms.ts";
+import { expectTransform, openTransforms, transformLater } from "./transforms.ts";
 
 /** Keeps everything until the test lets it go. */
 class Keeper implements LateTransform {

@@ -6,7 +6,9 @@ import { isFieldName } from "../http/header-block.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** One of the parts that a key can be made of. */
-type Part = { readonly kind: "ip" | "route" | "user" | "apiKey" } | Named;
+type Part = { readonly kind: "ip" | "route" | Who } | Named;
+/** Who somebody is: known only once `auth` has looked. */
+type Who = "user" | "apiKey" | "consumer";
 interface Named {
   readonly kind: "header" | "cookie";
   readonly name: string;
@@ -30,8 +32,11 @@ export interface RequestKey {
   readonly high: number;
 }
 
+const WHO: readonly Who[] = ["user", "apiKey", "consumer"];
+const isWho = (kind: string): kind is Who => (WHO as readonly string[]).includes(kind);
+
 /** Whether it is part of a key who somebody is. */
-export const namesIdentity = (parts: readonly string[]): boolean => parts.includes("user") || parts.includes("apiKey");
+export const namesIdentity = (parts: readonly string[]): boolean => WHO.some((part) => parts.includes(part));
 
 /**
  * Compiles a key. A request without a field or cookie that is part of it counts by its address in that place, so that
@@ -40,7 +45,7 @@ export const namesIdentity = (parts: readonly string[]): boolean => parts.includ
  */
 export function requestKey(parts: readonly string[], hash: Hash, identified = false): RequestKey {
   if (!identified && namesIdentity(parts))
-    throw new RangeError("`user` and `apiKey` cannot be counted by here: it is not known yet who asks");
+    throw new RangeError("`user`, `apiKey` and `consumer` cannot be counted by here: it is not known yet who asks");
   return new CompiledKey(parts.map(partOf), hash);
 }
 
@@ -48,16 +53,17 @@ function partOf(text: string): Part {
   const colon = text.indexOf(":");
   const kind = colon < 0 ? text : text.slice(0, colon);
   const name = colon < 0 ? "" : text.slice(colon + 1);
-  if (colon < 0 && (kind === "ip" || kind === "route" || kind === "user" || kind === "apiKey")) return { kind };
+  if (colon < 0 && (kind === "ip" || kind === "route" || isWho(kind))) return { kind };
   if (colon >= 0 && (kind === "header" || kind === "cookie")) {
     if (!isFieldName(name)) throw new RangeError(`"${text}": there is no name behind the colon that could be one`);
     return { kind, name };
   }
   throw new RangeError(
-    `"${text}" is nothing to count by: write ip, route, user, apiKey, header:NAME, cookie:NAME, or a list of them`,
+    `"${text}" is nothing to count by: write ip, route, user, consumer, apiKey, header:NAME, cookie:NAME, or a list of them`,
   );
 }
 
+const USER: Part = { kind: "user" };
 const words = new Uint32Array(4);
 const oneWord = new Uint8Array(words.buffer, 0, 4);
 /** Of IPv6 the /64, which is what one client usually gets. */
@@ -138,6 +144,11 @@ class CompiledKey implements RequestKey {
  */
 function textOf(part: Part, x: Exchange): string | null {
   const { kind } = part;
+  if (kind === "consumer") {
+    const consumer = x.identity?.consumer ?? "";
+    // Whatever credentials of theirs it is; who is none counts as who they are.
+    return consumer === "" ? textOf(USER, x) : `k${consumer}`;
+  }
   if (kind === "user" || kind === "apiKey") {
     const { identity } = x;
     // Of a key its owner counts, whichever of their keys it is.

@@ -1,5 +1,7 @@
 // What filters that count share with the other threads: memory under names, and one clock.
 import type { ProxyEvent } from "./events.ts";
+import { type KeyBook, NO_KEYS } from "./key-book.ts";
+import { type KeyAnswer, type KeyQuestion, NO_KEY_ANSWER } from "./own-keys.ts";
 
 /** Something to be done now and then beside the requests. */
 export interface Tick {
@@ -20,10 +22,19 @@ export interface Live<T> {
 
 /** Counters of what filters do now and then (observe/metric-table.ts). */
 export type SharedCounter =
+  | "sluice_llm_failures_total"
+  | "sluice_llm_redactions_total"
   | "sluice_csp_reports_total"
   | "sluice_bans_total"
   | "sluice_waf_matches_total"
   | "sluice_validation_failures_total"
+  | "sluice_deprecated_requests_total"
+  | "sluice_graphql_requests_total"
+  | "sluice_aggregate_failures_total"
+  | "sluice_idempotency_total"
+  | "sluice_coalesced_total"
+  | "sluice_shed_total"
+  | "sluice_tagging_blocked_total"
   | "sluice_auth_total";
 
 /** A file that lines are appended to. */
@@ -89,9 +100,17 @@ export interface Shared {
   ban(ban: Ban): void;
   /** Has bans of this rule changed in `list` where others make or lift them. */
   onBans(rule: string, list: BanList): void;
+  /** Keys of requests that are carried out once, and the answers that are kept. */
+  readonly keys: KeyBook;
+  /** Hands events of pages over to the thread that keeps them (tagging/messages.ts). Never waits. */
+  handOver(what: object): void;
   /** The names of an address, and the addresses of a name, by the DNS; null when it gives no answer. */
   namesOf(ip: string): Promise<readonly string[] | null>;
   addressesOf(name: string, family: 4 | 6): Promise<readonly string[] | null>;
+  /** What somebody has used in the last days, by day and route, as it is written down; empty where nothing is metered. */
+  usageOf(kind: "user" | "consumer", subject: string): Promise<readonly object[]>;
+  /** What becomes of a consumer's wish about his own keys. */
+  ownKeys(question: KeyQuestion): Promise<KeyAnswer>;
   /** Has the first thread call it for as long as the plan is in use. */
   onTick(tick: Tick): void;
   /** Has it called in each thread when the plan comes into use; never in plans that are only looked at. */
@@ -144,9 +163,13 @@ export const UNSHARED: Shared = {
   event() {},
   lines: () => NO_LINES,
   ban() {},
+  handOver() {},
+  keys: NO_KEYS,
   onBans() {},
   namesOf: async () => null,
   addressesOf: async () => null,
+  usageOf: async () => [],
+  ownKeys: async () => NO_KEY_ANSWER,
   onTick() {},
   onStart() {},
   onEnd() {},

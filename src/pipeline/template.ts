@@ -42,6 +42,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   server: { isUri: false, get: (x) => toBytes(x.server?.name ?? "") },
   // Nobody is signed in on a route without `auth`.
   user: { isUri: false, get: (x) => toBytes(x.identity?.user ?? "") },
+  consumer: { isUri: false, get: (x) => x.identity?.consumer ?? "" }, // names of consumers are ASCII
 };
 
 const rooted = (target: string | null): string => (target?.startsWith("/") ? target : "/");
@@ -59,16 +60,27 @@ function certificatePart(x: Exchange, part: string): string {
   return certificate === null ? "" : toBytes(clientCertPart(certificate, part));
 }
 
+/**
+ * Placeholders that one place has of its own, before all others: for the name and the argument of one, where its text
+ * comes from; null where it is none of them. Throws RangeError for one that cannot be.
+ */
+export type OwnSources = (name: string, argument: string) => (() => string) | null;
+
 const PARAM: Source = { isUri: false, get: (x, name) => toBytes(x.params?.[name] ?? "") };
 
 /**
  * Compiles a template for one place. `params` are the names of the route's path parameters. Throws RangeError for an
  * unknown placeholder and for control characters in a field or URI.
  */
-export function compileTemplate(template: string, params: readonly string[], place: TemplatePlace): Template {
+export function compileTemplate(
+  template: string,
+  params: readonly string[],
+  place: TemplatePlace,
+  own: OwnSources | null = null,
+): Template {
   let before = "";
   const pieces = templatePieces(template).map((piece) => {
-    const compiled = compilePiece(piece, params, place === "uri" ? uriPlace(piece, before) : place);
+    const compiled = compilePiece(piece, params, place === "uri" ? uriPlace(piece, before) : place, own);
     before += typeof compiled === "string" ? compiled : "x";
     return compiled;
   });
@@ -97,9 +109,17 @@ function uriPlace(piece: TemplatePiece, before: string): TemplatePlace {
 
 type Piece = string | ((x: Exchange) => string);
 
-function compilePiece(piece: TemplatePiece, params: readonly string[], place: TemplatePlace): Piece {
+function compilePiece(
+  piece: TemplatePiece,
+  params: readonly string[],
+  place: TemplatePlace,
+  own: OwnSources | null,
+): Piece {
   if (piece.kind === "text") return literal(piece.text, place);
   const { name, argument } = piece;
+  const make = MAKERS[place];
+  const ownText = own === null ? null : own(name, argument);
+  if (ownText !== null) return () => make(withoutControls(toBytes(ownText())), false);
   const written = argument === "" ? name : `${name}.${argument}`;
   if (!isPlaceholder(name, argument, params)) {
     throw new RangeError(`unknown placeholder {${written}}; for the text itself write {{${written}}}`);
@@ -107,7 +127,6 @@ function compilePiece(piece: TemplatePiece, params: readonly string[], place: Te
   const source = argument !== "" ? FAMILIES[name] : params.includes(name) ? PARAM : SOURCES[name];
   if (source === undefined) throw new Error(`placeholder without a source: ${written}`);
   const key = argument === "" ? name : argument;
-  const make = MAKERS[place];
   return (x) => make(withoutControls(source.get(x, key)), source.isUri);
 }
 

@@ -2,16 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { fault } from "../core/faults.ts";
 import { HeaderBlock } from "../http/header-block.ts";
 import { ResponseHead } from "../http/message.ts";
+import type { BodyLook, BodyOutput, BodyTransform } from "./body-transform.ts";
 import { exchangeOf } from "./exchange.fixture.ts";
 import type { Downstream, Exchange, RequestSink } from "./exchange.ts";
-import {
-  type BodyLook,
-  type BodyOutput,
-  type BodyTransform,
-  lookAhead,
-  transformRequest,
-  transformResponse,
-} from "./transforms.ts";
+import { lookAhead, replaceBody, transformRequest, transformResponse, watchRequest } from "./transforms.ts";
 
 const TRAILERS = HeaderBlock.of([["a", "b"]]);
 const text = (bytes: Buffer, from: number, to: number): string => bytes.latin1Slice(from, to);
@@ -155,7 +149,7 @@ describe("a body that is read ahead", () => {
     expect([look.seenBytes, look.times, scene.told]).toEqual(["abcd", 1, ["pause", "pause"]]);
     scene.forward().ask("f");
     scene.client?.onRequestEnd(null);
-    expect(scene.told.slice(2)).toEqual(["> ab", "> cd", "> e", "resume", "> f", "> end false"]);
+    expect(scene.told.slice(2)).toEqual(["> ab", "> cde", "resume", "> f", "> end false"]);
   });
   test("keeps its length, and passes the transforms", () => {
     const scene = new Scene();
@@ -189,6 +183,68 @@ describe("a body that is read ahead", () => {
     scene.x.request.expectContinue = true;
     lookAhead(scene.x, new Look(10));
     expect([scene.told, scene.x.request.expectContinue]).toEqual([["interim 100"], false]);
+  });
+});
+
+describe("a body that is replaced", () => {
+  function read(...pieces: readonly string[]): Scene {
+    const scene = new Scene();
+    lookAhead(scene.x, new Look(100));
+    scene.ask(...pieces);
+    scene.client?.onRequestEnd(TRAILERS);
+    return scene;
+  }
+  test("is the new one for all who come later", () => {
+    const scene = read("ab", "c");
+    replaceBody(scene.x, Buffer.from("other"));
+    const look = new Look(100);
+    lookAhead(scene.x, look);
+    expect([look.seenBytes, look.times, scene.x.request.length]).toEqual(["other", 1, 5]);
+    transformRequest(scene.x, new Mark("a"));
+    scene.forward();
+    expect(scene.told).toEqual(["> a(other)", "> a.", "> end true"]);
+  });
+  test("has its own length, or none", () => {
+    const scene = read("abc");
+    replaceBody(scene.x, Buffer.from(""));
+    expect([scene.x.request.body, scene.x.request.length, scene.x.request.header("content-length")]).toEqual([
+      ...["length", 0, null],
+    ]);
+    expect(scene.forward().told).toEqual(["> end true"]);
+    const chunked = new Scene("chunked");
+    lookAhead(chunked.x, new Look(100));
+    chunked.client?.onRequestEnd(null);
+    replaceBody(chunked.x, Buffer.from("x"));
+    expect([chunked.x.request.body, chunked.forward().told]).toEqual(["chunked", ["> x", "> end false"]]);
+  });
+  test("was seen as it came by those who were to see it pass", () => {
+    const scene = read("ab", "c");
+    const mark = new Mark("a");
+    const seen: string[] = [];
+    watchRequest(scene.x, {
+      push: (bytes, from, to, out) => {
+        seen.push(text(bytes, from, to));
+        mark.push(bytes, from, to, out);
+      },
+      end: (trailers, out) => {
+        seen.push("end");
+        out.end(trailers);
+      },
+    });
+    replaceBody(scene.x, Buffer.from("new"));
+    expect([seen.join(""), scene.forward().told]).toEqual(["abcend", ["> new", "> end true"]]);
+  });
+  test("fails where one of these refuses it", () => {
+    const scene = read("ab");
+    watchRequest(scene.x, new Picky(true));
+    replaceBody(scene.x, Buffer.from("new"));
+    expect(scene.told).toEqual(["fail request.grpc_web"]);
+  });
+  test("must have been read to its end", () => {
+    const scene = new Scene();
+    lookAhead(scene.x, new Look(1));
+    scene.ask("ab");
+    expect(() => replaceBody(scene.x, Buffer.from("new"))).toThrow("was not read ahead");
   });
 });
 

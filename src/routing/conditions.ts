@@ -15,6 +15,7 @@ import {
   parseValuePattern,
 } from "./pattern.ts";
 import type { RouteSubject } from "./subject.ts";
+import { versionTest } from "./version.ts";
 
 export interface Condition {
   /** Where it stands in the configuration: `method`, `header.x-beta`, `clientIp`. */
@@ -55,9 +56,13 @@ export function compileConditions(match: MatchConfig | undefined): Conditions {
       ),
       ...(match.clientIp === undefined ? [] : [clientIpCondition(match.clientIp)]),
       ...(match.clientCert === undefined ? [] : clientCertConditions(match.clientCert)),
+      ...(match.version === undefined ? [] : [versionOf(match.version)]),
     ],
   };
 }
+
+const versionOf = (wanted: NonNullable<MatchConfig["version"]>): Condition =>
+  within("version", () => ({ key: "version", ...versionTest(wanted) }));
 
 const entries = (record: Readonly<Record<string, string | true>> | undefined) => Object.entries(record ?? {});
 

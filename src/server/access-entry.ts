@@ -5,9 +5,10 @@ import type { Exchange } from "../pipeline/exchange.ts";
 /** What the access log shows of the exchange, `durationMs` after its start. Read it at once: heads are used again. */
 export function accessEntry(x: Exchange, durationMs: number): AccessEntry {
   const { request } = x;
+  const isDiscreet = x.route?.discreet === true;
   return {
     method: request.method,
-    target: request.target,
+    target: isDiscreet ? request.target.split("?", 1)[0]! : request.target,
     version: request.version,
     status: x.status,
     ip: x.ip,
@@ -19,10 +20,10 @@ export function accessEntry(x: Exchange, durationMs: number): AccessEntry {
     upstreamMs: x.responseAt === 0 ? -1 : x.responseAt - x.startedAt,
     requestId: x.requestId,
     get userAgent() {
-      return request.header("user-agent") ?? "";
+      return isDiscreet ? "" : (request.header("user-agent") ?? "");
     },
     get referer() {
-      return request.header("referer") ?? "";
+      return isDiscreet ? "" : (request.header("referer") ?? "");
     },
     route: x.route?.name ?? "",
     upstream: x.upstream,
@@ -30,7 +31,10 @@ export function accessEntry(x: Exchange, durationMs: number): AccessEntry {
     listener: x.listener,
     fault: x.fault?.code ?? "",
     grpcStatus: x.grpcStatus,
+    operation: x.operation,
     cache: x.cacheResult,
     user: x.identity?.user ?? "",
+    tokens: x.tokens,
+    consumer: x.identity?.consumer ?? "",
   };
 }

@@ -48,6 +48,17 @@ export class FileMap implements SharedMap {
     });
   }
 
+  get(key: string): Promise<Entry | null> {
+    return this.#alone(async () => {
+      // What follows the file still has to hear of what is new in it.
+      const [offset, inode, lines] = [this.#offset, this.#inode, this.#lines];
+      this.#offset = 0;
+      const found = this.#live(await this.#news()).get(key);
+      [this.#offset, this.#inode, this.#lines] = [offset, inode, lines];
+      return found === undefined || found.value === null ? null : found;
+    });
+  }
+
   put(entries: readonly Entry[]): Promise<void> {
     const { path, self, now } = this.#options;
     const removedUntil = now() + REMOVED_MS;

@@ -35,6 +35,12 @@ export class RedisMap implements SharedMap {
     return found;
   }
 
+  async get(key: string): Promise<Entry | null> {
+    const text = await this.#redis.within(this.#redis.client.get(this.#base + key));
+    const entry = text === null ? null : (entryOfText(text)?.entry ?? null);
+    return entry === null || entry.value === null || entry.untilMs <= wallClock() ? null : entry;
+  }
+
   async put(entries: readonly Entry[]): Promise<void> {
     for (let at = 0; at < entries.length; at += BATCH) await this.#put(entries.slice(at, at + BATCH));
   }

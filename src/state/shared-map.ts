@@ -13,6 +13,8 @@ export interface Entry {
 export interface SharedMap {
   /** All entries whose time is not over. It reads everything: for starts, and after a connection was lost. */
   load(): Promise<Entry[]>;
+  /** One entry; null where there is none, or its time is over. */
+  get(key: string): Promise<Entry | null>;
   /** Writes entries or removes them, the later of two with the same key last, and tells all who follow. */
   put(entries: readonly Entry[]): Promise<void>;
   /**

@@ -81,3 +81,15 @@ describe("what comes last tells", () => {
     expect(told).toEqual([[200, 7, false]]);
   });
 });
+
+test("a call that was made of another request counts like any other", () => {
+  const told: boolean[] = [];
+  const upstream = { outcome: (_server: Server, _code: number, _ms: number, failed = false) => void told.push(failed) };
+  const x = exchangeOf();
+  const head = new ResponseHead();
+  Object.assign(head, { headers: exchangeOf({ headers: Object.entries(TYPE) }).request.headers });
+  expect(judge(upstream, SERVER, x, head, 7)).toBeNull();
+  x.rpc = "unary";
+  judge(upstream, SERVER, x, head, 7)!.ended(HeaderBlock.of([["grpc-status", "14"]]));
+  expect(told).toEqual([false, true]);
+});

@@ -19,7 +19,7 @@ export function judge(
   ms: number,
 ): GrpcVerdict | null {
   const { status, headers } = head;
-  if (x.grpc === NO_GRPC || status !== OK) upstream.outcome(server, status, ms);
+  if ((x.grpc === NO_GRPC && x.rpc === "") || status !== OK) upstream.outcome(server, status, ms);
   else if (headers.received(ID["grpc-status"]))
     upstream.outcome(server, status, ms, isServerFailure(grpcStatusOf(headers)));
   else if (receivedKind(headers) !== GRPC) upstream.outcome(server, status, ms);

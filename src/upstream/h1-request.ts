@@ -32,6 +32,7 @@ export function requestHeadMax(x: Exchange, host: string | null): number {
     forwardedFor +
     target +
     request.method.length +
+    x.rewrittenMethod.length +
     2 * request.authority.length +
     request.upgrade.length +
     (host?.length ?? 0) +
@@ -51,6 +52,7 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
   if (request.connectionNamesFields) removeNamedFields(headers);
   // RFC 9110 §10.1.1: without content nobody waits for 100, and what HTTP/1.0 expects is ignored.
   if (request.expectContinue && (request.body === "none" || request.version === 10)) headers.removeReceived("expect");
+  const method = x.rewrittenMethod === "" ? request.method : x.rewrittenMethod;
   const newHost = host ?? (request.form === "absolute" ? request.authority : null);
   const edited = headers.added !== null;
   // The client's own request line goes along with the fields where it can: one copy for all.
@@ -59,11 +61,10 @@ export function writeRequestHead(out: Buffer, at: number, x: Exchange, host: str
     x.rewrittenTarget === "" &&
     newHost === null &&
     headers.count > 0 &&
-    saysMethod(headers.bytes, request.lineAt, request.method);
+    saysMethod(headers.bytes, request.lineAt, method);
   const lineAt = whole ? request.lineAt : -1;
   let to = at;
-  if (!whole)
-    to = writeRequestLine(out, to, request.method, x.rewrittenTarget === "" ? request.target : x.rewrittenTarget);
+  if (!whole) to = writeRequestLine(out, to, method, x.rewrittenTarget === "" ? request.target : x.rewrittenTarget);
   if (newHost !== null && !(edited && headers.hasAdded("host"))) to = writeText(out, to, `Host: ${newHost}\r\n`);
   if (x.trusted) {
     to = headers.writeTo(out, to, newHost === null ? SKIP_TRUSTED : SKIP_TRUSTED_HOST, lineAt);

@@ -34,7 +34,7 @@ export const isForTunnel = ({ upgrade, body }: RequestHead): boolean => upgrade 
 export function sendRequestHead(stream: H2Stream, x: Exchange, host: string | null, scheme: "http" | "https"): void {
   const { request } = x;
   const encoder = beginHead(stream, x, host);
-  const { method } = request;
+  const method = x.rewrittenMethod === "" ? request.method : x.rewrittenMethod;
   stream.method = method;
   encoder.request(method, scheme, authorityOf(request, host), targetOf(x));
   finishHead(encoder, x);
@@ -97,7 +97,7 @@ function finishHead(encoder: HpackEncoder, x: Exchange): void {
   const { headers } = request;
   // Asked before the fields that Connection names go: TE must be one of them (RFC 9110 §10.1.4).
   // gRPC servers insist on it, and callers from browsers cannot set it.
-  const trailers = x.grpc !== NO_GRPC || wantsTrailers(headers);
+  const trailers = x.grpc !== NO_GRPC || x.rpc !== "" || wantsTrailers(headers);
   if (request.connectionNamesFields) removeNamedFields(headers);
   encoder.fields(headers, x.trusted ? SKIP_TRUSTED : SKIP_UNTRUSTED);
   if (x.trusted) addTrusted(encoder, x);

@@ -54,6 +54,9 @@ const BUSY_MAX = 8;
 /** Whether an answer says that its server is ill: 501 and 505 speak of the request. */
 const isServerError = (status: number): boolean => status >= 500 && status !== 501 && status !== 505;
 
+/** Of the eight lanes of a queue, those of the priorities that routes give: high, normal, low. */
+const LANES: readonly number[] = [1, 3, 6];
+
 export class Upstream implements ServerOwner {
   readonly name: string;
   readonly config: UpstreamConfig;
@@ -158,6 +161,7 @@ export class Upstream implements ServerOwner {
   }
 
   laneOf(x: Exchange): number {
+    if (x.priority >= 0) return LANES[x.priority]!;
     const { queuePriority } = this.config.limits;
     return queuePriority === undefined ? 3 : priorityOf(x.header(queuePriority));
   }

@@ -28,6 +28,8 @@ const service = {
   expand: method("Expand", false, true),
   chat: method("Chat", true, true),
   hold: method("Hold", false, true),
+  repeat: method("Repeat", false, true),
+  raw: method("Raw", false, false),
   seen: method("Seen", false, false),
 };
 
@@ -46,6 +48,8 @@ function wantedError(call) {
   const metadata = new Metadata();
   metadata.set("x-why", "asked-for");
   metadata.set("x-why-bin", Buffer.from([0, 1, 254, 255]));
+  const [details] = call.metadata.get("x-details-bin");
+  if (details !== undefined) metadata.set("grpc-status-details-bin", details);
   return { code: Number(code), details: "as you wish: 100 % grün", metadata };
 }
 
@@ -97,6 +101,23 @@ server.addService(service, {
     const error = wantedError(call);
     if (error !== null) return call.emit("error", error);
     call.end(trailers);
+  },
+
+  /** The message again as often as `x-times` says. */
+  async repeat(call) {
+    note(call);
+    const [times = 1] = call.metadata.get("x-times");
+    for (let i = 0; i < Number(times) && !call.cancelled; i += 1) {
+      if (!call.write(call.request)) await new Promise((resolve) => call.once("drain", resolve));
+    }
+    const error = wantedError(call);
+    if (error !== null) return call.emit("error", error);
+    call.end();
+  },
+
+  raw(call, answer) {
+    note(call);
+    answer(null, call.request);
   },
 
   chat(call) {

@@ -4,12 +4,16 @@ import { dirname, join, normalize } from "node:path";
 const SHARED = ["core", "http", "config", "pipeline", "engines", "state", "observe"];
 const BELOW_CONTROL = [
   ...SHARED,
+  "aggregate",
   "transport",
   "server",
   "routing",
   "auth",
   "filters",
   "files",
+  "apis",
+  "llm",
+  "tagging",
   "upstream",
   "cache",
   "discovery",
@@ -31,6 +35,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ["core", "http", "config", "pipeline", "engines", "state", "observe"],
   filters: [...SHARED, "auth"],
   files: ["core", "http", "config", "pipeline", "engines", "observe"],
+  aggregate: ["core", "http", "config", "pipeline", "engines"],
+  apis: [...SHARED, "filters"],
+  llm: ["core", "http", "config", "pipeline", "engines"],
+  tagging: ["core", "http", "config", "pipeline", "engines"],
   upstream: ["core", "http", "config", "transport", "pipeline", "observe"],
   cache: ["core", "http", "config", "pipeline", "engines", "upstream", "observe", "state"],
   discovery: ["core", "config", "observe"],
@@ -49,8 +57,8 @@ const TOP: Readonly<Record<string, readonly string[]>> = { "wire.ts": ["control"
 /** Folders whose subfolders stand side by side: none imports another. Files directly in them are the register. */
 const APART = new Set(["filters", "engines"]);
 
-/** Every way of writing a relative module: imports, exports, `import()`, and the URL of a worker. */
-const MODULE = /(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\(\s*)["'](\.{1,2}\/[^"'\n]+)["']/g;
+/** Every way of writing a relative module: imports, exports, `import()`, `require()`, and the URL of a worker. */
+const MODULE = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*|\bnew URL\(\s*)["'](\.{1,2}\/[^"'\n]+)["']/g;
 
 /** Paths of the modules that a source names relative to itself, from the root of the tree. */
 export function importsOf(path: string, source: string): string[] {

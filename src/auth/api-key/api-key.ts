@@ -9,6 +9,7 @@ import type { Exchange } from "../../pipeline/exchange.ts";
 import type { Identity } from "../../pipeline/identity.ts";
 import type { Shared } from "../../pipeline/shared.ts";
 import type { Authenticator, Refused, Verdict } from "../authenticator.ts";
+import type { Consumers } from "../consumers/consumers.ts";
 import type { AuthContext } from "../context.ts";
 import { removeCookies, removeQueryParameter } from "../strip.ts";
 
@@ -23,15 +24,16 @@ interface Key {
 }
 
 /** Throws CompileError for keys that are none, and for two that are the same. */
-export function compileApiKey(config: ApiKeyConfig, { shared }: AuthContext): Authenticator {
-  if (config.keys.length === 0) throw new RangeError("there are no `keys`, so nobody could get in");
+export function compileApiKey(config: ApiKeyConfig, { shared, consumers }: AuthContext): Authenticator {
+  if (config.keys.length === 0 && !config.consumers)
+    throw new RangeError("there are no `keys`, so nobody could get in: write some, or `consumers: true`");
   const { query, cookie } = config;
   const header = config.header ?? (query === undefined && cookie === undefined ? "x-api-key" : undefined);
   if (header !== undefined && !isFieldName(header))
     within("header", () => {
       throw new RangeError(`"${header}" is not a field name`);
     });
-  return new ApiKeys({ ...config, header }, keysOf(config), shared);
+  return new ApiKeys({ ...config, header }, keysOf(config), config.consumers ? consumers : null, shared);
 }
 
 function keysOf({ keys }: ApiKeyConfig): ReadonlyMap<string, Key> {
@@ -46,7 +48,17 @@ function keysOf({ keys }: ApiKeyConfig): ReadonlyMap<string, Key> {
           });
         const known = Buffer.from(hex ?? "", "hex").latin1Slice();
         if (byDigest.has(known)) throw new RangeError("this key stands here twice");
-        const identity: Identity = { kind: "apiKey", user: name, issuer: "", groups, scopes, plan, consumer: "", claims };
+        const identity: Identity = {
+          kind: "apiKey",
+          user: name,
+          issuer: "",
+          groups,
+          scopes,
+          plan,
+          consumer: "",
+          limits: null,
+          claims,
+        };
         byDigest.set(known, { identity, endsAt: expires === undefined ? Number.POSITIVE_INFINITY : endOf(expires) });
       });
   });
@@ -60,6 +72,13 @@ const UNKNOWN: Refused = { refused: true, why: "unknown key", error: "", guess: 
 const EXPIRED: Refused = { refused: true, why: "the key has expired", error: "", guess: false };
 const TWICE: Refused = { refused: true, why: "several keys at once", error: "", guess: false };
 
+const BEARER_FIELD = "authorization";
+const BEARER = "bearer ";
+
+/** The key behind the scheme that programs send keys in this field with (RFC 6750); null for another one. */
+const bearerOf = (text: string): string | null =>
+  text.slice(0, BEARER.length).toLowerCase() === BEARER ? text.slice(BEARER.length).trim() : null;
+
 class ApiKeys implements Authenticator {
   readonly kind = "apiKey";
   /** There is no scheme for it that everybody knows; this one says where it belongs. */
@@ -69,11 +88,13 @@ class ApiKeys implements Authenticator {
   readonly #cookie: string | null;
   readonly #keep: boolean;
   readonly #keys: ReadonlyMap<string, Key>;
+  readonly #consumers: Consumers | null;
   readonly #shared: Shared;
 
   constructor(
     { header, query, cookie, keep }: Pick<ApiKeyConfig, "query" | "cookie" | "keep"> & { header: string | undefined },
     keys: ReadonlyMap<string, Key>,
+    consumers: Consumers | null,
     shared: Shared,
   ) {
     this.#header = header?.toLowerCase() ?? null;
@@ -81,14 +102,17 @@ class ApiKeys implements Authenticator {
     this.#cookie = cookie ?? null;
     this.#keep = keep;
     this.#keys = keys;
+    this.#consumers = consumers;
     this.#shared = shared;
-    this.challenge = header === undefined ? "" : `ApiKey header="${header}"`;
+    const isBearer = this.#header === BEARER_FIELD;
+    this.challenge = header === undefined ? "" : isBearer ? "Bearer" : `ApiKey header="${header}"`;
   }
 
   authenticate(x: Exchange): Verdict {
     let text: string | null = null;
     if (this.#header !== null) {
       text = x.request.header(this.#header);
+      if (text !== null && this.#header === BEARER_FIELD) text = bearerOf(text);
       if (text !== null && !this.#keep) x.request.headers.remove(this.#header);
     }
     if (this.#query !== null && x.request.queryAt >= 0) {
@@ -109,7 +133,7 @@ class ApiKeys implements Authenticator {
   #find(text: string): Verdict {
     Bun.SHA256.hash(text, digest);
     const key = this.#keys.get(digest.latin1Slice(0, DIGEST_BYTES));
-    if (key === undefined) return UNKNOWN;
+    if (key === undefined) return this.#consumers?.ofKey(digest) ?? UNKNOWN;
     return key.endsAt <= this.#shared.wallNow() ? EXPIRED : key.identity;
   }
 }

@@ -6,6 +6,7 @@ import type { Exchange } from "../../pipeline/exchange.ts";
 import { type Identity, NO_CLAIMS } from "../../pipeline/identity.ts";
 import type { Live } from "../../pipeline/shared.ts";
 import type { Authenticator, Verdict } from "../authenticator.ts";
+import type { Consumers } from "../consumers/consumers.ts";
 import type { AuthContext } from "../context.ts";
 import { basicChallenge, type Credentials } from "./credentials.ts";
 import { parseUsersFile, type Users, usersOf } from "./users.ts";
@@ -15,13 +16,16 @@ import { Verified } from "./verified.ts";
 const CHECKS_AT_ONCE = 2;
 /** Anybody may send megabytes of "password", and all of it would be hashed. */
 const PASSWORD_MAX = 1024;
+/** As slow as those that `sluice hash-password` makes; its password was thrown away. */
+const OF_NOBODY =
+  "$argon2id$v=19$m=65536,t=2,p=1$HyST/4tyt5/aSYuuQzOJOSz7GHrXYpDMK/EcQ4RBpR8$FKxJjvTHoSrIraoDkBVRAK3PjHhGt48JD7n1X6lOHgQ";
 
 /** Throws CompileError for users that are none. */
 export function compileBasic(config: BasicConfig, context: AuthContext): Authenticator {
-  const { users, usersFile, groups } = config;
+  const { users, usersFile, groups, consumers } = config;
   const own = within("users", () => usersOf(users));
-  if (own.size === 0 && usersFile === undefined)
-    throw new RangeError("there are no `users` and no `usersFile`, so nobody could get in");
+  if (own.size === 0 && usersFile === undefined && !consumers)
+    throw new RangeError("there are no `users`, no `usersFile` and no `consumers`, so nobody could get in");
   for (const name of Object.values(groups).flat())
     if (usersFile === undefined && !own.has(name))
       throw new CompileError(`there is no user named "${name}"`, ["groups"]);
@@ -46,6 +50,8 @@ class Basic implements Authenticator {
   readonly #file: Live<Users> | null;
   readonly #groups: ReadonlyMap<string, readonly string[]>;
   readonly #verified: Verified;
+  /** Those whose passwords are taken as well; null for none. */
+  readonly #consumers: Consumers | null;
   /** The file as it was when it was last looked at. */
   #seen: Users | null;
 
@@ -56,8 +62,13 @@ class Basic implements Authenticator {
     this.#seen = file?.current ?? null;
     this.#groups = groupsByUser(config.groups);
     const { cache: cacheMs, keep } = config;
+    const consumers = config.consumers ? context.consumers : null;
+    this.#consumers = consumers;
     this.#verified = new Verified(
-      { kind: "basic", atOnce: CHECKS_AT_ONCE, cacheMs, keep },
+      {
+        ...{ kind: "basic", atOnce: CHECKS_AT_ONCE, cacheMs, keep },
+        isCurrent: (identity) => consumers === null || consumers.isCurrent(identity),
+      },
       (credentials) => this.#check(credentials),
       context,
     );
@@ -72,29 +83,42 @@ class Basic implements Authenticator {
   }
 
   async #check({ user, password }: Credentials): Promise<Identity | null> {
-    const hash = this.#own.get(user) ?? this.#file?.current.get(user) ?? null;
+    const own = this.#own.get(user) ?? this.#file?.current.get(user) ?? null;
+    const consumer = own === null ? (this.#consumers?.withPassword(user) ?? null) : null;
+    const hash = own ?? consumer?.credential.password ?? null;
     const known = hash !== null && password.length <= PASSWORD_MAX && password !== "";
     // Where there is no such user somebody else's password takes the same time to be wrong.
     const against = hash ?? this.#anyHash();
-    if (against === null) return null;
     let isRight = false;
     try {
       isRight = await Bun.password.verify(known ? password : "-", against);
     } catch {
       // A hash that the form is right of, but not the content.
     }
-    return known && isRight ? this.#identityOf(user) : null;
+    if (!known || !isRight) return null;
+    if (consumer === null) return this.#identityOf(user);
+    return this.#consumers?.problem(consumer) === null ? consumer.identity : null;
   }
 
-  #anyHash(): string | null {
+  #anyHash(): string {
     for (const hash of this.#own.values()) return hash;
     for (const hash of this.#file?.current.values() ?? []) return hash;
-    return null;
+    return OF_NOBODY;
   }
 
   #identityOf(user: string): Identity {
     const groups = this.#groups.get(user) ?? [];
-    return { kind: "basic", user, issuer: "", groups, scopes: [], plan: "", consumer: "", claims: NO_CLAIMS };
+    return {
+      kind: "basic",
+      user,
+      issuer: "",
+      groups,
+      scopes: [],
+      plan: "",
+      consumer: "",
+      limits: null,
+      claims: NO_CLAIMS,
+    };
   }
 }
 

@@ -17,6 +17,7 @@ const identityOf = (user: string): Identity => ({
   scopes: [],
   plan: "",
   consumer: "",
+  limits: null,
   claims: NO_CLAIMS,
 });
 

@@ -27,6 +27,8 @@ export interface VerifiedOptions {
   readonly cacheMs: number;
   /** Lets servers see them. */
   readonly keep: boolean;
+  /** Whether somebody who was found right may still be; always without it. */
+  isCurrent?(identity: Identity): boolean;
 }
 
 const MALFORMED: Refused = { refused: true, why: "malformed credentials", error: "", guess: false };
@@ -74,7 +76,9 @@ export class Verified {
     const key = this.#digest.latin1Slice(0, DIGEST_BYTES);
     const known = this.#known.get(key);
     if (known !== undefined) {
-      if (known.until > this.#context.shared.now()) return known.identity;
+      const { isCurrent } = this.#options;
+      const holds = isCurrent === undefined || isCurrent(known.identity);
+      if (holds && known.until > this.#context.shared.now()) return known.identity;
       this.#known.delete(key);
     }
     const credentials = readCredentials(token);

@@ -175,6 +175,7 @@ class ForwardAuth implements Authenticator {
         scopes: [],
         plan: "",
         consumer: "",
+        limits: null,
         // The auth server vouches for what it says.
         claims: email === null ? {} : { email, email_verified: true },
       },

@@ -166,7 +166,17 @@ class Directory {
     const name = names.find((one) => one.toLowerCase() === user.toLowerCase()) ?? names[0] ?? user;
     const [email] = entry === null ? [] : textsOf(entry[emailAttribute]);
     const claims = { dn, ...(email === undefined ? {} : { email, email_verified: true }) };
-    return { kind: "ldap", user: name, issuer: this.#config.url, groups, scopes: [], plan: "", consumer: "", claims };
+    return {
+      kind: "ldap",
+      user: name,
+      issuer: this.#config.url,
+      groups,
+      scopes: [],
+      plan: "",
+      consumer: "",
+      limits: null,
+      claims,
+    };
   }
 
   async #connect(): Promise<Client> {

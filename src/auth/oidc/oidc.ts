@@ -5,21 +5,22 @@ import { ID } from "../../http/header-names.ts";
 import type { EndableTunnel, Exchange, Outcome } from "../../pipeline/exchange.ts";
 import type { Identity } from "../../pipeline/identity.ts";
 import type { Authenticator, Verdict } from "../authenticator.ts";
+import { originalOf } from "../consumers/consumers.ts";
 import type { AuthContext } from "../context.ts";
+import { isLong } from "../live.ts";
 import { Rules } from "../rules.ts";
 import { addEndpoints } from "./endpoints.ts";
 import { HandOver } from "./hand-over.ts";
 import { Login } from "./login.ts";
 import { Logout } from "./logout.ts";
 import { problemReply, redirectTo } from "./pages.ts";
+import { SessionPermission } from "./permission.ts";
 import { type Realm, realmOf } from "./realm.ts";
 import { isNavigation, originOf } from "./request.ts";
 import type { Session } from "./session.ts";
 import type { Opened } from "./sessions.ts";
 
 const SIGN_IN = "Sign in first: this is only for those who are known here.";
-/** Shorter answers have ended before anybody could end them. */
-const LONG_BYTES = 1_048_576;
 
 export function compileOidc(config: OidcConfig, context: AuthContext): Authenticator {
   const [realm, isNew] = realmOf(config, context);
@@ -147,8 +148,7 @@ class Oidc implements Authenticator {
     const cookies = this.#cookies.get(x);
     const { response } = x;
     if (cookies !== undefined) for (const line of cookies) response.headers.add("set-cookie", line);
-    const { body, length } = response;
-    if (body === "chunked" || body === "close" || (body === "length" && length > LONG_BYTES)) this.#watch(x, null);
+    if (isLong(x)) this.#watch(x, null);
   }
 
   tunnel(x: Exchange, tunnel: EndableTunnel): void {
@@ -156,8 +156,9 @@ class Oidc implements Authenticator {
   }
 
   #watch(x: Exchange, tunnel: EndableTunnel | null): void {
-    const opened = x.identity === null ? null : this.#realm.sessions.ofIdentity(x.identity);
-    if (opened !== null) this.#realm.live.watch(opened, x, tunnel);
+    const { sessions, live } = this.#realm;
+    const opened = x.identity === null ? null : sessions.ofIdentity(originalOf(x.identity));
+    if (opened !== null) live.watch(new SessionPermission(sessions, opened, tunnel !== null), x, tunnel);
   }
 }
 

@@ -10,8 +10,8 @@ import type { Audit } from "../audit.ts";
 import type { AuthContext } from "../context.ts";
 import { CookieMemo } from "../cookie-memo.ts";
 import type { Endpoints } from "../endpoints.ts";
+import { Live } from "../live.ts";
 import { Cookies } from "./cookies.ts";
-import { Live } from "./live.ts";
 import { Pages } from "./pages.ts";
 import { Provider } from "./provider.ts";
 import { Refresher } from "./refresh.ts";
@@ -69,7 +69,7 @@ export class Realm {
     this.sessions = new Sessions(this.tag, config.session, cookies, this.keyring, store, shared);
     this.refresher = new Refresher(store, shared);
     this.pages = new Pages(config.pages);
-    this.live = new Live(this.sessions);
+    this.live = new Live(() => this.now);
     this.visits = new Visits(shared);
     this.fields = new CookieMemo((headers) => {
       const field = receivedCookies(headers)!;

@@ -62,5 +62,5 @@ export function decodeSession(bytes: Buffer): Session | null {
 
 export function identityOf(session: Session): Identity {
   const { user, issuer, groups, scopes, claims } = session;
-  return Object.freeze({ kind: "oidc", user, issuer, groups, scopes, plan: "", consumer: "", claims });
+  return Object.freeze({ kind: "oidc", user, issuer, groups, scopes, plan: "", consumer: "", limits: null, claims });
 }

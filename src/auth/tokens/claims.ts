@@ -88,6 +88,7 @@ export function identityOf(kind: IdentityKind, claims: JsonObject, rules: ClaimR
     scopes: scopesOf(claims),
     plan: typeof plan === "string" ? plan : "",
     consumer: "",
+    limits: null,
     claims,
   });
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { z } from "zod";
 import { introspectionSchema } from "../../config/schema-auth-tokens.ts";
+import type { Identity } from "../../pipeline/identity.ts";
 import type { Authenticator } from "../authenticator.ts";
 import { compileIntrospection } from "./introspection.ts";
 import { JsonServer } from "./json-server.testing.ts";
@@ -46,6 +47,18 @@ const CASES: readonly (readonly [name: string, answer: object, want: string, mor
 ];
 for (const [name, answer, want, more] of CASES)
   test(name, async () => expect(said(await bearer(rig(answer, more).way, "t"))).toBe(want));
+
+test("a name in place of a subject is the user's, and never what somebody vouches for", async () => {
+  const issuer = "https://i.example";
+  for (const [answer, user, sub, by] of [
+    [{ active: true, username: "acme-app" }, "acme-app", undefined, ""],
+    [{ active: true, client_id: "robot" }, "robot", undefined, issuer],
+    [ANN, "ann", "ann", issuer],
+  ] as const) {
+    const found = (await bearer(rig(answer, by === "" ? {} : { issuer: by }).way, "t")) as Identity;
+    expect([found.user, found.issuer, found.claims.sub]).toEqual([user, by, sub]);
+  }
+});
 
 test("the server is told who asks, and about what", async () => {
   const basic = rig(ANN);

@@ -149,7 +149,12 @@ class Introspections {
     const problem = claimProblem(answer, this.#rules, now, false);
     if (problem !== null) return problem;
     if (this.#issuer !== null && answer.iss !== undefined && answer.iss !== this.#issuer) return INACTIVE;
-    return identityOf("introspection", named(answer, this.#rules.user), this.#rules) ?? NOBODY;
+    const found = identityOf("introspection", named(answer, this.#rules.user), this.#rules);
+    if (found === null) return NOBODY;
+    // A server that does not say who it is still is who it was configured to be. What stands for a subject is none:
+    // people may choose their names themselves.
+    const issuer = found.issuer === "" ? (this.#issuer ?? "") : found.issuer;
+    return Object.freeze({ ...found, issuer, claims: answer });
   }
 }
 

@@ -58,6 +58,7 @@ describe("a token", () => {
       scopes: ["read", "write"],
       plan: "gold",
       consumer: "",
+      limits: null,
       claims,
     });
   });

@@ -32,6 +32,8 @@ export interface CachePolicy {
   readonly cookieRequests: boolean;
   /** Do what Cache-Control in requests asks: no-cache, max-age and the like. */
   readonly requestDirectives: boolean;
+  /** Answers that are `private` are stored all the same: nothing of a client goes to the server. */
+  readonly storePrivate: boolean;
   /** Names of fields that Vary may name although no cache can hold their variants: those that are part of the key. */
   readonly keyedHeaders: readonly string[];
 }
@@ -52,5 +54,6 @@ export const DEFAULT_POLICY: CachePolicy = {
   setCookie: "refuse",
   cookieRequests: false,
   requestDirectives: true,
+  storePrivate: false,
   keyedHeaders: [],
 };

@@ -127,7 +127,7 @@ function refusalOfAnswer(
   if (directives.mustUnderstand && !isUnderstood(status)) return "status";
   // Who knows the status obeys must-understand in place of no-store (RFC 9111 §5.2.2.3).
   if (directives.noStore && !directives.mustUnderstand) return "no-store";
-  if (directives.private) return "private";
+  if (directives.private && !policy.storePrivate) return "private";
   if (hasCredentials(request) && !isForAll(directives)) return "authorization";
   const cookie = policy.setCookie === "refuse" && headers.getById(ID["set-cookie"]) !== null;
   return cookie && !directives.withheld.includes("set-cookie") ? "set-cookie" : null;

@@ -2,6 +2,7 @@
 import type { Coding } from "../../http/content-codings.ts";
 import type { HeaderBlock } from "../../http/header-block.ts";
 import { ID } from "../../http/header-names.ts";
+import { varyBy } from "../../http/vary.ts";
 
 /** Taken only where it is named: `text/*` does not mean it. */
 const EVENT_STREAM = "text/event-stream";
@@ -100,13 +101,10 @@ function weakenTag(headers: HeaderBlock): void {
   if (tag?.startsWith('"') === true) headers.set("etag", `W/${tag}`);
 }
 
-/** Says that the answer depends on Accept-Encoding, beside what it says already (RFC 9110 §12.5.5). */
-export function addVary(headers: HeaderBlock): void {
-  const said = headers.getById(ID.vary);
-  if (said === null) return headers.add("vary", "Accept-Encoding");
-  const names = said.split(",").map((name) => name.trim().toLowerCase());
-  if (!names.includes("*") && !names.includes("accept-encoding")) headers.set("vary", `${said}, Accept-Encoding`);
-}
+const ACCEPT_ENCODING = ["Accept-Encoding"];
+
+/** Says that the answer depends on Accept-Encoding, beside what it says already. */
+export const addVary = (headers: HeaderBlock): void => varyBy(headers, ACCEPT_ENCODING);
 
 /** The fields of trailers that no longer hold. */
 export function markTrailers(trailers: HeaderBlock): void {

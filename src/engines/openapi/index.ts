@@ -9,7 +9,16 @@ import { type Dialect, referenceTo, Schemas } from "./schemas.ts";
 import { PLAIN, shapeOf } from "./shapes.ts";
 
 export type { Patterns, PatternTester, Problem } from "./checker.ts";
-export { Documents, type Place, SpecError } from "./documents.ts";
+export {
+  at,
+  Documents,
+  type Fields,
+  fieldOf,
+  fieldsAt,
+  isFields,
+  type Place,
+  SpecError,
+} from "./documents.ts";
 export {
   type Answer,
   answerPlan,
@@ -20,8 +29,11 @@ export {
   Operation,
   schemaPlan,
 } from "./operation.ts";
+export { PathTree } from "./paths.ts";
+export { sampleOf, writtenExample } from "./sample.ts";
 
-const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+/** The fields of a path item that are operations. */
+export const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 /** Public descriptions of whole clouds have some thousand. */
 const OPERATIONS_MAX = 10_000;
 
@@ -263,7 +275,7 @@ function named(schemas: Schemas, parameters: readonly Parameter[]): Fields {
   return { properties: Object.fromEntries(members), ...(required.length > 0 ? { required } : {}) };
 }
 
-function dialectOf({ openapi, swagger }: Fields, top: Place): Dialect {
+export function dialectOf({ openapi, swagger }: Fields, top: Place): Dialect {
   if (typeof openapi === "string" && /^3\.0\.\d+/.test(openapi)) return "3.0";
   if (typeof openapi === "string" && /^3\.1\.\d+/.test(openapi)) return "3.1";
   const version = openapi ?? swagger;
@@ -273,7 +285,7 @@ function dialectOf({ openapi, swagger }: Fields, top: Place): Dialect {
 }
 
 /** The path of the first server, its variables replaced by their defaults; "" for none. */
-function baseOf({ servers }: Fields, place: Place): string {
+export function baseOf({ servers }: Fields, place: Place): string {
   const url = fieldOf(fieldOf(servers, 0), "url");
   if (typeof url !== "string") return "";
   const variables = fieldOf(fieldOf(servers, 0), "variables");
@@ -289,5 +301,5 @@ function baseOf({ servers }: Fields, place: Place): string {
 }
 
 /** What requests have encoded is encoded here; braces stay. */
-const normalised = (template: string): string =>
+export const normalised = (template: string): string =>
   template.replaceAll(/[^\x21-\x7e]|["<>\\^`|]/gu, (char) => encodeURIComponent(char));

@@ -46,6 +46,19 @@ const partsOf = (text: string): string[] =>
 
 const tidy = (part: string): string => part.trim().replaceAll('"', "");
 
+/**
+ * Whether everybody reads a body of this type alike: there is one type, and its text is UTF-8. A server may know other
+ * charsets, in which the same bytes say something else.
+ */
+export function isPlainType(contentType: string): boolean {
+  if (contentType.includes(",")) return false; // the field was there twice
+  if (!contentType.includes(";")) return true;
+  const [, ...parameters] = partsOf(contentType);
+  return parameters.every((each) => !each.startsWith("charset") || UTF8.includes(each));
+}
+
+const UTF8 = ["charset=utf-8", "charset=utf8", "charset=us-ascii"];
+
 /** How a body is read: as JSON, as a form, or not at all. */
 export type Reading = "json" | "form" | "none";
 

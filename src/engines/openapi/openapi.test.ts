@@ -72,8 +72,10 @@ describe("paths", () => {
     const url = "https://{host}/api/{v}/";
     const variables = { host: { default: "a.example" }, v: { default: "v1" } };
     const document = withPaths({ "/a": { get: { responses: OK } } }, "3.1.0", { servers: [{ url, variables }] });
-    const kinds = (base: string | null) =>
-      ["/api/v1/a", "/api/v1a", "/x/a", "/a"].map((p) => apiOf(document, base).find("GET", p).kind);
+    const kinds = (base: string | null) => {
+      const api = apiOf(document, base);
+      return ["/api/v1/a", "/api/v1a", "/x/a", "/a"].map((p) => api.find("GET", p).kind);
+    };
     expect(kinds(null)).toEqual(["operation", "path", "path", "path"]);
     expect(kinds("/x")).toEqual(["path", "path", "operation", "path"]);
     expect(kinds("")).toEqual(["path", "path", "path", "operation"]);

@@ -1,7 +1,7 @@
 // One operation of a specification, and what it says of requests and answers.
 import { type Checker, PROBLEMS_MAX, type Problem, problemOf } from "./checker.ts";
 import { parseJson } from "./json-text.ts";
-import { type MediaRange, matching, readingOf } from "./media.ts";
+import { isPlainType, type MediaRange, matching, readingOf } from "./media.ts";
 import { Pairs } from "./pairs.ts";
 import { formValue, PARTS, type Parameter, type Part, pairedValue, simpleValue, Unreadable } from "./parameters.ts";
 import type { Shape } from "./shapes.ts";
@@ -107,8 +107,7 @@ export class Operation {
     if (!hasBody) return body.required ? { kind: "missing" } : PASS;
     const type = request.header("content-type") ?? "";
     const content = matching(body.media, type);
-    if (content === null) return { kind: "type" };
-    return planFor(request, content, type);
+    return content === null ? { kind: "type" } : requestPlan(request, content, type);
   }
 
   /** The content types that a request may have, as a field says it (RFC 9110 §12.5.1). */
@@ -141,7 +140,13 @@ export function schemaPlan(
 ): BodyPlan {
   if (!hasBody) return BODIED.includes(request.method) ? { kind: "missing" } : PASS;
   const type = request.header("content-type") ?? "";
-  return readingOf(type) === "json" ? planFor(request, content, type) : { kind: "type" };
+  return readingOf(type) === "json" ? requestPlan(request, content, type) : { kind: "type" };
+}
+
+/** What is checked must be what a server reads. */
+function requestPlan(request: Fields, content: Content, type: string): BodyPlan {
+  const isChecked = content.checker !== null;
+  return isChecked && !isPlainType(type) ? { kind: "type" } : planFor(request, content, type);
 }
 
 /** RFC 9110 §9.3 and RFC 5789: what these do is in their bodies. */

@@ -24,18 +24,24 @@ export class Pairs {
     for (let from = 0; from < text.length; ) {
       const found = text.indexOf(separator, from);
       const end = found < 0 ? text.length : found;
-      let start = from;
-      while (separator === ";" && text.charCodeAt(start) === 0x20) start += 1;
-      if (end > start && !this.#add(text.slice(start, end), separator)) return this;
+      if (end > from && !this.#add(text.slice(from, end), separator)) return this;
+      // Some servers take a semicolon for the end of a pair: what stands behind it is a pair as well.
+      const semicolon = separator === "&" ? text.indexOf(";", from) : -1;
+      if (semicolon >= 0 && semicolon < end && !this.#addParts(text.slice(semicolon + 1, end))) return this;
       from = end + 1;
     }
     return this;
   }
 
+  #addParts(text: string): boolean {
+    return text.split(";", PAIRS_MAX + 1).every((part) => part === "" || this.#add(part, "&"));
+  }
+
   #add(pair: string, separator: "&" | ";"): boolean {
     const equals = pair.indexOf("=");
     const name = equals < 0 ? pair : pair.slice(0, equals);
-    const decoded = separator === ";" ? name : decode(name, true);
+    // Programs that read cookies leave out the space around a name.
+    const decoded = separator === ";" ? name.trim() : decode(name, true);
     if (decoded === null) this.problem = "has a name that is encoded wrong";
     else if (this.names.length >= PAIRS_MAX) this.problem = `must not have more than ${PAIRS_MAX} parts`;
     if (decoded === null || this.problem !== "") return false;

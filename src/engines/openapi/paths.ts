@@ -6,6 +6,8 @@ interface Pattern {
   readonly names: readonly string[];
   /** Segments that are alike but for the names are the same. */
   readonly shape: string;
+  /** How much text it has. */
+  readonly weight: number;
 }
 
 interface Branch<T> {
@@ -45,11 +47,24 @@ export class PathTree<T> {
     return names;
   }
 
+  /** All leaves in the order in which they are tried: no other one that fits a path comes before the one found for it. */
+  leaves(): T[] {
+    const found: T[] = [];
+    gather(this.#root, found);
+    return found;
+  }
+
   /** What a path belongs to, and the values of the names in `values`, encoded as they came; null for nothing. */
   find(path: string, values: string[]): T | null {
     values.length = 0;
     return descend(this.#root, path, 1, values, 0);
   }
+}
+
+function gather<T>({ literals, branches, leaf }: Node<T>, found: T[]): void {
+  if (leaf !== null) found.push(leaf);
+  for (const next of literals.values()) gather(next, found);
+  for (const { node } of branches) gather(node, found);
 }
 
 function literal<T>(node: Node<T>, text: string): Node<T> {
@@ -63,9 +78,8 @@ function branch<T>(node: Node<T>, pattern: Pattern): Node<T> {
   const known = node.branches.find((each) => each.pattern.shape === pattern.shape);
   if (known !== undefined) return known.node;
   const made = { pattern, node: makeNode<T>() };
-  const weight = ({ texts }: Pattern): number => texts.join("").length;
-  node.branches.push(made);
-  node.branches.sort((a, b) => weight(b.pattern) - weight(a.pattern));
+  const place = node.branches.findIndex((each) => each.pattern.weight < pattern.weight);
+  node.branches.splice(place < 0 ? node.branches.length : place, 0, made);
   return made.node;
 }
 
@@ -78,7 +92,7 @@ function parse(segment: string): Pattern {
   if (names.some((name) => name === "")) throw new RangeError(`"${segment}": a name is missing`);
   if (texts.slice(1, -1).some((text) => text === ""))
     throw new RangeError(`"${segment}": between two names there has to be something`);
-  return { texts, names, shape: texts.join("{}") };
+  return { texts, names, shape: texts.join("{}"), weight: texts.join("").length };
 }
 
 function descend<T>(node: Node<T>, path: string, from: number, values: string[], depth: number): T | null {

@@ -107,3 +107,30 @@ describe("many keys", () => {
     for (let key = 1; key <= SLOTS * 3; key += 1) expect(table.take(0, key, 1, 0)).toBe(true);
   });
 });
+
+test("keys of one table may have different rates", () => {
+  const table = new GcraTable(new SharedArrayBuffer(GcraTable.bytes(100)), { intervalMs: 1, burst: 1 }, 16);
+  const passed = (key: number, intervalMs: number, burst: number): number => {
+    let count = 0;
+    for (let now = 1000; now <= 11_000; now += 1) {
+      table.setRate(intervalMs, burst);
+      if (table.take(key, key, 1, now)) count += 1;
+    }
+    return count;
+  };
+  expect(passed(1, 10, 50)).toBe(1050);
+  expect(passed(2, 1000, 1)).toBe(11);
+});
+
+const FITS: readonly (readonly [intervalMs: number, burst: number, perMs: number, want: boolean])[] = [
+  [10, 100, 1000, true],
+  [10, 1_000_000, 1000, false],
+  [10, 1_000_000, 16, true],
+  [86_400_000, 20, 16, false],
+  [86_400_000, 20, 0.125, true],
+  [86_400_000, 1000, 0.125, false],
+];
+for (const [intervalMs, burst, perMs, want] of FITS)
+  test(`a burst of ${burst}, one each ${intervalMs} ms, in ${perMs} parts of a millisecond: ${want}`, () => {
+    expect(GcraTable.fits(intervalMs, burst, perMs)).toBe(want);
+  });

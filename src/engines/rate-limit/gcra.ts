@@ -40,19 +40,33 @@ export class GcraTable {
   readonly #buckets: number;
   readonly #perMs: number;
   /** Parts of one interval: a whole number, so that rates have no rounding error. */
-  readonly #step: number;
-  readonly #window: number;
+  #step: number;
+  #window: number;
   readonly #aheadMax: number;
   #swept = 0;
 
-  /** `memory` is the same for all threads, of `bytes`. */
-  constructor(memory: SharedArrayBuffer, { intervalMs, burst }: Rate) {
+  /**
+   * `memory` is the same for all threads, of `bytes`. `perMs`: in how many parts a millisecond is counted where keys
+   * have different rates, of which `setRate` tells before each step; 0 for one rate and the best for it.
+   */
+  constructor(memory: SharedArrayBuffer, { intervalMs, burst }: Rate, perMs = 0) {
     this.#ints = new Int32Array(memory);
     this.#buckets = bucketsIn(memory.byteLength);
     this.#step = Math.max(1, Math.floor(Math.min(intervalMs * PARTS_PER_MS_MAX, WINDOW_MAX / burst)));
-    this.#perMs = this.#step / intervalMs;
+    this.#perMs = perMs === 0 ? this.#step / intervalMs : perMs;
     this.#window = this.#step * burst;
-    this.#aheadMax = this.#window + Math.ceil(SKEW_MS * this.#perMs);
+    this.#aheadMax = (perMs === 0 ? this.#window : WINDOW_MAX) + Math.ceil(SKEW_MS * this.#perMs);
+  }
+
+  /** The rate of the key that is asked about next, one that fits the table (`fits`). */
+  setRate(intervalMs: number, burst: number): void {
+    this.#step = Math.max(1, Math.round(intervalMs * this.#perMs));
+    this.#window = Math.min(WINDOW_MAX, this.#step * burst);
+  }
+
+  /** Whether a table that counts in so many parts of a millisecond has room for the whole burst of a rate. */
+  static fits(intervalMs: number, burst: number, perMs: number): boolean {
+    return Math.max(1, Math.round(intervalMs * perMs)) * burst <= WINDOW_MAX;
   }
 
   /** Memory for so many keys: 16 bytes for each. */
@@ -104,6 +118,27 @@ export class GcraTable {
     const at = findTag(ints, bucketAt(low, this.#buckets), tag);
     if (at < 0) return;
     Atomics.sub(ints, at + SLOTS, cost * this.#step);
+  }
+
+  /**
+   * Counts what was used already, whether it is there or not; below 0 what was not used after all. Only in a table with
+   * `perMs` there is room for much more than a burst: the rest of a debt is let go.
+   */
+  charge(low: number, high: number, count: number, nowMs: number): void {
+    const ints = this.#ints;
+    const now = (nowMs * this.#perMs) | 0;
+    const bucket = bucketAt(low, this.#buckets);
+    const tag = tagOf(high);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      let at = findTag(ints, bucket, tag);
+      if (at < 0) at = this.#claim(bucket, tag, now);
+      if (at < 0) continue;
+      const full = Atomics.load(ints, at + SLOTS);
+      if (Atomics.load(ints, at) !== tag) continue; // it was given to another key meanwhile
+      const most = this.#aheadMax - Math.ceil(SKEW_MS * this.#perMs);
+      const next = Math.min(most, Math.max(0, this.#ahead(full, now) + count * this.#step));
+      if (Atomics.compareExchange(ints, at + SLOTS, full, (now + next) | 0) === full) return;
+    }
   }
 
   /** How far ahead a number lies; 0 for one in the past, and for one so far ahead that it must be from long ago. */

@@ -61,3 +61,18 @@ test("whatever comes and goes, counts are those of a plain table", () => {
     }
   }
 });
+
+test("a key may have a limit of its own", () => {
+  const table = new InFlight(new SharedArrayBuffer(InFlight.bytes(100, 1)), 0, 100, 1);
+  const places = [
+    table.enter(1, 2, 2),
+    table.enter(1, 2, 2),
+    table.enter(1, 2, 2),
+    table.enter(3, 4),
+    table.enter(3, 4),
+  ];
+  expect(places.map((place) => place >= 0)).toEqual([true, true, false, true, false]);
+  table.leave(places[0]!);
+  expect(table.enter(1, 2, 1)).toBe(-1); // another plan, under which he has too many under way
+  expect(table.enter(1, 2, 2)).toBeGreaterThanOrEqual(0);
+});

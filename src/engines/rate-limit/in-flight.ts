@@ -44,8 +44,11 @@ export class InFlight {
     }
   }
 
-  /** Counts a request of the key. The slot, which `leave` wants back; -1 when it has its share under way already. */
-  enter(low: number, high: number): number {
+  /**
+   * Counts a request of the key. The slot, which `leave` wants back; -1 when it has its share under way already. `max`
+   * is the key's own, where keys have different ones.
+   */
+  enter(low: number, high: number, max = this.#max): number {
     const ints = this.#ints;
     const bucket = HEADER + bucketAt(low, this.#buckets);
     const tag = tagOf(high);
@@ -56,7 +59,7 @@ export class InFlight {
       if (at < 0) continue;
       let count = Atomics.load(ints, at + SLOTS);
       for (;;) {
-        if (count >= this.#max) return -1;
+        if (count >= max) return -1;
         const before = Atomics.compareExchange(ints, at + SLOTS, count, count + 1);
         if (before === count) break;
         count = before;

@@ -96,3 +96,34 @@ test("more keys than there is room for, and more than can be asked for, cost the
   }
   expect(found).toBeWithin(16, 4097);
 });
+
+test("a key may have a limit of its own, which is asked for in place of the table's", () => {
+  const memory = new SharedArrayBuffer(Leases.bytes(100));
+  const asker = new Leases(memory);
+  asker.describe({ kind: "day", step: 1, most: 0, lease: 0, cost: 1 });
+  asker.isServed = true;
+  const thread = new Leases(memory);
+  expect(thread.take(1, 2, 5, NOW, 1000)).toBe(ALLOWED); // on credit
+  const [wanted] = asker.wanted(10);
+  expect(wanted).toMatchObject({ owed: 5, cost: 1, more: 9, most: 1000, step: 0 }); // a hundredth in hand
+  asker.grant(wanted!, 10, 985, 0, null);
+  expect([thread.take(1, 2, 5, NOW, 1000), thread.remaining]).toEqual([ALLOWED, 990]);
+  // What costs more than a hundredth is asked for as well.
+  expect(thread.take(1, 2, 200, NOW, 1000)).toBe(UNKNOWN);
+  const [more] = asker.wanted(10);
+  expect(more!.more + 1).toBeGreaterThanOrEqual(200 - 5);
+  asker.grant(more!, 300, 600, 0, null);
+  expect(thread.take(1, 2, 200, NOW, 1000)).toBe(ALLOWED);
+  // A rate has a step besides, and another plan is seen with the next request.
+  thread.take(1, 2, 1, NOW, 50, 12.5);
+  thread.charge(1, 2, 7, NOW);
+  expect(asker.wanted(10)[0]).toMatchObject({ owed: 7, most: 50, step: 12.5 });
+});
+
+test("what was used without asking is charged in a moment, of a key that nobody has asked about too", () => {
+  const { threads, asker } = tableOf();
+  threads[0].charge(5, 6, 0, NOW);
+  expect(asker.wanted(10)).toEqual([]);
+  threads[0].charge(5, 6, 40, NOW, 100);
+  expect(asker.wanted(10)).toMatchObject([{ owed: 40, most: 100 }]);
+});

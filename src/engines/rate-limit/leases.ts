@@ -1,6 +1,7 @@
 // What a machine has in hand of limits that it shares with others: a table in shared memory. Threads take from a key's
 // hand. Where that runs low they say so in a ring, and one thread (control/shared-limits.ts) gets more beside the
 // traffic. Who comes for the first time is let through on credit, which is charged afterwards: one request of a key.
+import { PERIODS, type Period } from "../../core/plan-limits.ts";
 import { bucketAt, NO_TAG, SLOTS, tagOf } from "./buckets.ts";
 
 /** Integers of the header; after it the ring, then the buckets. */
@@ -35,7 +36,10 @@ const LEFT = 6 * SLOTS;
 /** Milliseconds until all of it is there again. */
 const RESET = 7 * SLOTS;
 const GRANT = 8 * SLOTS;
-const STRIDE = 9 * SLOTS;
+/** The key's own limit where keys have different ones: how many, and of a rate its step (a number that is not whole). */
+const MOST = 9 * SLOTS;
+const STEP = 10 * SLOTS;
+const STRIDE = 11 * SLOTS;
 const BYTES = Int32Array.BYTES_PER_ELEMENT;
 const TRIES = 8;
 
@@ -54,12 +58,12 @@ export const AWAY = 3;
 export type Taken = typeof REFUSED | typeof ALLOWED | typeof UNKNOWN | typeof AWAY;
 
 export interface LeaseSettings {
-  readonly kind: "rate" | "day" | "month";
+  readonly kind: "rate" | Period;
   /** Of a rate: microseconds between two requests at the steady rate. */
   readonly step: number;
-  /** Requests that may come at once, or in the period. */
+  /** Requests that may come at once, or in the period; 0 where keys have limits of their own. */
   readonly most: number;
-  /** What is in hand at most. */
+  /** What is in hand at most; of no meaning where keys have limits of their own. */
   readonly lease: number;
   readonly cost: number;
 }
@@ -73,13 +77,25 @@ export interface Wanted {
   readonly cost: number;
   readonly more: number;
   readonly owed: number;
+  /** Of the key's own limit, or the table's. */
+  readonly most: number;
+  readonly step: number;
 }
 
 /** Beyond any number of requests in hand. */
 const AWAITED_WORTH = 2 ** 31;
 const LIMITED_WORTH = 2 ** 33;
 
-const KINDS = ["rate", "day", "month"] as const;
+const KINDS = ["rate", ...PERIODS] as const;
+
+/** What a machine has in hand of a rate is soon used by it, or given back. */
+const LEASE_US = 250_000;
+/** And of a quota: what is lost when a machine ends abruptly. */
+const QUOTA_LEASE = 0.01;
+
+/** What is in hand at most of such a limit. */
+export const leaseOf = (kind: LeaseSettings["kind"], most: number, step: number): number =>
+  kind === "rate" ? Math.ceil(Math.max(1, Math.min(most / 4, LEASE_US / step))) : Math.floor(most * QUOTA_LEASE);
 
 export class Leases {
   /** Of the last `take`. */
@@ -88,17 +104,21 @@ export class Leases {
   retryMs = 0;
   readonly #ints: Int32Array;
   readonly #floats: Float64Array;
+  readonly #steps: Float32Array;
   readonly #buckets: number;
   /** How often the next place of the ring was found empty. */
   #missing = 0;
+  /** Whether the last `claim` has made the slot, rather than found it made by another thread. */
+  #isClaimed = false;
 
   constructor(memory: SharedArrayBuffer) {
     this.#ints = new Int32Array(memory);
+    this.#steps = new Float32Array(memory);
     this.#floats = new Float64Array(memory, 0, memory.byteLength === 0 ? 0 : HEADER / 2);
     this.#buckets = Math.floor((this.#ints.length - BUCKETS_FROM) / STRIDE);
   }
 
-  /** Memory for so many keys: 36 bytes for each of twice as many slots. */
+  /** Memory for so many keys: 44 bytes for each of twice as many slots. */
   static bytes(keys: number): number {
     return (BUCKETS_FROM + Math.max(1, Math.ceil((2 * keys) / SLOTS)) * STRIDE) * BYTES;
   }
@@ -123,21 +143,17 @@ export class Leases {
     Atomics.store(this.#ints, SERVED, served ? 1 : 0);
   }
 
-  take(low: number, high: number, cost: number, nowMs: number): Taken {
+  /** `most` and `step` are the key's own, where keys have different ones; 0 for those of the table. */
+  take(low: number, high: number, cost: number, nowMs: number, most = 0, step = 0): Taken {
     const ints = this.#ints;
     if (Atomics.load(ints, SERVED) !== 1) return AWAY;
     let slot = this.#find(low, high);
     if (slot < 0) {
       slot = this.#claim(low, high, nowMs);
-      if (slot >= 0) {
-        Atomics.add(ints, slot + OWED, cost);
-        Atomics.add(ints, slot + DEMAND, cost);
-        this.#ask(slot);
-      }
-      this.remaining = 0;
-      this.resetMs = 0;
-      return ALLOWED; // where others have been quicker as well: counting it is not worth a wait
+      // Where another thread has been quicker its request is the one that is let through.
+      if (slot < 0 || this.#isClaimed) return this.#first(slot, cost, most, step);
     }
+    this.#own(slot, most, step);
     Atomics.add(ints, slot + DEMAND, cost);
     this.resetMs = ints[slot + RESET]!;
     for (let tries = 0; tries < TRIES; tries += 1) {
@@ -151,6 +167,26 @@ export class Leases {
     }
     this.remaining = 0;
     return this.#refusal(slot, nowMs);
+  }
+
+  /** The first request of a key is let through at once, and charged afterwards; without a slot it is not counted. */
+  #first(slot: number, cost: number, most: number, step: number): Taken {
+    const ints = this.#ints;
+    if (slot >= 0) {
+      this.#own(slot, most, step);
+      Atomics.add(ints, slot + OWED, cost);
+      Atomics.add(ints, slot + DEMAND, cost);
+      this.#ask(slot);
+    }
+    this.remaining = 0;
+    this.resetMs = 0;
+    return ALLOWED;
+  }
+
+  #own(slot: number, most: number, step: number): void {
+    if (this.#ints[slot + MOST] === most && (step === 0 || this.#steps[slot + STEP] === Math.fround(step))) return;
+    this.#ints[slot + MOST] = most;
+    this.#steps[slot + STEP] = step;
   }
 
   #refusal(slot: number, nowMs: number): Taken {
@@ -172,6 +208,17 @@ export class Leases {
   giveBack(low: number, high: number, cost: number): void {
     const slot = this.#find(low, high);
     if (slot >= 0) Atomics.add(this.#ints, slot + HAND, cost);
+  }
+
+  /** Has it charged in a moment what was used without asking; below 0 what was not used after all. */
+  charge(low: number, high: number, count: number, nowMs: number, most = 0, step = 0): void {
+    if (this.#buckets < 1 || count === 0) return;
+    const found = this.#find(low, high);
+    const slot = found < 0 ? this.#claim(low, high, nowMs) : found;
+    if (slot < 0) return;
+    if (found < 0) this.#own(slot, most, step);
+    Atomics.add(this.#ints, slot + OWED, count);
+    this.#ask(slot);
   }
 
   /** Notes what was let through while the store was away. */
@@ -210,11 +257,13 @@ export class Leases {
     }
     const tag = tagOf(high);
     const before = Atomics.load(ints, at);
+    this.#isClaimed = false;
     if (before === tag) return at; // another thread has just made it
     if (Atomics.compareExchange(ints, at, before, tag) !== before) return -1;
     for (let word = at + HAND; word < at + STRIDE; word += SLOTS) Atomics.store(ints, word, 0);
     const first = this.#find(low, high);
-    if (first === at) return at;
+    this.#isClaimed = first === at;
+    if (this.#isClaimed) return at;
     Atomics.compareExchange(ints, at, tag, NO_TAG);
     return first;
   }
@@ -245,7 +294,8 @@ export class Leases {
   /** What is to be asked for now, at most `max`. */
   wanted(max: number): Wanted[] {
     const ints = this.#ints;
-    const { cost, lease } = this.settings;
+    const settings = this.settings;
+    const { cost, kind } = settings;
     const found: Wanted[] = [];
     let head = Atomics.load(ints, HEAD);
     while (found.length < max && head !== Atomics.load(ints, TAIL)) {
@@ -257,10 +307,14 @@ export class Leases {
       const tag = Atomics.load(ints, slot);
       const demand = Atomics.exchange(ints, slot + DEMAND, 0);
       const owed = Atomics.exchange(ints, slot + OWED, 0);
+      const own = ints[slot + MOST]!;
+      const most = own === 0 ? settings.most : own;
+      const step = own === 0 ? settings.step : this.#steps[slot + STEP]!;
+      const lease = own === 0 ? settings.lease : Math.max(demand, leaseOf(kind, most, step));
       const room = Math.max(cost, Math.min(lease, 2 * demand)) - Atomics.load(ints, slot + HAND);
       const isShort = room >= cost && tag !== NO_TAG;
       const more = isShort ? room - cost : 0;
-      found.push({ slot, key: keyOf(slot, tag), tag, cost: isShort ? cost : 0, more, owed });
+      found.push({ slot, key: keyOf(slot, tag), tag, cost: isShort ? cost : 0, more, owed, most, step });
     }
     Atomics.store(ints, HEAD, head);
     return found;

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { type Period, QuotaTable } from "./quota.ts";
+import type { Period } from "../../core/plan-limits.ts";
+import { QuotaTable } from "./quota.ts";
 
 const tableOf = (max: number, per: Period, memory = new SharedArrayBuffer(QuotaTable.bytes(100))): QuotaTable =>
   new QuotaTable(memory, max, per);
@@ -55,4 +56,40 @@ test("of more keys than there is room for, those with the most requests stay", (
   for (let key = 100; key < 1000; key += 1) expect(table.take(0, key, 1, 0)).toBe(true);
   expect(table.take(0, 7, 1, 0)).toBe(false);
   expect(table.evictions).toBeGreaterThan(800);
+});
+
+test("minutes and hours are periods as well", () => {
+  const minutes = tableOf(1, "minute");
+  expect(minutes.take(1, 1, 1, at("2026-03-01T06:00:10Z"))).toBe(true);
+  expect(minutes.take(1, 1, 1, at("2026-03-01T06:00:59Z"))).toBe(false);
+  expect(minutes.resetMs(at("2026-03-01T06:00:59Z"))).toBe(1000);
+  expect(minutes.take(1, 1, 1, at("2026-03-01T06:01:00Z"))).toBe(true);
+  const hours = tableOf(1, "hour");
+  expect([hours.take(1, 1, 1, at("2026-03-01T06:59:59Z")), hours.take(1, 1, 1, at("2026-03-01T07:00:00Z"))]).toEqual([
+    true,
+    true,
+  ]);
+});
+
+test("a key may have a limit of its own, and keeps its count when that changes", () => {
+  const table = tableOf(0, "day");
+  const now = at("2026-03-01T06:00:00Z");
+  expect([table.take(1, 1, 2, now, 3), table.remaining, table.used]).toEqual([true, 1, 2]);
+  expect([table.take(2, 2, 2, now, 1), table.remaining, table.used]).toEqual([false, 1, 0]);
+  expect([table.take(1, 1, 2, now, 3), table.used]).toEqual([false, 2]);
+  expect([table.take(1, 1, 2, now, 10), table.remaining, table.used]).toEqual([true, 6, 4]);
+  expect([table.take(1, 1, 1, now, 2), table.remaining]).toEqual([false, 0]);
+});
+
+test("what is charged counts whether it is there or not, and never below nothing or beyond its room", () => {
+  const table = tableOf(0, "day");
+  const now = at("2026-03-01T06:00:00Z");
+  table.charge(1, 1, 50, now);
+  expect([table.used, table.take(1, 1, 1, now, 10), table.look(1, 1, now)]).toEqual([50, false, 50]);
+  table.charge(1, 1, -70, now);
+  expect([table.used, table.look(1, 1, now), table.look(3, 3, now)]).toEqual([0, 0, 0]);
+  table.charge(1, 1, 2_000_000_000, now);
+  table.charge(1, 1, 2_000_000_000, now);
+  expect(table.look(1, 1, now)).toBe(2 ** 31 - 1);
+  expect(table.look(1, 1, at("2026-03-02T00:00:00Z"))).toBe(0);
 });

@@ -1,21 +1,23 @@
-// Quotas: so many requests in a day or a month of the calendar, counted in a table in shared memory. Where a bucket has
-// more keys than slots, the one with the fewest requests gives way. A new period empties the table.
+// Quotas: so many requests in a period of the calendar, counted in a table in shared memory. Where a bucket has more
+// keys than slots, the one with the fewest requests gives way. A new period empties the table.
+import { PERIOD_MS, type Period } from "../../core/plan-limits.ts";
 import { bucketAt, bucketsIn, findTag, NO_TAG, SLOTS, STRIDE, tableBytes, tagOf } from "./buckets.ts";
-
-export type Period = "day" | "month";
 
 /** The table begins with a bucket's room of its own: the number of the period that is counted. */
 const HEADER = STRIDE;
 const HEADER_BYTES = HEADER * Int32Array.BYTES_PER_ELEMENT;
-const DAY_MS = 86_400_000;
 const TRIES = 8;
 /** Buckets that are kept together where counts outlive the process: 4 KB. Each such part has a mark behind the table. */
 const PART = 32;
 const PART_BYTES = PART * STRIDE * Int32Array.BYTES_PER_ELEMENT;
+/** Where a count stops: what is charged without asking may be more than a quota can be. */
+const COUNT_MAX = 2 ** 31 - 1;
 
 export class QuotaTable {
   /** Of the last `take`: requests that are left in the period. */
   remaining = 0;
+  /** Of the last `take`, `charge` or `look`: what the key has used in the period. */
+  used = 0;
   /** Keys of this thread's that drove out another. */
   evictions = 0;
   readonly #ints: Int32Array;
@@ -52,6 +54,11 @@ export class QuotaTable {
     }
   }
 
+  /** What was told is told again, as it could not be kept. */
+  static mark(memory: SharedArrayBuffer): void {
+    marksOf(memory).fill(1);
+  }
+
   /** Takes over what `changes` has told, with zeros for the rest, unless something has been counted already. */
   static restore(memory: SharedArrayBuffer, kept: Uint8Array): void {
     const marks = marksOf(memory);
@@ -70,8 +77,11 @@ export class QuotaTable {
     return this.#endsMs - wallMs;
   }
 
-  /** Takes `cost` requests of what the key has left in the period of `wallMs`, or nothing where they are not there. */
-  take(low: number, high: number, cost: number, wallMs: number): boolean {
+  /**
+   * Takes `cost` requests of what the key has left in the period of `wallMs`, or nothing where they are not there.
+   * `max` is the key's own, where keys have different ones.
+   */
+  take(low: number, high: number, cost: number, wallMs: number, max = this.#max): boolean {
     if (wallMs >= this.#endsMs) this.#begin(wallMs);
     const ints = this.#ints;
     const bucket = HEADER + bucketAt(low, this.#buckets);
@@ -82,14 +92,43 @@ export class QuotaTable {
       if (at < 0) continue;
       const used = Atomics.load(ints, at + SLOTS);
       if (Atomics.load(ints, at) !== tag) continue; // it was given to another key meanwhile
-      this.remaining = Math.max(0, this.#max - used);
-      if (used + cost > this.#max) return false;
+      this.remaining = Math.max(0, max - used);
+      this.used = used;
+      if (used + cost > max) return false;
       if (Atomics.compareExchange(ints, at + SLOTS, used, used + cost) !== used) continue;
       this.#mark(bucket);
       this.remaining -= cost;
+      this.used += cost;
       return true;
     }
     return true; // others have been quicker each time
+  }
+
+  /** Counts what was used already, whether it is there or not; below 0 what was not used after all. */
+  charge(low: number, high: number, count: number, wallMs: number): void {
+    if (wallMs >= this.#endsMs) this.#begin(wallMs);
+    const ints = this.#ints;
+    const bucket = HEADER + bucketAt(low, this.#buckets);
+    const tag = tagOf(high);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      let at = findTag(ints, bucket, tag);
+      if (at < 0) at = this.#claim(bucket, tag);
+      if (at < 0) continue;
+      const before = Atomics.load(ints, at + SLOTS);
+      const used = Math.min(COUNT_MAX, Math.max(0, before + count));
+      if (Atomics.compareExchange(ints, at + SLOTS, before, used) !== before) continue;
+      this.#mark(bucket);
+      this.used = used;
+      return;
+    }
+  }
+
+  /** What the key has used in the period of `wallMs`. */
+  look(low: number, high: number, wallMs: number): number {
+    if (wallMs >= this.#endsMs) this.#begin(wallMs);
+    const at = findTag(this.#ints, HEADER + bucketAt(low, this.#buckets), tagOf(high));
+    this.used = at < 0 ? 0 : Atomics.load(this.#ints, at + SLOTS);
+    return this.used;
   }
 
   /** Gives back what `take` took, because another limit refused the request. */
@@ -147,11 +186,11 @@ function marksOf(memory: SharedArrayBuffer): Int32Array {
   return from <= memory.byteLength ? new Int32Array(memory, from) : new Int32Array(0);
 }
 
-/** The number of the day or month (UTC) since 1970, and when it ends. */
+/** The number of the period (UTC) since 1970, and when it ends. */
 export function periodOf(per: Period, wallMs: number): [number: number, endsMs: number] {
-  if (per === "day") {
-    const day = Math.floor(wallMs / DAY_MS);
-    return [day, (day + 1) * DAY_MS];
+  if (per !== "month") {
+    const number = Math.floor(wallMs / PERIOD_MS[per]);
+    return [number, (number + 1) * PERIOD_MS[per]];
   }
   const date = new Date(wallMs);
   const year = date.getUTCFullYear();

@@ -1,32 +1,43 @@
 // `auth`: who asks, and whether they may. The entries are asked in their order; the first that finds credentials of its
 // kind decides, so that wrong ones never become another way in.
 import type { Authenticator, Verdict } from "../../auth/authenticator.ts";
+import type { Consumers } from "../../auth/consumers/consumers.ts";
 import { type AuthContext, authContext } from "../../auth/context.ts";
+import { isLong, Live } from "../../auth/live.ts";
 import { Rules } from "../../auth/rules.ts";
 import { within } from "../../config/compile-error.ts";
 import type { AuthEntry } from "../../config/schema-auth.ts";
-import { type FaultCode, fault } from "../../core/faults.ts";
-import { type Exchange, type Filter, type FilterResult, isFault, type Outcome } from "../../pipeline/exchange.ts";
+import { type Fault, type FaultCode, fault } from "../../core/faults.ts";
+import {
+  type EndableTunnel,
+  type Exchange,
+  type Filter,
+  type FilterResult,
+  isFault,
+  type Outcome,
+} from "../../pipeline/exchange.ts";
 import type { Identity } from "../../pipeline/identity.ts";
+import type { Shared } from "../../pipeline/shared.ts";
 import type { FilterDefinition } from "../definition.ts";
 import { compileKind } from "./kinds.ts";
 
 export const auth: FilterDefinition = {
   key: "auth",
-  compile(policies, { scopeOf, route, shared, endpoints, state, servers }) {
+  compile(policies, { scopeOf, route, shared, endpoints, state, servers, consumers }) {
     const config = policies.auth;
     if (config === undefined) return [];
     const many = Array.isArray(config);
     const ways = (many ? config : [config]).map((entry, at, all) => {
       const following = all.slice(at + 1).flatMap((other) => Object.keys(other));
-      const context = authContext(route, `${scopeOf("auth")} ${at}`, shared, endpoints, state, following, servers);
+      const scope = `${scopeOf("auth")} ${at}`;
+      const context = authContext(route, scope, shared, endpoints, state, following, servers, consumers);
       const way = (): Way => compileWay(entry, context);
       return many ? within(at, way) : way();
     });
     refuseSameCredentials(ways);
     const gate = new Gate(ways, policies.cors !== undefined);
     const filter: Filter = { name: "auth", request: (x) => gate.look(x) };
-    if (ways.some(({ authenticator }) => authenticator.response !== undefined))
+    if (ways.some(({ answers }) => answers?.response !== undefined))
       filter.response = (x) => x.authenticated?.response?.(x);
     return [Object.freeze(filter)];
   },
@@ -37,12 +48,73 @@ interface Way {
   readonly authenticator: Authenticator;
   readonly rules: readonly Rules[];
   readonly context: AuthContext;
+  /** Whether it is asked which consumer somebody is, and has to be one; null for not. */
+  readonly consumers: "required" | "optional" | null;
+  /** What has something to add to answers, and to do about tunnels; null for nothing. */
+  readonly answers: NonNullable<Exchange["authenticated"]> | null;
 }
 
 function compileWay(entry: AuthEntry, context: AuthContext): Way {
   const { allow, require } = entry;
   const rules = allow === undefined && require === undefined ? [] : [new Rules(allow, require)];
-  return { authenticator: compileKind(entry, context), rules, context };
+  const authenticator = compileKind(entry, context);
+  const consumers = consumersModeOf(entry);
+  const own = authenticator.response === undefined ? null : authenticator;
+  const answers = consumers === null ? own : new ConsumerAnswers(own, rules, context.consumers, context.shared);
+  return { authenticator, rules, context, consumers, answers };
+}
+
+/** An entry that takes credentials of consumers asks whose they are, whatever else it takes. */
+function consumersModeOf(entry: AuthEntry): Way["consumers"] {
+  const { consumers, apiKey, basic, signature, mtls } = entry;
+  const takes = [apiKey, basic, signature, mtls].some((kind) => kind?.consumers === true);
+  if (consumers === undefined) return takes ? "optional" : null;
+  const refuse = (why: string): never =>
+    within("consumers", () => {
+      throw new RangeError(why);
+    });
+  for (const kind of ["ldap", "forward"] as const)
+    if (entry[kind] !== undefined)
+      refuse(`whom \`${kind}\` knows is no consumer: their credentials are of other kinds`);
+  for (const kind of ["apiKey", "signature"] as const)
+    if (entry[kind]?.consumers === false)
+      refuse(`keys of \`keys\` are of nobody who is a consumer: set \`${kind}.consumers\``);
+  return consumers;
+}
+
+/** Ends what a consumer has under way when he may no more, beside what the way that found him does. */
+class ConsumerAnswers {
+  readonly #own: NonNullable<Exchange["authenticated"]> | null;
+  readonly #consumers: Consumers;
+  readonly #live: Live;
+  readonly #may: (identity: Identity) => boolean;
+
+  constructor(
+    own: NonNullable<Exchange["authenticated"]> | null,
+    rules: readonly Rules[],
+    consumers: Consumers,
+    shared: Shared,
+  ) {
+    this.#own = own;
+    this.#may = (identity) => rules.every((rule) => rule.refusal(identity) === null);
+    this.#consumers = consumers;
+    this.#live = new Live(() => shared.wallNow());
+  }
+
+  response(x: Exchange): void {
+    this.#own?.response?.(x);
+    if (isLong(x)) this.#watch(x, null);
+  }
+
+  tunnel(x: Exchange, tunnel: EndableTunnel): void {
+    this.#own?.tunnel?.(x, tunnel);
+    this.#watch(x, tunnel);
+  }
+
+  #watch(x: Exchange, tunnel: EndableTunnel | null): void {
+    const permission = x.identity === null ? null : this.#consumers.permissionOf(x.identity, this.#may);
+    if (permission !== null) this.#live.watch(permission, x, tunnel);
+  }
 }
 
 /** Of two ways that read the same field the second would never be asked: what is wrong for one goes nowhere else. */
@@ -108,8 +180,20 @@ class Gate {
     return this.#unauthorized(x, "auth.refused", verdict.why, way, verdict.error);
   }
 
-  #admit(x: Exchange, way: Way, identity: Identity): Outcome | undefined {
+  /** Who it is, as the consumer that he is; a fault for those who may not for that. */
+  #consumer(x: Exchange, { consumers, context }: Way, identity: Identity): Identity | Fault {
+    const judged = context.consumers.judge(identity);
+    if (judged !== null && "user" in judged) return judged;
+    if (judged === null && consumers === "optional") return identity;
+    const why = judged === null ? "no consumer" : judged.why;
+    context.audit.tell(x, { kind: identity.kind, result: "forbidden", user: identity.user, why });
+    return fault("auth.forbidden", why);
+  }
+
+  #admit(x: Exchange, way: Way, found: Identity): Outcome | undefined {
     const { rules, authenticator, context } = way;
+    const identity = way.consumers === null ? found : this.#consumer(x, way, found);
+    if (!("user" in identity)) return identity;
     for (let i = 0; i < rules.length; i += 1) {
       const why = rules[i]!.refusal(identity);
       if (why === null) continue;
@@ -118,7 +202,7 @@ class Gate {
     }
     x.identity = identity;
     x.request.headers.personal = true;
-    if (authenticator.response !== undefined) x.authenticated = authenticator;
+    if (way.answers !== null) x.authenticated = way.answers;
     return undefined;
   }
 

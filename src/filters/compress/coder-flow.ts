@@ -4,8 +4,8 @@ import { Coder, type CoderOwner, leavePlace } from "../../engines/compression/co
 import { markTrailers } from "../../engines/compression/eligible.ts";
 import type { Coding } from "../../http/content-codings.ts";
 import { HeaderBlock } from "../../http/header-block.ts";
+import type { LateOutput } from "../../pipeline/body-transform.ts";
 import type { CodedBody } from "../../pipeline/exchange.ts";
-import type { LateOutput } from "../../pipeline/transforms.ts";
 import { type Pausing, watchPause } from "./pauses.ts";
 
 /** Bytes that may wait for a coder before the server is held up; the chunk that was read last goes on top. */

@@ -4,8 +4,9 @@ import { takePlace } from "../../engines/compression/coders.ts";
 import { markEncoded } from "../../engines/compression/eligible.ts";
 import type { Coding } from "../../http/content-codings.ts";
 import type { HeaderBlock } from "../../http/header-block.ts";
+import type { LateOutput, LateTransform } from "../../pipeline/body-transform.ts";
 import type { CodedBody, Exchange } from "../../pipeline/exchange.ts";
-import { forgetLength, type LateOutput, type LateTransform } from "../../pipeline/transforms.ts";
+import { forgetLength } from "../../pipeline/transforms.ts";
 import { CoderFlow } from "./coder-flow.ts";
 
 /**

@@ -4,8 +4,9 @@ import { AT_ONCE_MAX, atOnceMax, encode, takePlace } from "../../engines/compres
 import { markEncoded, markTrailers } from "../../engines/compression/eligible.ts";
 import type { Coding } from "../../http/content-codings.ts";
 import type { HeaderBlock } from "../../http/header-block.ts";
+import type { LateOutput, LateTransform } from "../../pipeline/body-transform.ts";
 import type { CodedBody, Exchange, KeptCodings } from "../../pipeline/exchange.ts";
-import { forgetLength, type LateOutput, type LateTransform } from "../../pipeline/transforms.ts";
+import { forgetLength } from "../../pipeline/transforms.ts";
 import { CoderFlow } from "./coder-flow.ts";
 import { type Pausing, watchPause } from "./pauses.ts";
 

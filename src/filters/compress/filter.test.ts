@@ -4,15 +4,10 @@ import { COMPRESS_DEFAULTS } from "../../config/defaults.ts";
 import { encode, leavePlace, placesTaken, takePlace } from "../../engines/compression/coders.ts";
 import { GRPC } from "../../http/grpc.ts";
 import { ResponseHead } from "../../http/message.ts";
+import type { BodyTransform, LateTransform } from "../../pipeline/body-transform.ts";
 import { exchangeOf } from "../../pipeline/exchange.fixture.ts";
 import { type Exchange, type Filter, NOT_KEPT } from "../../pipeline/exchange.ts";
-import {
-  type BodyTransform,
-  type LateTransform,
-  openTransforms,
-  transformLater,
-  transformResponse,
-} from "../../pipeline/transforms.ts";
+import { openTransforms, transformLater, transformResponse } from "../../pipeline/transforms.ts";
 import { contextOf } from "../context.testing.ts";
 import { compress, compressAsked } from "./filter.ts";
 

@@ -1,9 +1,9 @@
 // What a late transform has put out, for tests: a client that can be made full, and waits with a bound.
 import type { HeaderBlock } from "../../http/header-block.ts";
 import { ResponseHead } from "../../http/message.ts";
+import type { LateOutput, LateTransform } from "../../pipeline/body-transform.ts";
 import { exchangeOf } from "../../pipeline/exchange.fixture.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
-import type { LateOutput, LateTransform } from "../../pipeline/transforms.ts";
 
 export class Output implements LateOutput {
   full = false;

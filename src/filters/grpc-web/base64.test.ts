@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { HeaderBlock } from "../../http/header-block.ts";
+import { cuts, feed } from "../../pipeline/body.testing.ts";
 import { Base64Decoder, Base64Encoder } from "./base64.ts";
-import { cuts, feed } from "./body.testing.ts";
 
 const BAD = "request.grpc_web";
 const TRAILERS = HeaderBlock.of([["a", "b"]]);

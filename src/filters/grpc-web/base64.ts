@@ -1,9 +1,9 @@
 // Base64 (RFC 4648 §4) as it streams: `application/grpc-web-text` in both directions. What is padded may be followed by
 // more, as either side may end a piece of its text whenever it wants the other to have what there is so far.
 import { fault } from "../../core/faults.ts";
+import { FrameTracker } from "../../http/grpc-frames.ts";
 import type { HeaderBlock } from "../../http/header-block.ts";
-import type { BodyOutput, BodyTransform } from "../../pipeline/transforms.ts";
-import { FrameTracker } from "./frames.ts";
+import type { BodyOutput, BodyTransform } from "../../pipeline/body-transform.ts";
 
 const PAD = 64;
 const NONE = 255;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { FrameTracker } from "../../http/grpc-frames.ts";
 import { HeaderBlock } from "../../http/header-block.ts";
-import { cuts, feed } from "./body.testing.ts";
-import { FrameTracker, TrailersToFrame, trailerFrame } from "./frames.ts";
+import { cuts, feed } from "../../pipeline/body.testing.ts";
+import { TrailersToFrame, trailerFrame } from "./frames.ts";
 
 /** Frames as they lie in a body: flags, four bytes of length, the message. */
 const frames = (...lengths: readonly number[]): Buffer =>

@@ -1,38 +1,11 @@
-// Frames of gRPC messages (a byte of flags, four of length, the message), and that of gRPC-Web that holds trailers.
+// The frame of gRPC-Web that holds trailers, behind those of the messages.
 import { GRPC_STATUS } from "../../http/grpc.ts";
+import { FRAME_HEAD_BYTES } from "../../http/grpc-frames.ts";
 import { HeaderBlock } from "../../http/header-block.ts";
-import type { BodyOutput, BodyTransform } from "../../pipeline/transforms.ts";
+import type { BodyOutput, BodyTransform } from "../../pipeline/body-transform.ts";
 
-const FRAME_HEAD_BYTES = 5;
 /** The flag of a frame that holds trailers (PROTOCOL-WEB.md). */
 const TRAILERS = 0x80;
-
-/** Follows frames as they pass, cut anywhere. */
-export class FrameTracker {
-  #head = 0; // bytes of the frame's head that have passed
-  #left = 0; // bytes of its message that have not; valid once the head has passed
-
-  /** All frames so far have passed as a whole. */
-  get between(): boolean {
-    return this.#head === 0;
-  }
-
-  pass(bytes: Uint8Array, from: number, to: number): void {
-    let at = from;
-    while (at < to) {
-      if (this.#head < FRAME_HEAD_BYTES) {
-        this.#left = this.#head === 0 ? 0 : this.#left * 256 + bytes[at]!;
-        this.#head += 1;
-        at += 1;
-      } else {
-        const step = Math.min(this.#left, to - at);
-        this.#left -= step;
-        at += step;
-      }
-      if (this.#head === FRAME_HEAD_BYTES && this.#left === 0) this.#head = 0;
-    }
-  }
-}
 
 /** Of an answer that ended without any: nobody can say how the call went. */
 const NO_TRAILERS = HeaderBlock.of([

@@ -1,6 +1,5 @@
 // Requests that wait for a moment until it is known what other machines have left of a limit. One timer looks for all.
 import { monotonic } from "../../core/clock.ts";
-import type { SharedCheck } from "./shared-check.ts";
 
 /** What it is known after: some milliseconds beyond what the store takes. */
 const LOOK_MS = 2;
@@ -9,8 +8,13 @@ const WAIT_MAX_MS = 250;
 /** More than that do not wait: they are decided without the other machines. */
 const WAITING_MAX = 10_000;
 
+/** What other machines count as well. */
+interface Asked {
+  isAnswered(low: number, high: number): boolean;
+}
+
 interface Waiter {
-  readonly check: SharedCheck;
+  readonly check: Asked;
   readonly low: number;
   readonly high: number;
   readonly untilMs: number;
@@ -24,7 +28,7 @@ let waiting: Waiter[] = [];
 export const waitUntil = (): number => monotonic() + WAIT_MAX_MS;
 
 /** Resolves when it may be known, or the time is over; null where it is over already, or too many wait. */
-export function answered(check: SharedCheck, low: number, high: number, untilMs: number): Promise<void> | null {
+export function answered(check: Asked, low: number, high: number, untilMs: number): Promise<void> | null {
   if (waiting.length >= WAITING_MAX || monotonic() >= untilMs) return null;
   if (waiting.length === 0) setTimeout(look, LOOK_MS);
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -2,11 +2,12 @@
 // told of it (draft-ietf-httpapi-ratelimit-headers).
 import type { RateLimitConfig } from "../../config/schema-limits.ts";
 import type { FaultCode } from "../../core/faults.ts";
+import { PERIOD_MS, type Period } from "../../core/plan-limits.ts";
 import type { Rate } from "../../core/units.ts";
 import { GcraTable } from "../../engines/rate-limit/gcra.ts";
 import { InFlight } from "../../engines/rate-limit/in-flight.ts";
-import type { LeaseSettings } from "../../engines/rate-limit/leases.ts";
-import { type Period, QuotaTable } from "../../engines/rate-limit/quota.ts";
+import { type LeaseSettings, leaseOf } from "../../engines/rate-limit/leases.ts";
+import { QuotaTable } from "../../engines/rate-limit/quota.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { HeldPlace, type Shared } from "../../pipeline/shared.ts";
 
@@ -32,11 +33,6 @@ export interface Check {
 const PER_SECOND_MAX = 1_000_000;
 const SECOND_MS = 1000;
 
-/** What a machine has in hand of a rate is soon used by it, or given back. */
-const LEASE_MS = 250;
-/** And of a quota: what is lost when a machine ends abruptly. */
-const QUOTA_LEASE = 0.01;
-
 /** RFC 9651 has whole seconds, and a window of 0 would say nothing. */
 const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / SECOND_MS));
 
@@ -61,8 +57,8 @@ export class RateCheck implements Check {
     this.#shared = shared;
     const memory = memoryOf("rate", [count, perMs, most], GcraTable.bytes(clients));
     this.#table = new GcraTable(memory, { intervalMs: perMs / count, burst: most });
-    const share = Math.max(1, Math.min(most / 4, (count / perMs) * LEASE_MS));
-    this.lease = { kind: "rate", step: (perMs / count) * 1000, most, lease: Math.max(cost, Math.ceil(share)), cost };
+    const step = (perMs / count) * 1000;
+    this.lease = { kind: "rate", step, most, lease: Math.max(cost, leaseOf("rate", most, step)), cost };
     shared.onTick({ tick: (nowMs, sinceMs) => this.#table.sweep(nowMs, sinceMs) });
   }
 
@@ -105,7 +101,7 @@ export class QuotaCheck implements Check {
     this.#cost = cost;
     this.#shared = shared;
     if (cost > this.#max) throw new RangeError(`a request costs ${cost}, which is more than the whole quota`);
-    const lease = Math.max(cost, Math.floor(this.#max * QUOTA_LEASE));
+    const lease = Math.max(cost, leaseOf(this.#per, this.#max, 1));
     this.lease = { kind: this.#per, step: 1, most: this.#max, lease, cost };
     this.#table = new QuotaTable(memoryOf("quota", quota, QuotaTable.bytes(clients)), this.#max, this.#per);
   }
@@ -120,7 +116,7 @@ export class QuotaCheck implements Check {
     this.#table.giveBack(low, high, this.#cost);
   }
   policy(name: string): string {
-    return `"${quotaName(name)}";q=${this.#max};w=${this.#per === "day" ? DAY_SECONDS : MONTH_SECONDS}`;
+    return `"${quotaName(name)}";q=${this.#max};w=${PERIOD_MS[this.#per] / SECOND_MS}`;
   }
   left(name: string): string {
     return this.tell(name, this.#table.remaining);
@@ -130,9 +126,6 @@ export class QuotaCheck implements Check {
   }
 }
 
-const DAY_SECONDS = 86_400;
-/** Of 30 days, as a window has one length. */
-const MONTH_SECONDS = 30 * DAY_SECONDS;
 /** A limit may have a rate and a quota, and the two are not the same policy. */
 const quotaName = (name: string): string => (name === "default" ? "quota" : `${name}-quota`);
 

@@ -2,7 +2,7 @@
 import { within } from "../../config/compile-error.ts";
 import type { PolicyConfig } from "../../config/schema.ts";
 import { fault } from "../../core/faults.ts";
-import { encodeUri, hasDotSegment, normalizePath } from "../../http/path.ts";
+import { encodeUri, hasDotSegment, normalizePath, withOneSlash } from "../../http/path.ts";
 import type { Exchange, Filter } from "../../pipeline/exchange.ts";
 import { compileTemplate } from "../../pipeline/template.ts";
 import type { FilterDefinition } from "../definition.ts";
@@ -31,7 +31,7 @@ export const rewrite: FilterDefinition = {
         let path = steps.length === 0 ? x.request.rawPath : x.request.path;
         if (path === null) return fault("request.path");
         for (const step of steps) path = step(path, x);
-        let query = x.request.query;
+        let query = queryOf(x);
         const mark = path.indexOf("?");
         if (mark >= 0) {
           query = path.slice(mark + 1);
@@ -50,11 +50,11 @@ export const rewrite: FilterDefinition = {
   },
 };
 
-/** The path with exactly one slash at its start: `//name/path` is a host and a path to many servers. */
-function withOneSlash(path: string): string {
-  let at = 0;
-  while (path.charCodeAt(at) === 0x2f) at += 1;
-  return at === 1 ? path : `/${path.slice(at)}`;
+/** The query so far: filters before this one may have changed it. */
+function queryOf({ rewrittenTarget, request }: Exchange): string {
+  if (rewrittenTarget === "") return request.query;
+  const mark = rewrittenTarget.indexOf("?");
+  return mark < 0 ? "" : rewrittenTarget.slice(mark + 1);
 }
 
 function compileSteps(config: RewriteConfig, params: readonly string[]): PathStep[] {

@@ -11,7 +11,6 @@ import {
   type Operation,
   schemaPlan,
 } from "../../engines/openapi/index.ts";
-import { NO_GRPC } from "../../http/grpc.ts";
 import type { Exchange, Filter, FilterResult, Outcome } from "../../pipeline/exchange.ts";
 import { requestBody } from "../../pipeline/held-body.ts";
 import type { Held, Shared } from "../../pipeline/shared.ts";
@@ -68,8 +67,6 @@ class Validator {
   }
 
   request(x: Exchange): FilterResult {
-    // Messages of gRPC are no text, and say themselves what they are.
-    if (x.grpc !== NO_GRPC) return undefined;
     if (this.#api === null) {
       return this.#body(x, schemaPlan(x.request, this.#content!, hasBody(x)), "application/json, application/*+json");
     }
@@ -97,6 +94,7 @@ class Validator {
   #expectAnswer(x: Exchange, operation: Operation): void {
     x.held = new Asked(this, operation, x.held);
     x.request.headers.set("accept-encoding", "identity");
+    x.request.headers.remove("range"); // a part cannot be held against anything
     expectTransform(x);
   }
 

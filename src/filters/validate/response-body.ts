@@ -1,8 +1,10 @@
 // The body of an answer, collected until all of it is there: held back until then, or only looked at as it passes.
 import type { Fault } from "../../core/faults.ts";
 import { HeaderBlock } from "../../http/header-block.ts";
+import type { BodyOutput, HoldingTransform } from "../../pipeline/body-transform.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
-import { type BodyOutput, type HoldingTransform, holdResponse } from "../../pipeline/transforms.ts";
+import { Gathered } from "../../pipeline/gathered.ts";
+import { holdResponse } from "../../pipeline/transforms.ts";
 
 /** Says what an answer fails of; null for nothing. It is given null for a body that is longer than what is checked. */
 type Judge = (body: Buffer | null) => Fault | null;
@@ -12,8 +14,7 @@ export class ResponseBody implements HoldingTransform {
   readonly full = false; // a body is held up to a limit, beyond which it is judged at once
   readonly #max: number;
   readonly #judge: Judge;
-  readonly #pieces: Buffer[] = [];
-  #length = 0;
+  readonly #bytes = new Gathered();
   #isJudged = false;
 
   private constructor(max: number, holds: boolean, judge: Judge) {
@@ -29,21 +30,20 @@ export class ResponseBody implements HoldingTransform {
   push(bytes: Buffer, from: number, to: number, out: BodyOutput): void {
     if (!this.holding) out.data(bytes, from, to);
     if (this.#isJudged) return;
-    this.#length += to - from;
-    this.#pieces.push(Buffer.from(bytes.subarray(from, to)));
-    if (this.#length > this.#max) this.#decide(null, out);
+    this.#bytes.add(bytes, from, to);
+    if (this.#bytes.length > this.#max) this.#decide(null, out);
   }
 
   end(trailers: HeaderBlock | null, out: BodyOutput): void {
     // The reader's own are used again.
     const kept = trailers === null ? null : HeaderBlock.of(trailers.entries());
-    if (!this.#isJudged && !this.#decide(Buffer.concat(this.#pieces), out)) return;
+    if (!this.#isJudged && !this.#decide(this.#bytes.whole, out)) return;
     out.end(kept);
   }
 
   gone(): void {
     this.#isJudged = true;
-    this.#pieces.length = 0;
+    this.#bytes.clear();
     this.holding = false;
   }
 
@@ -57,8 +57,8 @@ export class ResponseBody implements HoldingTransform {
       out.fail(cause);
       return false;
     }
-    if (wasHeld) for (const piece of this.#pieces) out.data(piece, 0, piece.length);
-    this.#pieces.length = 0;
+    if (wasHeld) for (const piece of this.#bytes.pieces) out.data(piece, 0, piece.length);
+    this.#bytes.clear();
     return true;
   }
 }

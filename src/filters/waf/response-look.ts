@@ -3,8 +3,9 @@ import { Coder, type CoderOwner, leavePlace, takePlace } from "../../engines/com
 import { codingOf } from "../../engines/compression/eligible.ts";
 import { CODINGS, type Coding } from "../../http/content-codings.ts";
 import { HeaderBlock } from "../../http/header-block.ts";
+import type { BodyOutput, HoldingTransform } from "../../pipeline/body-transform.ts";
 import { type Exchange, isFault } from "../../pipeline/exchange.ts";
-import { type BodyOutput, type HoldingTransform, holdResponse } from "../../pipeline/transforms.ts";
+import { holdResponse } from "../../pipeline/transforms.ts";
 import { refusal, type Visit } from "./visit.ts";
 
 /** Compressed bytes that may wait for the decoder before the server is held up. */

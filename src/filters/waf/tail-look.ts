@@ -3,8 +3,9 @@
 import type { Transaction } from "../../engines/waf/index.ts";
 import { FormTail } from "../../engines/waf/index.ts";
 import { HeaderBlock } from "../../http/header-block.ts";
+import type { BodyOutput, BodyTransform } from "../../pipeline/body-transform.ts";
 import { type Exchange, isFault } from "../../pipeline/exchange.ts";
-import { type BodyOutput, type BodyTransform, watchRequest } from "../../pipeline/transforms.ts";
+import { watchRequest } from "../../pipeline/transforms.ts";
 import { blocked, refusal, type Visit } from "./visit.ts";
 
 /** Looks at what follows the part of a form that the transaction has seen. For forms that go on. */

@@ -1,11 +1,11 @@
 // One exchange in the eyes of the firewall: request head and body, answer, and what is said of it at its end.
 import { type Fault, fault } from "../../core/faults.ts";
 import type { Interruption, Transaction } from "../../engines/waf/index.ts";
+import type { BodyLook } from "../../pipeline/body-transform.ts";
 import { errorReply } from "../../pipeline/error-reply.ts";
 import type { Exchange, Outcome } from "../../pipeline/exchange.ts";
 import { reply } from "../../pipeline/reply.ts";
 import type { Held } from "../../pipeline/shared.ts";
-import type { BodyLook } from "../../pipeline/transforms.ts";
 import type { Firewall } from "./firewall.ts";
 
 const PROTOCOLS = { 10: "HTTP/1.0", 11: "HTTP/1.1", 20: "HTTP/2.0", 30: "HTTP/3.0" } as const;

@@ -9,8 +9,8 @@ export interface HeadLimits {
   readonly fields: number;
 }
 
-/** For answers of upstreams: as generous as a proxy's client side, plus room for large sets of cookies. */
-export const RESPONSE_LIMITS: HeadLimits = { startLine: 8192, section: 65_536, fields: 256 };
+/** For answers of upstreams: large sets of cookies, and the 128 KB in which tagging servers of Google tell what they debug. */
+export const RESPONSE_LIMITS: HeadLimits = { startLine: 8192, section: 163_840, fields: 256 };
 /** Trailer sections carry a checksum or a status; 8 KB leave room for both many times over. */
 export const TRAILER_LIMITS: HeadLimits = { startLine: 0, section: 8192, fields: 32 };
 /** Empty lines before a request line are skipped (RFC 9112 §2.2), but not for ever: bytes. */

@@ -4,14 +4,9 @@ import { timingSafeEqual } from "node:crypto";
 import { fault } from "../../../core/faults.ts";
 import type { HeaderBlock } from "../../../http/header-block.ts";
 import { parseDictionary } from "../../../http/structured.ts";
+import type { BodyLook, BodyOutput, BodyTransform } from "../../../pipeline/body-transform.ts";
 import type { Exchange } from "../../../pipeline/exchange.ts";
-import {
-  type BodyLook,
-  type BodyOutput,
-  type BodyTransform,
-  lookAhead,
-  transformRequest,
-} from "../../../pipeline/transforms.ts";
+import { lookAhead, transformRequest } from "../../../pipeline/transforms.ts";
 
 const ALGORITHMS = { "sha-256": "sha256", "sha-512": "sha512" } as const;
 

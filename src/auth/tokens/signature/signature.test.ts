@@ -266,7 +266,7 @@ describe("components", () => {
     });
 });
 
-const KEY: Input["keys"][number] = {
+const KEY: NonNullable<Input["keys"]>[number] = {
   ...{ id: "k", name: "acme", algorithm: "hmac-sha256", secret: SECRET, plan: "gold" },
   ...{ scopes: ["s"], groups: ["g"] },
 };
@@ -305,6 +305,7 @@ describe("a signature", () => {
       user: "acme",
       issuer: "",
       consumer: "",
+      limits: null,
       groups: ["g"],
       scopes: ["s"],
       plan: "gold",
@@ -457,7 +458,9 @@ describe("algorithms", () => {
   ];
   for (const [name, key, want] of SETTINGS)
     test(name, () => {
-      expect(() => made({ keys: [{ id: "k", name: "a", ...key } as Input["keys"][number]] })).toThrow(want);
+      expect(() => made({ keys: [{ id: "k", name: "a", ...key } as NonNullable<Input["keys"]>[number]] })).toThrow(
+        want,
+      );
     });
 
   test("components that there are not", () => {

@@ -7,13 +7,14 @@ import { isFieldName } from "../../../http/header-block.ts";
 import type { Exchange } from "../../../pipeline/exchange.ts";
 import type { Shared } from "../../../pipeline/shared.ts";
 import type { Authenticator, Refused, Verdict } from "../../authenticator.ts";
+import type { Consumers, Known } from "../../consumers/consumers.ts";
 import type { AuthContext } from "../../context.ts";
 import { refused } from "../token-source.ts";
 import { DERIVED } from "./components.ts";
 import { checkBody, digestsOf, isEmptyBody } from "./content-digest.ts";
 import { Nonces } from "./nonces.ts";
 import { coveredNames, type Signature, signatureBase, signaturesOf } from "./signatures.ts";
-import { type SigningKey, signingKey } from "./signing-key.ts";
+import { type SigningKey, signingKey, verifierFor } from "./signing-key.ts";
 
 const DIGEST = "content-digest";
 
@@ -33,7 +34,9 @@ const USED = refusal("the nonce was used before");
 const BODY = refusal("the body is not the one that was signed");
 
 /** Throws CompileError for keys that are none, and for components that there are not. */
-export function compileSignature(config: SignatureConfig, { shared, scope }: AuthContext): Authenticator {
+export function compileSignature(config: SignatureConfig, { shared, scope, consumers }: AuthContext): Authenticator {
+  if (config.keys.length === 0 && !config.consumers)
+    throw new RangeError("there are no `keys`, so nobody could get in: write some, or `consumers: true`");
   within("components", () => {
     for (const [at, name] of config.components.entries()) within(at, () => checkComponent(name));
   });
@@ -46,7 +49,7 @@ export function compileSignature(config: SignatureConfig, { shared, scope }: Aut
       });
   });
   const memory = shared.memory(`nonces ${scope} ${config.nonces}`, Nonces.bytes(config.nonces));
-  return new Signatures(config, keys, new Nonces(memory), shared);
+  return new Signatures(config, keys, new Nonces(memory), config.consumers ? consumers : null, shared);
 }
 
 function checkComponent(name: string): void {
@@ -61,10 +64,21 @@ class Signatures implements Authenticator {
   readonly #config: SignatureConfig;
   readonly #keys: ReadonlyMap<string, SigningKey>;
   readonly #nonces: Nonces;
+  /** Those whose keys are taken as well; null for none. */
+  readonly #consumers: Consumers | null;
+  /** Their keys, as long as they are what they were. */
+  readonly #signers = new WeakMap<Known, SigningKey>();
   readonly #shared: Shared;
   readonly #hash: KeyHash;
 
-  constructor(config: SignatureConfig, keys: ReadonlyMap<string, SigningKey>, nonces: Nonces, shared: Shared) {
+  constructor(
+    config: SignatureConfig,
+    keys: ReadonlyMap<string, SigningKey>,
+    nonces: Nonces,
+    consumers: Consumers | null,
+    shared: Shared,
+  ) {
+    this.#consumers = consumers;
     this.#config = config;
     this.#keys = keys;
     this.#nonces = nonces;
@@ -78,13 +92,14 @@ class Signatures implements Authenticator {
     const { tag } = this.#config;
     const wanted = signatures.filter((signature) => tag === undefined || signature.tag === tag);
     // One by a key that is known, whoever else has signed it.
-    const ours = wanted.find(({ keyId }) => this.#keys.has(keyId)) ?? wanted[0];
+    const ours = wanted.find(({ keyId }) => this.#keyOf(keyId) !== null) ?? wanted[0];
     return ours === undefined ? MALFORMED : this.#judge(x, ours);
   }
 
   #judge(x: Exchange, signature: Signature): Verdict | Promise<Verdict> {
-    const key = this.#keys.get(signature.keyId);
-    if (key === undefined) return UNKNOWN_KEY;
+    const key = this.#keyOf(signature.keyId);
+    if (key === null) return UNKNOWN_KEY;
+    if ("refused" in key) return key;
     if (signature.algorithm !== "" && signature.algorithm !== key.algorithm) return ALGORITHM;
     const problem = this.#timeProblem(signature) ?? this.#coverageProblem(x, signature);
     if (problem !== null) return problem;
@@ -96,6 +111,22 @@ class Signatures implements Authenticator {
     if (use === "used") return USED;
     if (this.#config.body === "unsigned" || !coveredNames(signature.list).has(DIGEST)) return key.identity;
     return this.#checkBody(x, key);
+  }
+
+  #keyOf(id: string): SigningKey | Refused | null {
+    const own = this.#keys.get(id);
+    if (own !== undefined || this.#consumers === null) return own ?? null;
+    const known = this.#consumers.signer(id);
+    if (known === null) return null;
+    const problem = this.#consumers.problem(known);
+    if (problem !== null) return problem;
+    let signer = this.#signers.get(known);
+    if (signer === undefined) {
+      const material = known.credential.key!;
+      signer = { algorithm: material.algorithm, identity: known.identity, verify: verifierFor(material) };
+      this.#signers.set(known, signer);
+    }
+    return signer;
   }
 
   #timeProblem({ created, expires, nonce }: Signature): Refused | null {

@@ -9,6 +9,9 @@ import { secretBytes } from "../secret.ts";
 
 type Verify = (base: Buffer, signature: Buffer) => boolean;
 
+/** A key and what it is for: a secret, or a public key as PEM or in a file. */
+export type KeyMaterial = Pick<SignatureKeyConfig, "algorithm" | "secret" | "publicKey" | "file">;
+
 export interface SigningKey {
   readonly algorithm: SignatureAlgorithm;
   readonly identity: Identity;
@@ -23,11 +26,24 @@ const PSS_SALT_BYTES = 64;
 /** Throws CompileError for a key that is none, or none for its algorithm. */
 export function signingKey(config: SignatureKeyConfig): SigningKey {
   const { algorithm, name, plan = "", scopes, groups } = config;
-  const identity: Identity = { kind: "signature", user: name, issuer: "", groups, scopes, plan, consumer: "", claims: NO_CLAIMS };
-  return { algorithm, identity, verify: algorithm === "hmac-sha256" ? hmac(config) : publicKey(config) };
+  const identity: Identity = {
+    kind: "signature",
+    user: name,
+    issuer: "",
+    groups,
+    scopes,
+    plan,
+    consumer: "",
+    limits: null,
+    claims: NO_CLAIMS,
+  };
+  return { algorithm, identity, verify: verifierFor(config) };
 }
 
-function hmac({ secret, publicKey, file }: SignatureKeyConfig): Verify {
+/** Checks with this key. Throws CompileError for one that is none, or none for its algorithm. */
+export const verifierFor = (key: KeyMaterial): Verify => (key.algorithm === "hmac-sha256" ? hmac(key) : publicKey(key));
+
+function hmac({ secret, publicKey, file }: KeyMaterial): Verify {
   if (secret === undefined || publicKey !== undefined || file !== undefined)
     throw new RangeError("hmac-sha256 needs a `secret`, and nothing else");
   const key = within("secret", () => secretBytes(secret));
@@ -37,7 +53,7 @@ function hmac({ secret, publicKey, file }: SignatureKeyConfig): Verify {
   };
 }
 
-function publicKey({ algorithm, secret, publicKey, file }: SignatureKeyConfig): Verify {
+function publicKey({ algorithm, secret, publicKey, file }: KeyMaterial): Verify {
   if (secret !== undefined) throw new RangeError(`${algorithm} needs a public key, and no \`secret\``);
   if ((publicKey === undefined) === (file === undefined)) throw new RangeError("name a `publicKey` or a `file`");
   const at = publicKey === undefined ? "file" : "publicKey";

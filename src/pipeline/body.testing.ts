@@ -1,6 +1,6 @@
 // What tests of body transforms share: pieces in, what comes out as one, and every way to cut a few bytes.
-import type { HeaderBlock } from "../../http/header-block.ts";
-import type { BodyOutput, BodyTransform } from "../../pipeline/transforms.ts";
+import type { HeaderBlock } from "../http/header-block.ts";
+import type { BodyOutput, BodyTransform } from "./body-transform.ts";
 
 /** What a transform has put out. */
 export class Output implements BodyOutput {
