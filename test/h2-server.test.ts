@@ -480,7 +480,7 @@ test("metrics", async () => {
   expect(await count("sluice_requests_total", 'code="499"')).toBe(2);
   client.send(frame("PING", 0, 0, "short"));
   await client.peer.end();
-  expect(await count("sluice_http2_goaways_total", 'reason="h2.protocol"')).toBe(1);
+  await until(async () => (await count("sluice_http2_goaways_total", 'reason="h2.protocol"')) === 1, "the GOAWAY");
 });
 
 test("a connection that is broken takes no other along", async () => {
